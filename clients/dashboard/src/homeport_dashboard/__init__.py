@@ -1,0 +1,1 @@
+"""The dashboard: an MCP client that renders pages from resources, and nothing else."""

@@ -1,0 +1,1 @@
+"""Homeport: your own AI, on your own machine, with your own tools."""

@@ -1,0 +1,1 @@
+"""The Homeport host: composes MCP servers, runs agents durably and governs every call."""

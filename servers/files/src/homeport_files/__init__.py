@@ -1,0 +1,1 @@
+"""Workspace files over MCP: browse, read any document, search, write, edit, versions and undo."""

@@ -1,0 +1,114 @@
+"""What a server is given: its folder, settings, clock, change bus and where its events and audit rows go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from pydantic import BaseModel
+
+from homeport_shared import settings
+from homeport_shared.audit import AuditLog
+from homeport_shared.changes import ChangeBus
+from homeport_shared.clock import Clock, SystemClock
+from homeport_shared.events import EventSink, NoEvents
+
+S = TypeVar("S", bound=BaseModel)
+KEY_VARIABLE = "HOMEPORT_CONNECTION_KEY"
+
+
+@dataclass
+class ServerContext:
+    """Everything a server may rely on. Lives longer than any client connection, so state hangs here, not on a lifespan.
+
+    Attributes:
+        name: The server's key, such as `files`.
+        home: The data root.
+        tasks: Background work of this server; cancelled when the server stops.
+        changes: Tells clients that resources changed.
+        events: Hands events to the host, if there is one.
+        audit: Where a server that runs alone records its calls; None in a host, which records them itself.
+        in_process: The only client is the host in this process, so its word on identity is believed.
+        key: The secret that a request must repeat to be believed; empty when no host started this process.
+        flags: Settings from the command line.
+    """
+
+    name: str
+    home: Path
+    tasks: TaskGroup
+    stack: AsyncExitStack
+    changes: ChangeBus = field(default_factory=ChangeBus)
+    clock: Clock = field(default_factory=SystemClock)
+    events: EventSink = field(default_factory=NoEvents)
+    audit: AuditLog | None = None
+    in_process: bool = False
+    key: str = ""
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The server's own folder in the data root, for its database and files."""
+        return self.home / self.name
+
+    def settings(self, model: type[S]) -> S:
+        """Return this server's settings.
+
+        Raises:
+            HomeportError: `invalid`, naming each wrong field.
+        """
+        return settings.load(model, self.name, home=self.home, flags=self.flags)
+
+    def closing(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Call `close` when the server stops; the last one registered is called first."""
+        self.stack.push_async_callback(close)
+
+
+@asynccontextmanager
+async def open_context(
+    name: str,
+    *,
+    home: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    events: EventSink | None = None,
+    clock: Clock | None = None,
+    in_process: bool = False,
+) -> AsyncGenerator[ServerContext]:
+    """Open the context of the server `name` for as long as it serves.
+
+    Args:
+        name: The server's key.
+        home: The data root; None = `HOMEPORT_HOME` or the platform's data directory.
+        flags: Settings that win over all other sources.
+        events: The host's event bus; None when the server runs alone.
+        clock: None = the machine's clock.
+        in_process: The host runs this server inside itself.
+    """
+    home = home or settings.home_folder()
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+        key = "" if in_process else os.environ.get(KEY_VARIABLE, "")
+        audit = None if in_process or key else AuditLog(home / name / "audit.db", clock)
+        context = ServerContext(
+            name=name,
+            home=home,
+            tasks=tasks,
+            stack=stack,
+            clock=clock,
+            events=events or NoEvents(),
+            audit=audit,
+            in_process=in_process,
+            key=key,
+            flags=flags or {},
+        )
+        if audit is not None:
+            context.closing(audit.aclose)
+        try:
+            yield context
+        finally:
+            tasks.cancel_scope.cancel()

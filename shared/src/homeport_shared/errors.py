@@ -1,0 +1,44 @@
+"""One form for every failure that a person or a model is meant to read."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ErrorCode = Literal[
+    "invalid",  # the arguments or the content cannot be used as they are
+    "not_found",
+    "denied",  # policy, roots or permissions refuse it
+    "approval_required",  # it waits for a person
+    "conflict",  # somebody else changed it, or it is there already
+    "unsupported",
+    "too_large",
+    "unavailable",  # a server, provider or store is down for now
+    "timeout",
+    "cancelled",
+    "limit",  # a limit of this run, client or provider is used up
+    "damaged",  # stored or given data does not hold together
+    "internal",
+]
+
+
+class HomeportError(Exception):
+    """A failure that was foreseen: says what happened and what to do next.
+
+    Args:
+        code: One of `ErrorCode`, for programs.
+        message: One plain sentence that names the input, for people and models.
+        hint: The next step, one plain sentence; empty where there is none.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+    def as_dict(self) -> dict[str, str]:
+        """Return `{code, message, hint}` as it travels in `_meta["io.homeport/error"]`."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}

@@ -1,0 +1,76 @@
+"""Logs as JSON lines on stderr and in a rotating file, each with the correlation id of the call it belongs to."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Any
+
+from homeport_shared import identity, redaction
+
+MAX_BYTES = 5_000_000
+KEPT_FILES = 3
+
+
+def configure(name: str, *, folder: Path | None = None, level: str = "INFO") -> None:
+    """Send the log of this process to stderr and, when `folder` is given, to `folder/<name>.log`.
+
+    Args:
+        name: What this process is, such as `homeport-files`.
+        folder: Where the rotating file goes (3 files of 5 MB); None = stderr only.
+        level: The least level that is written.
+    """
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        handlers.append(
+            logging.handlers.RotatingFileHandler(
+                folder / f"{name}.log", maxBytes=MAX_BYTES, backupCount=KEPT_FILES - 1, encoding="utf-8"
+            )
+        )
+    formatter = _formatter()
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        handler.addFilter(_add_correlation)
+    logging.basicConfig(level=level, handlers=handlers, force=True)
+    for chatty in ("httpx2", "httpcore2", "httpx", "mcp.server.lowlevel.server"):
+        logging.getLogger(chatty).setLevel("WARNING")
+
+
+def _add_correlation(record: logging.LogRecord) -> bool:
+    who = identity.current()
+    record.run = who.run
+    record.trace = who.traceparent.split("-")[1] if who.traceparent.count("-") == 3 else ""
+    return True
+
+
+def _formatter() -> logging.Formatter:
+    import structlog
+
+    def correlate(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        record: logging.LogRecord | None = event.get("_record")
+        for name in ("run", "trace"):
+            if value := getattr(record, name, ""):
+                event[name] = value
+        return event
+
+    def hide(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {k: redaction.tree(v) if isinstance(v, str | dict | list) else v for k, v in event.items()}
+
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[
+            correlate,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.dict_tracebacks,
+            hide,
+            structlog.processors.JSONRenderer(),
+        ],
+    )

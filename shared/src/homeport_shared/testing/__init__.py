@@ -1,0 +1,1 @@
+"""What tests of Homeport servers and agents use; users get it as `homeport.testing`."""

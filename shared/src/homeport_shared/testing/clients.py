@@ -1,0 +1,44 @@
+"""A server and a client in one process, with the server's state in a folder of the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from mcp import Client
+
+from homeport_shared.clock import Clock
+from homeport_shared.context import ServerContext, open_context
+from homeport_shared.events import EventSink
+from homeport_shared.server import Server
+
+Era = Literal["auto", "legacy"]
+
+
+@asynccontextmanager
+async def connected(
+    build: Callable[[ServerContext], Server],
+    name: str,
+    home: Path,
+    *,
+    flags: Mapping[str, Any] | None = None,
+    era: Era = "auto",
+    clock: Clock | None = None,
+    events: EventSink | None = None,
+) -> AsyncGenerator[Client]:
+    """Serve `build(context)` in memory and yield a client that is connected to it.
+
+    Args:
+        build: The server's `build_server`.
+        name: The server's key.
+        home: The data root.
+        flags: Settings that win.
+        era: `auto` speaks the newest protocol, `legacy` that of 2025.
+        clock: Replaces the machine's clock.
+        events: Receives the server's events.
+    """
+    async with open_context(name, home=home, flags=flags, clock=clock, events=events) as context:
+        async with Client(build(context), mode=era) as client:
+            yield client
