@@ -43,7 +43,7 @@ class Entry:
     run: str = ""
     decision: str = "-"
     outcome: str = "ok"
-    details: dict[str, Any] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
     milliseconds: float = 0.0
     trace: str = ""
 

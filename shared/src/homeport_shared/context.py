@@ -49,7 +49,7 @@ class ServerContext:
     audit: AuditLog | None = None
     in_process: bool = False
     key: str = ""
-    flags: Mapping[str, Any] = field(default_factory=dict)
+    flags: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def folder(self) -> Path:

@@ -18,7 +18,7 @@ class Event:
 
     kind: str
     subject: str
-    data: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 class EventSink(Protocol):

@@ -1,7 +1,7 @@
 """`Server`: the SDK's MCPServer with what every Homeport server does alike.
 
-Identity of the caller, errors in one form, an audit row for each call when nobody else writes it, short schemas, a health
-resource, and `resources/subscribe` for clients of 2025.
+Identity of the caller, errors in one form, an audit row for each call when nobody else writes it, short schemas, a
+health resource, and `resources/subscribe` for clients of 2025.
 """
 
 from __future__ import annotations

@@ -39,6 +39,8 @@ async def connected(
         clock: Replaces the machine's clock.
         events: Receives the server's events.
     """
-    async with open_context(name, home=home, flags=flags, clock=clock, events=events) as context:
-        async with Client(build(context), mode=era) as client:
-            yield client
+    async with (
+        open_context(name, home=home, flags=flags, clock=clock, events=events) as context,
+        Client(build(context), mode=era) as client,
+    ):
+        yield client
