@@ -1,4 +1,4 @@
-"""The host's own database through SQLAlchemy Core: SQLite now, any other that SQLAlchemy speaks with the same tables."""
+"""The host's own database through SQLAlchemy Core: SQLite now, the same tables on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from homeport_shared.errors import HomeportError
-from homeport_shared.sqlite import BUSY_MS, explain
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.exc import DBAPIError
+
+from homeport_shared.errors import HomeportError
+from homeport_shared.sqlite import BUSY_MS, explain
 
 T = TypeVar("T")
 metadata = MetaData()
