@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 import anyio.to_thread
@@ -30,7 +30,7 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import BUSY_MS
 
 if TYPE_CHECKING:
-    from dbos import DBOS, DBOSConfig
+    from dbos import DBOS, DBOSConfig, StepInfo
     from sqlalchemy import Engine as SqlEngine
 
 T = TypeVar("T")
@@ -115,16 +115,7 @@ class DbosEngine:
     async def steps(self, run: str) -> list[dict[str, Any]]:
         """List the recorded steps of a run."""
         dbos = await self._awake()
-        return [
-            {
-                "name": step["function_name"],
-                "result": (step["output"] or {}).get("value"),
-                "error": (step["output"] or {}).get("failed") or (str(step["error"]) if step["error"] else None),
-                "started": step["started_at_epoch_ms"],
-                "completed": step["completed_at_epoch_ms"],
-            }
-            for step in await dbos.list_workflow_steps_async(run)
-        ]
+        return [_step(step) for step in await dbos.list_workflow_steps_async(run)]
 
     async def aclose(self) -> None:
         """Stop without ending the runs: they go on at the next launch."""
@@ -283,6 +274,17 @@ class _Steps:
 
     async def _deadline(self, seconds: float) -> float:
         return self._engine._clock.now().timestamp() + seconds  # pyright: ignore[reportPrivateUsage]
+
+
+def _step(step: StepInfo) -> dict[str, Any]:
+    recorded = cast("dict[str, Any]", step["output"] or {})
+    return {
+        "name": step["function_name"],
+        "result": recorded.get("value"),
+        "error": recorded.get("failed") or (str(step["error"]) if step["error"] else None),
+        "started": step["started_at_epoch_ms"],
+        "completed": step["completed_at_epoch_ms"],
+    }
 
 
 def _import_dbos() -> None:
