@@ -16,6 +16,7 @@ from homeport_host.agents.loop import AgentLoop
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunEvent, RunStore
 from homeport_host.agents.service import KIND, Runs
+from homeport_host.agents.turns import Parts
 from homeport_host.database import Database
 from homeport_host.engine.dbos import DbosEngine
 from homeport_host.engine.protocol import FINAL
@@ -142,7 +143,7 @@ class Stage:
         self.engine = DbosEngine(home / "engine.db", database, tasks)
         self.store = RunStore(database)
         self.recorder = Recorder(tasks, self.store, self.changes)
-        self.loop = AgentLoop(model, self.dispatcher, self.store, self.recorder)
+        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder))
         self.agents = AgentFolder(home / "agents")
         self.runs = Runs(self.engine, self.store, self.recorder, self.agents, lambda: "test/scripted:1")
         self.engine.register(KIND, self.loop)
