@@ -7,13 +7,14 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import anyio
+import anyio.to_thread
 import psutil
 from filelock import FileLock, Timeout
 
@@ -139,40 +140,51 @@ async def ensure_running(home: Path) -> HostRecord:
     """
     if (record := running(home)) is not None:
         return record
+    folder(home).mkdir(parents=True, exist_ok=True)
+    starting = FileLock(folder(home) / "starting.lock")  # two clients that come at once start one host
+    await anyio.to_thread.run_sync(starting.acquire)
+    try:
+        return running(home) or await _start(home)
+    finally:
+        starting.release()
+
+
+async def _start(home: Path) -> HostRecord:
     log = home / "logs" / "host-start.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         child = _start_detached(home, output)
-    with anyio.move_on_after(START_SECONDS):
-        while True:
-            if (record := running(home)) is not None:
-                return record
-            if child.poll() is not None:
-                break
-            await anyio.sleep(0.05)
-    tail = log.read_text("utf-8", errors="replace")[-800:].strip()
-    raise HomeportError("unavailable", f"The host did not start: {tail or 'it said nothing'}.", f"See {log}.")
+    await _until(lambda: running(home) is not None or child.poll() is not None, START_SECONDS)
+    record = running(home)
+    if record is None:
+        tail = log.read_text("utf-8", errors="replace")[-800:].strip()
+        raise HomeportError("unavailable", f"The host did not start: {tail or 'it said nothing'}.", f"See {log}.")
+    return record
 
 
-def _start_detached(home: Path, output: Any) -> subprocess.Popen[bytes]:
-    """Start a host that outlives this process, its terminal and its client."""
-    command = [
-        sys.executable,
-        "-m",
-        "homeport",
-        "serve",
-        "--http",
-        "127.0.0.1:0",
-        "--idle-exit",
-        str(IDLE_EXIT_SECONDS),
-    ]
-    environment = os.environ | {"HOMEPORT_HOME": str(home)}
+def _start_detached(home: Path, output: BinaryIO) -> subprocess.Popen[bytes]:  # noqa: TID251 - see below
+    """Start a host that outlives this process, its terminal and its client: no task group may own it."""
+    where = ["--http", "127.0.0.1:0", "--idle-exit", str(IDLE_EXIT_SECONDS)]
     detach: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         detach = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    return subprocess.Popen(  # noqa: TID251 - it must outlive us, so no task group may own it
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, close_fds=True, **detach
+    return subprocess.Popen[bytes](  # noqa: TID251
+        [sys.executable, "-m", "homeport", "serve", *where],
+        env=os.environ | {"HOMEPORT_HOME": str(home)},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        close_fds=True,
+        **detach,
     )
+
+
+async def _until(true: Callable[[], bool], seconds: float) -> bool:
+    with anyio.move_on_after(seconds):
+        while not true():  # noqa: ASYNC110 - another process tells us by a file: there is nothing to wait on
+            await anyio.sleep(0.05)
+        return True
+    return False
 
 
 async def stop(home: Path, seconds: float = 15.0) -> bool:
@@ -186,8 +198,8 @@ async def stop(home: Path, seconds: float = 15.0) -> bool:
         return False
     process = psutil.Process(record.pid)
     process.terminate()
-    with anyio.move_on_after(seconds):
-        while running(home) is not None:
-            await anyio.sleep(0.05)
-        return True
-    raise HomeportError("timeout", f"Host {record.pid} did not stop in {seconds:.0f} s.", f"End process {record.pid}.")
+    if not await _until(lambda: running(home) is None, seconds):
+        raise HomeportError(
+            "timeout", f"Host {record.pid} did not stop in {seconds:.0f} s.", f"End process {record.pid}."
+        )
+    return True
