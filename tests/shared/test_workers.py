@@ -43,8 +43,8 @@ def alive(pid: int) -> bool:
 
 async def until(condition: Callable[[], object]) -> None:
     with anyio.fail_after(10):
-        while not condition():
-            await anyio.sleep(0.01)  # noqa: ASYNC110 - the condition is in another process
+        while not condition():  # noqa: ASYNC110 - the condition is in another process
+            await anyio.sleep(0.01)
 
 
 async def written(path: Path) -> int:
