@@ -1,0 +1,33 @@
+"""The embedding model that the tests of the knowledge server share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from homeport_rag import weights
+from homeport_rag.embedding import find_embedder
+from homeport_shared.workers import Worker
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """The folder with the published weights, as the package index carries them."""
+    folder = weights.installed_folder()
+    assert folder, f"{weights.DISTRIBUTION} is not installed"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model_home(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Path:
+    """A data root in which the model is built; treat it as read-only."""
+    home = tmp_path_factory.mktemp("model_home")
+
+    async def build() -> None:
+        embedder, reason = await find_embedder(home, Worker("model"), environment={})
+        assert embedder, reason
+
+    anyio.run(build)
+    return home
