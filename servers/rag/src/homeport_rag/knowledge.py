@@ -1,0 +1,238 @@
+"""The knowledge base: what the tools do, without MCP."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from homeport_rag.records import Passage, Source
+from homeport_rag.results import (
+    Added,
+    Deleted,
+    DocumentList,
+    DocumentText,
+    Hit,
+    JobInfo,
+    Mode,
+    Named,
+    SearchResult,
+    Stats,
+)
+from homeport_rag.search import Filters, fuse, relative
+from homeport_rag.settings import RagSettings
+from homeport_rag.store import Store
+from homeport_shared import identity, paging
+from homeport_shared.clock import iso
+from homeport_shared.context import ServerContext
+from homeport_shared.errors import HomeportError
+from homeport_shared.jobs import Job, Jobs
+
+DEPTH = 100  # how many matches of each ranking are fused
+PAGE = 50
+WINDOW = 20_000  # characters of a document that are returned at once
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class Knowledge:
+    """Documents that can be searched by words and by meaning.
+
+    Args:
+        context: The server's context.
+    """
+
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self.store = Store(context.folder / "knowledge.db")
+        self.jobs = Jobs(context, {})
+        context.closing(self.store.aclose)
+
+    async def search(
+        self, query: str, *, collections: list[str], k: int, mode: Mode, threshold: float, filters: Filters
+    ) -> SearchResult:
+        """Return the passages that fit `query` best.
+
+        Args:
+            query: What is looked for; any text.
+            collections: Where; empty = everywhere.
+            k: Most hits.
+            mode: Falls back to lexical, and says why, when no embedding model is at hand.
+            threshold: Only hits of this score (0 to 1) or above.
+            filters: What the documents must be like.
+        """
+        scope = await self.store.scope(collections)
+        why = "" if mode == "lexical" else "lexical: no embedding model is installed"
+        words = await self.store.find_words(query, scope, filters, max(DEPTH, k))
+        bm25 = {i: score for found in words for i, score in found}
+        rankings = [[i for i, _ in found] for found in words]
+        scores = relative(bm25) if len(rankings) == 1 else fuse(rankings)
+        best = [i for i, score in scores.items() if score >= threshold][:k]
+        ranks = {i: rank for ranking in rankings for rank, i in enumerate(ranking, start=1)}
+        hits = [
+            _scored(hit, scores, {"lexical_rank": ranks.get(hit.chunk_id), "bm25": bm25.get(hit.chunk_id)})
+            for hit in await self.store.hits(best)
+        ]
+        return SearchResult(hits=hits, mode="lexical", why=why)
+
+    async def add_text(
+        self, text: str, *, title: str, collection: str, metadata: dict[str, Any], document_id: str, uri: str
+    ) -> Added:
+        """Store a given text as a document, or replace the one of that id.
+
+        Raises:
+            HomeportError: `invalid`, when the text is empty; `not_found`, when there is no such collection.
+        """
+        if not text.strip():
+            raise HomeportError("invalid", "The text is empty.", "Give some text, or a path to a file or folder.")
+        now = iso(self._context.clock.now())
+        data = text.encode("utf-8", "replace")
+        digest = hashlib.sha256(data).hexdigest()
+        identifier = document_id or hashlib.sha256(f"{collection}\n{uri}\n{digest}".encode()).hexdigest()[:16]
+        source = Source(
+            id=identifier,
+            uri=uri or f"rag://documents/{identifier}",
+            title=title or text.strip().splitlines()[0][:80],
+            media_type="text/plain",
+            size=len(data),
+            sha256=digest,
+            text=data.decode(),
+            passages=_paragraphs(data.decode(), title),
+            modified=now,
+            metadata=metadata,
+        )
+        outcome = await self.store.put(source, collection, actor=identity.current().actor, now=now)
+        await self._context.changes.updated("rag://collections", "rag://stats", f"rag://documents/{identifier}")
+        return Added(document_id=identifier, job_id="", outcome=outcome)
+
+    async def get(self, document_id: str, chunk_id: int, line: int) -> DocumentText:
+        """Return a document's text from `line` on, or just the passage `chunk_id` of it.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        document = await self.store.document(document_id)
+        lines = (await self.store.text(document_id)).splitlines(keepends=True)
+        end = len(lines)
+        if chunk_id:
+            hits = [hit for hit in await self.store.hits([chunk_id]) if hit.document_id == document_id]
+            if not hits:
+                raise HomeportError(
+                    "not_found", f"The document {document_id} has no passage {chunk_id}.", "Search again."
+                )
+            line, end = hits[0].line, hits[0].end_line
+        shown = _window(lines, line, end)
+        last = line + len(shown) - 1
+        return DocumentText(
+            document_id=document_id,
+            title=document.title,
+            uri=document.uri,
+            collection=document.collection,
+            metadata=document.metadata,
+            text="".join(shown),
+            line=line,
+            end_line=last,
+            lines=len(lines),
+            next_line=last + 1 if last < len(lines) else 0,
+        )
+
+    async def list_documents(self, collection: str, cursor: str) -> DocumentList:
+        """Return one page of the documents, in the order of their titles."""
+        position = paging.decode(cursor)
+        after = (str(position.get("title", "")), str(position.get("id", "")))
+        documents = await self.store.documents(collection, after=after, limit=PAGE + 1)
+        more = len(documents) > PAGE
+        last = documents[PAGE - 1] if more else None
+        following = paging.encode({"title": last.title, "id": last.document_id}) if last else ""
+        return DocumentList(documents=documents[:PAGE], next_cursor=following)
+
+    async def delete(self, document_ids: list[str]) -> Deleted:
+        """Delete documents with their passages and vectors."""
+        documents, chunks, missing = await self.store.delete(document_ids)
+        uris = [f"rag://documents/{identifier}" for identifier in document_ids if identifier not in missing]
+        await self._context.changes.updated("rag://collections", "rag://stats", *uris)
+        return Deleted(documents=documents, chunks=chunks, missing=missing)
+
+    async def create_collection(self, name: str, language: str) -> Named:
+        """Create an empty collection.
+
+        Raises:
+            HomeportError: `invalid`, when the name has other characters than a-z, 0-9, - and _; `conflict`.
+        """
+        if not NAME.fullmatch(name):
+            raise HomeportError("invalid", f"{name!r} is no name for a collection.", "Use a-z, 0-9, - and _ only.")
+        await self.store.create_collection(name, language, iso(self._context.clock.now()))
+        await self._context.changes.updated("rag://collections", "rag://stats")
+        return Named(id=name, state="new")
+
+    async def delete_collection(self, name: str, confirm: str) -> Deleted:
+        """Delete a collection and everything in it; a built-in one is emptied.
+
+        Raises:
+            HomeportError: `denied`, when `confirm` does not repeat the name; `not_found`.
+        """
+        if confirm != name:
+            raise HomeportError(
+                "denied", f"Deleting the collection {name!r} cannot be undone.", "Repeat its name as confirm."
+            )
+        documents, chunks = await self.store.delete_collection(name)
+        await self._context.changes.updated("rag://collections", "rag://stats")
+        return Deleted(documents=documents, chunks=chunks, missing=[])
+
+    async def stats(self) -> Stats:
+        """Return the state of the knowledge base."""
+        collections = await self.store.collections()
+        path = self.store.path
+        size = sum(p.stat().st_size for p in (path, path.with_name(path.name + "-wal")) if p.exists())
+        folders = self._context.settings(RagSettings).folders
+        why = "No embedding model is installed."
+        return Stats(collections=collections, folders=folders, bytes=size, model="", why=why)
+
+    def job_info(self, job: Job) -> JobInfo:
+        """Return `job` as it is shown."""
+        elapsed = job.elapsed(self._context.clock.now())
+        counters = dict(job.counters)
+        if elapsed and "chunks" in counters:
+            counters["chunks_per_second"] = round(counters["chunks"] / elapsed, 1)
+        return JobInfo(
+            job_id=job.id,
+            kind=job.kind,
+            state=job.state,
+            done=job.done,
+            total=job.total,
+            message=job.message,
+            counters=counters,
+            notes=job.notes,
+            seconds=elapsed,
+            error=job.error,
+        )
+
+
+def _scored(hit: Hit, scores: dict[int, float], parts: dict[str, float | None]) -> Hit:
+    known = {name: round(value, 4) for name, value in parts.items() if value is not None}
+    return hit.model_copy(update={"score": round(scores[hit.chunk_id], 4), "parts": known})
+
+
+def _window(lines: list[str], line: int, end: int) -> list[str]:
+    """Return the lines from `line` to `end` that fit into `WINDOW` characters, at least one."""
+    shown: list[str] = []
+    size = 0
+    for text in lines[line - 1 : end]:
+        if shown and size + len(text) > WINDOW:
+            break
+        shown.append(text[:WINDOW])
+        size += len(text)
+    return shown
+
+
+def _paragraphs(text: str, title: str) -> list[Passage]:
+    """Split `text` at blank lines."""
+    passages: list[Passage] = []
+    start, block = 1, list[str]()
+    for number, line in enumerate([*text.splitlines(), ""], start=1):
+        if line.strip():
+            start = start if block else number
+            block.append(line)
+        elif block:
+            passages.append(Passage("\n".join(block), title, None, start, number - 1))
+            block = []
+    return passages
