@@ -369,4 +369,6 @@ def _body(job: Job) -> str:
 
 def _select(database: Database, where: str, values: tuple[Any, ...]) -> list[Job]:
     rows = database.conn.execute(f"SELECT id, kind, state, created, body FROM jobs WHERE {where}", values)  # noqa: S608
-    return [Job(id=i, kind=kind, state=state, created=created, **json.loads(body)) for i, kind, state, created, body in rows]
+    return [
+        Job(id=i, kind=kind, state=state, created=created, **json.loads(body)) for i, kind, state, created, body in rows
+    ]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from homeport_rag.records import Passage, Source
+from homeport_rag.ingest import Ingest, Order
+from homeport_rag.reading import paragraphs
+from homeport_rag.records import Source
 from homeport_rag.results import (
     Added,
     Deleted,
@@ -21,8 +25,9 @@ from homeport_rag.results import (
 )
 from homeport_rag.search import Filters, fuse, relative
 from homeport_rag.settings import RagSettings
+from homeport_rag.sources import allowed
 from homeport_rag.store import Store
-from homeport_shared import identity, paging
+from homeport_shared import identity, paging, settings
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
@@ -44,7 +49,7 @@ class Knowledge:
     def __init__(self, context: ServerContext) -> None:
         self._context = context
         self.store = Store(context.folder / "knowledge.db")
-        self.jobs = Jobs(context, {})
+        self.jobs = Jobs(context, {"ingest": Ingest(context, self.store).run})
         context.closing(self.store.aclose)
 
     async def search(
@@ -96,13 +101,52 @@ class Knowledge:
             size=len(data),
             sha256=digest,
             text=data.decode(),
-            passages=_paragraphs(data.decode(), title),
+            passages=paragraphs(data.decode(), title),
             modified=now,
             metadata=metadata,
         )
         outcome = await self.store.put(source, collection, actor=identity.current().actor, now=now)
         await self._context.changes.updated("rag://collections", "rag://stats", f"rag://documents/{identifier}")
         return Added(document_id=identifier, job_id="", outcome=outcome)
+
+    async def add_paths(self, paths: list[str], *, collection: str, metadata: dict[str, Any], prune: bool) -> Job:
+        """Queue the job that takes files and folders in.
+
+        Args:
+            paths: Files and folders.
+            collection: Where they go.
+            metadata: For every document.
+            prune: Also remove documents whose file below `paths` is gone.
+
+        Raises:
+            HomeportError: `denied`, when a path is outside of the allowed folders; `not_found`.
+        """
+        folders = self._context.settings(RagSettings).folders
+        absolute = [str(allowed(path, folders)) for path in paths]
+        await self.store.scope([collection])
+        order = Order(absolute, collection, prune, metadata, identity.current().actor)
+        return await self.jobs.start("ingest", asdict(order), once=True)
+
+    async def add_folder(self, path: str) -> Named:
+        """Allow the documents below a folder to be read, from now on.
+
+        Raises:
+            HomeportError: `not_found`, when it is no folder; `denied`, when the command line says which are allowed.
+        """
+        folder = Path(path).expanduser().resolve()
+        if not folder.is_dir():
+            raise HomeportError("not_found", f"There is no folder {path}.", "Check the path.")
+        if self._context.flags.get("folders"):
+            raise HomeportError(
+                "denied",
+                "The folders of this server are those on its command line.",
+                "Start it with --folders and all of them.",
+            )
+        folders = self._context.settings(RagSettings).folders
+        if str(folder) not in folders:
+            settings.save(self._context.home, self._context.name, {"folders": [*folders, str(folder)]})
+            await self._context.changes.updated("rag://stats")
+        return Named(id=str(folder), state="allowed")
 
     async def get(self, document_id: str, chunk_id: int, line: int) -> DocumentText:
         """Return a document's text from `line` on, or just the passage `chunk_id` of it.
@@ -222,17 +266,3 @@ def _window(lines: list[str], line: int, end: int) -> list[str]:
         shown.append(text[:WINDOW])
         size += len(text)
     return shown
-
-
-def _paragraphs(text: str, title: str) -> list[Passage]:
-    """Split `text` at blank lines."""
-    passages: list[Passage] = []
-    start, block = 1, list[str]()
-    for number, line in enumerate([*text.splitlines(), ""], start=1):
-        if line.strip():
-            start = start if block else number
-            block.append(line)
-        elif block:
-            passages.append(Passage("\n".join(block), title, None, start, number - 1))
-            block = []
-    return passages

@@ -10,7 +10,7 @@ Mode = Literal["hybrid", "lexical", "vector"]
 
 
 class Hit(BaseModel):
-    """One passage that was found."""
+    """One passage that was found; `page` is 0 where a document has none."""
 
     document_id: str
     chunk_id: int
@@ -133,5 +133,3 @@ class JobList(BaseModel):
     """Jobs, newest first."""
 
     jobs: list[JobInfo]
-
-

@@ -10,7 +10,7 @@ from pydantic import Field
 from homeport_rag.knowledge import Knowledge
 from homeport_rag.results import (
     Added,
-        Deleted,
+    Deleted,
     DocumentList,
     DocumentText,
     JobList,
@@ -103,6 +103,9 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
         uri: Annotated[str, Field(description="origin of the text")] = "",
     ) -> Added:
         """Store a given text at once, or files as a job, for search to find. Same content is kept once."""
+        if paths:
+            job = await knowledge.add_paths(paths, collection=collection, metadata=metadata, prune=False)
+            return Added(document_id="", job_id=job.id, outcome=job.state)
         return await knowledge.add_text(
             text, title=title, collection=collection, metadata=metadata, document_id=document_id, uri=uri
         )
@@ -110,12 +113,11 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
     @server.tool(title="Sync folder", annotations=WRITE, meta=UNDOABLE)
     async def sync_folder(path: str, collection: str = "default") -> Named:
         """Take in new, changed and removed files as a job; follow it with `jobs`."""
-        return await knowledge.sync_folder(path, collection)
+        job = await knowledge.add_paths([path], collection=collection, metadata={}, prune=True)
+        return Named(id=job.id, state=job.state)
 
     @server.tool(title="Create collection", annotations=CREATE, meta=UNDOABLE)
-    async def create_collection(
-        name: str, language: Annotated[str, Field(description="such as en")] = "en"
-    ) -> Named:
+    async def create_collection(name: str, language: Annotated[str, Field(description="such as en")] = "en") -> Named:
         """Create a separate space for documents."""
         return await knowledge.create_collection(name, language)
 
@@ -136,11 +138,6 @@ def _personal_tools(server: Server, knowledge: Knowledge) -> None:
     async def add_folder(path: str) -> Named:
         """Allow documents below a folder to be read."""
         return await knowledge.add_folder(path)
-
-    @server.tool(title="Get model", annotations=OUTWARD, meta=PERSON)
-    async def install_model(consent: Annotated[bool, Field(description="to the download")] = False) -> Named:
-        """Download the embedding model as a job."""
-        return await knowledge.install_model(consent=consent)
 
 
 def _job_tools(server: Server, knowledge: Knowledge) -> None:

@@ -96,6 +96,38 @@ class Store:
 
         return await self._writing.write(work)
 
+    async def remove(self, job: str, gone: dict[str, str]) -> None:
+        """Delete the documents `gone` (URI → id) and note them as removed by `job`, all or nothing."""
+
+        def work(database: Any) -> None:
+            for uri, identifier in gone.items():
+                if database.conn.execute("SELECT 1 FROM documents WHERE id = ?", (identifier,)).fetchone():
+                    _delete(database.conn, identifier)
+                    _note(database.conn, job, uri, "removed")
+
+        await self._writing.write(work)
+
+    async def note(self, job: str, uri: str, outcome: Outcome, message: str) -> None:
+        """Note what became of the file at `uri` in `job`."""
+        await self._writing.write(lambda database: _note(database.conn, job, uri, outcome, message=message))
+
+    async def outcomes(self, job: str) -> tuple[dict[str, float], list[str]]:
+        """Return how many files of each outcome `job` has had, its chunks, and the messages of the failed ones."""
+
+        def work(database: Any) -> tuple[dict[str, float], list[str]]:
+            rows = database.conn.execute(
+                "SELECT outcome, count(*), sum(chunks) FROM outcomes WHERE job = ? GROUP BY outcome", (job,)
+            ).fetchall()
+            counters: dict[str, float] = {"new": 0, "changed": 0, "removed": 0, "failed": 0}
+            counters |= {outcome: count for outcome, count, _ in rows}
+            counters["chunks"] = sum(chunks for _, _, chunks in rows)
+            messages = database.conn.execute(
+                "SELECT message FROM outcomes WHERE job = ? AND message != '' ORDER BY uri LIMIT 50", (job,)
+            )
+            return counters, [message for (message,) in messages]
+
+        return await self._reading.read(work)
+
     async def delete(self, identifiers: Iterable[str]) -> tuple[int, int, list[str]]:
         """Delete documents.
 
@@ -308,7 +340,7 @@ def _hit(row: tuple[Any, ...]) -> Hit:
         text=text,
         score=0,
         parts={},
-        page=page,
+        page=page or 0,
         line=line,
         end_line=end_line,
     )
@@ -355,6 +387,7 @@ def _put(
         (source.id, collection, source.uri),
     ).fetchall()
     if old == [(source.id, collection, source.sha256, source.title, metadata)]:
+        connection.execute("UPDATE documents SET mtime_ns = ? WHERE id = ?", (source.mtime_ns, source.id))
         return "unchanged"
     for identifier, *_ in old:
         _delete(connection, identifier)
@@ -396,7 +429,16 @@ def _put(
             f"INSERT INTO {_INDEX[english]} (rowid, header, text) VALUES (?, ?, ?)",  # noqa: S608 - our own names
             (row, searchable(passage.header), searchable(passage.text)),
         )
-    return "changed" if old else "new"
+    outcome: Outcome = "changed" if old else "new"
+    if source.job:
+        _note(connection, source.job, source.uri, outcome, chunks=len(source.passages))
+    return outcome
+
+
+def _note(
+    connection: sqlite3.Connection, job: str, uri: str, outcome: Outcome, *, chunks: int = 0, message: str = ""
+) -> None:
+    connection.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)", (job, uri, outcome, chunks, message))
 
 
 def _delete(connection: sqlite3.Connection, identifier: str) -> int:
