@@ -215,7 +215,7 @@ class Jobs:
 
     async def wait(self, identifier: str) -> Job:
         """Return the job once it is finished, whichever process runs it."""
-        while (job := await self.get(identifier)).state not in FINAL:
+        while (job := await self.get(identifier)).state not in FINAL:  # noqa: ASYNC110 - maybe another process's
             await anyio.sleep(TICK_SECONDS)
         return job
 
@@ -352,8 +352,8 @@ def _migrations() -> Migrations:
     def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
         database.conn.execute(
             "CREATE TABLE jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
-            " state TEXT NOT NULL, created TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '', beat TEXT NOT NULL DEFAULT '',"
-            " cancel INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL)"
+            " state TEXT NOT NULL, created TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '',"
+            " beat TEXT NOT NULL DEFAULT '', cancel INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL)"
         )
         database.conn.execute("CREATE INDEX jobs_unfinished ON jobs (kind, state)")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -24,5 +23,3 @@ async def test_a_stored_text_is_found_with_its_place(tmp_path: Path, era: Era) -
         (hit,) = found["hits"]
         assert hit["document_id"] == added.structured_content["document_id"]
         assert (hit["line"], hit["end_line"]) == (3, 4)
-        tools = await client.list_tools()
-        print(len(json.dumps([t.model_dump(mode="json", by_alias=True, exclude_none=True) for t in tools.tools])))

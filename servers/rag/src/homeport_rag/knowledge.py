@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ class Knowledge:
         context.closing(self.store.aclose)
 
     async def search(
-        self, query: str, *, collections: list[str], k: int, mode: Mode, threshold: float, filters: Filters
+        self, query: str, *, collections: Sequence[str], k: int, mode: Mode, threshold: float, filters: Filters
     ) -> SearchResult:
         """Return the passages that fit `query` best.
 
@@ -109,7 +110,7 @@ class Knowledge:
         await self._context.changes.updated("rag://collections", "rag://stats", f"rag://documents/{identifier}")
         return Added(document_id=identifier, job_id="", outcome=outcome)
 
-    async def add_paths(self, paths: list[str], *, collection: str, metadata: dict[str, Any], prune: bool) -> Job:
+    async def add_paths(self, paths: Sequence[str], *, collection: str, metadata: dict[str, Any], prune: bool) -> Job:
         """Queue the job that takes files and folders in.
 
         Args:
@@ -189,7 +190,7 @@ class Knowledge:
         following = paging.encode({"title": last.title, "id": last.document_id}) if last else ""
         return DocumentList(documents=documents[:PAGE], next_cursor=following)
 
-    async def delete(self, document_ids: list[str]) -> Deleted:
+    async def delete(self, document_ids: Sequence[str]) -> Deleted:
         """Delete documents with their passages and vectors."""
         documents, chunks, missing = await self.store.delete(document_ids)
         uris = [f"rag://documents/{identifier}" for identifier in document_ids if identifier not in missing]

@@ -16,13 +16,14 @@ _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _BETWEEN_CJK = re.compile(f"(?<=[{_CJK}])(?=[{_CJK}])")
 _WORD = re.compile(rf"[{_CJK}]+|[^\W{_CJK}]+")
 
-STOP_WORDS = frozenset(
-    "a about above after again against all am an and any are as at be because been before being below between both but"
-    " by can could did do does doing down during each few for from further had has have having he her here hers him his"
-    " how i if in into is it its itself just me more most my no nor not of off on once only or other our out over own"
-    " same she should so some such than that the their them then there these they this those through to too under until"
-    " up very was we were what when where which while who whom why will with would you your".split()
-)
+_STOP_WORDS = """
+a about above after again against all am an and any are as at be because been before being below between both but by can
+could did do does doing down during each few for from further had has have having he her here hers him his how i if in
+into is it its itself just me more most my no nor not of off on once only or other our out over own same she should so
+some such than that the their them then there these they this those through to too under until up very was we were what
+when where which while who whom why will with would you your
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ def full_text_query(text: str, *, english: bool) -> str:
 
     Args:
         text: What the user typed or pasted; words after the first `MAX_TERMS` different ones are left out.
-        english: Leave out English stop words, unless nothing else is there: it makes common questions four times faster.
+        english: Leave out English stop words, unless nothing else is there: questions are four times faster for it.
     """
     words = list(dict.fromkeys(word.casefold() for word in _WORD.findall(text)))
     if english:

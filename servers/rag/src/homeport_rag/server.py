@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from mcp.types import ToolAnnotations
@@ -37,6 +38,7 @@ DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_worl
 OUTWARD = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)
 PRIVATE = {LABELS: ["reads-private", "untrusted-content"]}
 UNDOABLE = {LABELS: ["can-be-taken-back"]}
+NOTHING: dict[str, Any] = {}
 PERSON = {"ui": {"visibility": ["app"]}}  # not offered to models
 
 
@@ -56,14 +58,14 @@ def _reading_tools(server: Server, knowledge: Knowledge) -> None:
     @server.tool(title="Search", annotations=READ, meta=PRIVATE)
     async def search(
         query: str,
-        collections: list[str] = [],
+        collections: Sequence[str] = (),
         k: Annotated[int, Field(ge=1, le=100)] = 8,
         mode: Mode = "hybrid",
         threshold: Annotated[float, Field(ge=0, le=1)] = 0,
-        types: Annotated[list[str], Field(description="such as pdf")] = [],
+        types: Annotated[Sequence[str], Field(description="such as pdf")] = (),
         after: Annotated[str, Field(description="ISO date")] = "",
         before: str = "",
-        metadata: dict[str, Any] = {},
+        metadata: dict[str, Any] = NOTHING,
     ) -> SearchResult:
         """Find passages in the user's documents by words and meaning. Cite title and page or line."""
         filters = Filters(types, after, before, metadata)
@@ -96,9 +98,9 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
     async def add(
         text: str = "",
         title: str = "",
-        paths: Annotated[list[str], Field(description="files or folders")] = [],
+        paths: Annotated[Sequence[str], Field(description="files or folders")] = (),
         collection: str = "default",
-        metadata: dict[str, Any] = {},
+        metadata: dict[str, Any] = NOTHING,
         document_id: Annotated[str, Field(description="replace its text")] = "",
         uri: Annotated[str, Field(description="origin of the text")] = "",
     ) -> Added:
@@ -123,7 +125,7 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
 
     @server.tool(title="Delete", annotations=DESTROY)
     async def delete(
-        document_ids: list[str] = [],
+        document_ids: Sequence[str] = (),
         collection: Annotated[str, Field(description="all of it, for good")] = "",
         confirm: Annotated[str, Field(description="its name")] = "",
     ) -> Deleted:
