@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -118,7 +118,7 @@ class Jobs:
         handlers: Kind → what does it. Raising HomeportError fails the job with that message.
     """
 
-    def __init__(self, context: ServerContext, handlers: dict[str, Handler]) -> None:
+    def __init__(self, context: ServerContext, handlers: Mapping[str, Handler]) -> None:
         self._context = context
         self._handlers = handlers
         self._path = context.folder / "jobs.db"

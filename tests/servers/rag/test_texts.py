@@ -9,7 +9,7 @@ import pytest
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import Era, connected
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_model")]
 
 
 @pytest.mark.parametrize("era", ["auto", "legacy"])
@@ -19,7 +19,7 @@ async def test_a_stored_text_is_found_with_its_place(tmp_path: Path, era: Era) -
         added = await client.call_tool("add", {"text": text, "title": "Rules"})
         found = (await client.call_tool("search", {"query": "where are the kettles?"})).structured_content
         assert found["mode"] == "lexical"
-        assert "no embedding model" in found["why"]
+        assert "holds no embedding model" in found["why"]
         (hit,) = found["hits"]
         assert hit["document_id"] == added.structured_content["document_id"]
         assert (hit["line"], hit["end_line"]) == (3, 4)

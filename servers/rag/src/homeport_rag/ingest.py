@@ -7,6 +7,7 @@ transaction, so a job that is run again neither loses nor doubles anything, nor 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -53,10 +54,12 @@ class Ingest:
     Args:
         context: The server's context.
         store: Where documents go.
+        stored: Called when new passages are there.
     """
 
-    def __init__(self, context: ServerContext, store: Store) -> None:
+    def __init__(self, context: ServerContext, store: Store, stored: Callable[[], None]) -> None:
         self._context = context
+        self._stored = stored
         self._store = store
         self._reader = Worker("document reader", memory_mb=READER_MB)
         context.closing(self._reader.aclose)
@@ -106,6 +109,7 @@ class Ingest:
             source = replace(source, mtime_ns=0)
         source = replace(source, metadata=source.metadata | order.metadata, job=run.job.id)
         await self._store.put(source, order.collection, actor=order.actor, now=iso(now))
+        self._stored()
 
     async def _count(self, run: Run, total: int, others: int) -> None:
         counters, notes = await self._store.outcomes(run.job.id)

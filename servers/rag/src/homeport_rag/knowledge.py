@@ -9,7 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from homeport_rag.embedding import install_model
 from homeport_rag.ingest import Ingest, Order
+from homeport_rag.meaning import Meaning
 from homeport_rag.reading import paragraphs
 from homeport_rag.records import Source
 from homeport_rag.results import (
@@ -17,14 +19,11 @@ from homeport_rag.results import (
     Deleted,
     DocumentList,
     DocumentText,
-    Hit,
     JobInfo,
-    Mode,
     Named,
-    SearchResult,
     Stats,
 )
-from homeport_rag.search import Filters, fuse, relative
+from homeport_rag.retrieval import Retrieval
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import allowed
 from homeport_rag.store import Store
@@ -34,7 +33,6 @@ from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Job, Jobs
 
-DEPTH = 100  # how many matches of each ranking are fused
 PAGE = 50
 WINDOW = 20_000  # characters of a document that are returned at once
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -50,35 +48,13 @@ class Knowledge:
     def __init__(self, context: ServerContext) -> None:
         self._context = context
         self.store = Store(context.folder / "knowledge.db")
-        self.jobs = Jobs(context, {"ingest": Ingest(context, self.store).run})
+        self.meaning = Meaning(context, self.store)
+        self.retrieval = Retrieval(self.store, self.meaning)
+        ingest = Ingest(context, self.store, self.meaning.wake)
+        handlers = {"ingest": ingest.run, "embed": self.meaning.embed, "install_model": self.meaning.install}
+        self.jobs = Jobs(context, handlers)
+        context.tasks.start_soon(self.meaning.keep_up, self.jobs)
         context.closing(self.store.aclose)
-
-    async def search(
-        self, query: str, *, collections: Sequence[str], k: int, mode: Mode, threshold: float, filters: Filters
-    ) -> SearchResult:
-        """Return the passages that fit `query` best.
-
-        Args:
-            query: What is looked for; any text.
-            collections: Where; empty = everywhere.
-            k: Most hits.
-            mode: Falls back to lexical, and says why, when no embedding model is at hand.
-            threshold: Only hits of this score (0 to 1) or above.
-            filters: What the documents must be like.
-        """
-        scope = await self.store.scope(collections)
-        why = "" if mode == "lexical" else "lexical: no embedding model is installed"
-        words = await self.store.find_words(query, scope, filters, max(DEPTH, k))
-        bm25 = {i: score for found in words for i, score in found}
-        rankings = [[i for i, _ in found] for found in words]
-        scores = relative(bm25) if len(rankings) == 1 else fuse(rankings)
-        best = [i for i, score in scores.items() if score >= threshold][:k]
-        ranks = {i: rank for ranking in rankings for rank, i in enumerate(ranking, start=1)}
-        hits = [
-            _scored(hit, scores, {"lexical_rank": ranks.get(hit.chunk_id), "bm25": bm25.get(hit.chunk_id)})
-            for hit in await self.store.hits(best)
-        ]
-        return SearchResult(hits=hits, mode="lexical", why=why)
 
     async def add_text(
         self, text: str, *, title: str, collection: str, metadata: dict[str, Any], document_id: str, uri: str
@@ -108,6 +84,7 @@ class Knowledge:
         )
         outcome = await self.store.put(source, collection, actor=identity.current().actor, now=now)
         await self._context.changes.updated("rag://collections", "rag://stats", f"rag://documents/{identifier}")
+        self.meaning.wake()
         return Added(document_id=identifier, job_id="", outcome=outcome)
 
     async def add_paths(self, paths: Sequence[str], *, collection: str, metadata: dict[str, Any], prune: bool) -> Job:
@@ -148,6 +125,16 @@ class Knowledge:
             settings.save(self._context.home, self._context.name, {"folders": [*folders, str(folder)]})
             await self._context.changes.updated("rag://stats")
         return Named(id=str(folder), state="allowed")
+
+    async def install_model(self, *, consent: bool) -> Job:
+        """Queue the job that downloads and builds the embedding model.
+
+        Raises:
+            HomeportError: `approval_required` without consent.
+        """
+        if not consent:
+            await install_model(self._context.home, consent=False)
+        return await self.jobs.start("install_model", {}, once=True)
 
     async def get(self, document_id: str, chunk_id: int, line: int) -> DocumentText:
         """Return a document's text from `line` on, or just the passage `chunk_id` of it.
@@ -225,12 +212,13 @@ class Knowledge:
 
     async def stats(self) -> Stats:
         """Return the state of the knowledge base."""
-        collections = await self.store.collections()
+        embedder, why = await self.meaning.ready()
+        collections = await self.store.collections(embedder.model.key if embedder else "")
         path = self.store.path
         size = sum(p.stat().st_size for p in (path, path.with_name(path.name + "-wal")) if p.exists())
         folders = self._context.settings(RagSettings).folders
-        why = "No embedding model is installed."
-        return Stats(collections=collections, folders=folders, bytes=size, model="", why=why)
+        model = f"{embedder.model.id} ({embedder.model.dimension} dimensions)" if embedder else ""
+        return Stats(collections=collections, folders=folders, bytes=size, model=model, why=why)
 
     def job_info(self, job: Job) -> JobInfo:
         """Return `job` as it is shown."""
@@ -250,11 +238,6 @@ class Knowledge:
             seconds=elapsed,
             error=job.error,
         )
-
-
-def _scored(hit: Hit, scores: dict[int, float], parts: dict[str, float | None]) -> Hit:
-    known = {name: round(value, 4) for name, value in parts.items() if value is not None}
-    return hit.model_copy(update={"score": round(scores[hit.chunk_id], 4), "parts": known})
 
 
 def _window(lines: list[str], line: int, end: int) -> list[str]:

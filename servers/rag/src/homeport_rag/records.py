@@ -64,3 +64,15 @@ class Known:
     size: int
     mtime_ns: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unembedded:
+    """A stored passage that has no vector yet.
+
+    Attributes:
+        searched: Its header and text, which are embedded together.
+    """
+
+    id: int
+    searched: str

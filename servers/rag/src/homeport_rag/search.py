@@ -77,21 +77,24 @@ def full_text_query(text: str, *, english: bool) -> str:
     return " OR ".join(f'"{searchable(word)}"' for word in words[:MAX_TERMS])
 
 
-def fuse(rankings: Iterable[Sequence[int]]) -> dict[int, float]:
+def fuse(rankings: Iterable[Sequence[int]], *, legs: int) -> dict[int, float]:
     """Fuse rankings of ids into one by reciprocal rank fusion, k = 60, all rankings of equal weight.
 
     Cormack, Clarke and Büttcher: Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods,
     SIGIR 2009.
 
+    Args:
+        rankings: Each with its best first.
+        legs: In how many of them an id can be at most.
+
     Returns:
-        Id → score between 0 and 1, best first; 1 = first in every ranking that found anything.
+        Id → score between 0 and 1, best first; 1 = first in every ranking that it can be in.
     """
-    counted = [ranking for ranking in rankings if ranking]
     scores: dict[int, float] = {}
-    for ranking in counted:
+    for ranking in rankings:
         for rank, identifier in enumerate(ranking, start=1):
             scores[identifier] = scores.get(identifier, 0.0) + 1 / (RRF_K + rank)
-    best = len(counted) / (RRF_K + 1)
+    best = max(legs, 1) / (RRF_K + 1)
     return {i: score / best for i, score in sorted(scores.items(), key=lambda item: (-item[1], item[0]))}
 
 

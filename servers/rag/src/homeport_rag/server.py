@@ -69,7 +69,7 @@ def _reading_tools(server: Server, knowledge: Knowledge) -> None:
     ) -> SearchResult:
         """Find passages in the user's documents by words and meaning. Cite title and page or line."""
         filters = Filters(types, after, before, metadata)
-        return await knowledge.search(
+        return await knowledge.retrieval.search(
             query, collections=collections, k=k, mode=mode, threshold=threshold, filters=filters
         )
 
@@ -140,6 +140,12 @@ def _personal_tools(server: Server, knowledge: Knowledge) -> None:
     async def add_folder(path: str) -> Named:
         """Allow documents below a folder to be read."""
         return await knowledge.add_folder(path)
+
+    @server.tool(title="Get model", annotations=OUTWARD, meta=PERSON)
+    async def install_model(consent: Annotated[bool, Field(description="to the download")] = False) -> Named:
+        """Download the embedding model as a job."""
+        job = await knowledge.install_model(consent=consent)
+        return Named(id=job.id, state=job.state)
 
 
 def _job_tools(server: Server, knowledge: Knowledge) -> None:

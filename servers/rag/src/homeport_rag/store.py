@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from homeport_rag.records import Known, Outcome, Source
+from homeport_rag.records import Known, Outcome, Source, Unembedded
 from homeport_rag.results import Collection, Document, Hit
 from homeport_rag.schema import BUILT_IN, migrations
 from homeport_rag.search import Filters, full_text_query, searchable
@@ -261,6 +261,44 @@ class Store:
             return [_hit(row) for row in rows]
 
         return await self._reading.read(work)
+
+    async def unembedded(self, model: str, after: int, limit: int) -> list[Unembedded]:
+        """Return up to `limit` passages with ids greater than `after` that have no vector of `model`, by id."""
+
+        def work(database: Any) -> list[Unembedded]:
+            rows = database.conn.execute(
+                "SELECT c.id, trim(c.header || char(10) || c.text, char(10)) FROM chunks c LEFT JOIN vectors v"
+                " ON v.chunk_id = c.id AND v.model_id = ? WHERE v.chunk_id IS NULL AND c.id > ? ORDER BY c.id LIMIT ?",
+                (model, after, limit),
+            )
+            return [Unembedded(*row) for row in rows]
+
+        return await self._writing.read(work)  # may take long: searches do not wait for it
+
+    async def count_after(self, after: int) -> int:
+        """Return the number of passages with ids greater than `after`."""
+
+        def work(database: Any) -> int:
+            return database.conn.execute("SELECT count(*) FROM chunks WHERE id > ?", (after,)).fetchone()[0]
+
+        return await self._writing.read(work)
+
+    async def put_vectors(self, model: str, vectors: Iterable[tuple[int, bytes]]) -> None:
+        """Store vectors (chunk id, float16 little endian) of `model`; those of chunks that are gone are dropped."""
+
+        def work(database: Any) -> None:
+            for chunk, vector in vectors:
+                added = database.conn.execute(
+                    "INSERT OR IGNORE INTO vectors SELECT id, ?, ? FROM chunks WHERE id = ?", (model, vector, chunk)
+                )
+                if added.rowcount:
+                    database.conn.execute(
+                        "INSERT INTO changes (operation, chunk_id, collection_id, model_id)"
+                        " SELECT 'add', id, collection_id, ? FROM chunks WHERE id = ?",
+                        (model, chunk),
+                    )
+
+        await self._writing.write(work)
 
     async def known(self, collection: str, prefix: str) -> dict[str, Known]:
         """Return URI → what is stored of each document of `collection` whose URI begins with `prefix`."""
