@@ -33,7 +33,7 @@ from homeport_files.results import (
     step_of,
     uri_of,
 )
-from homeport_files.searching import Find, Search, compiled, find_lines
+from homeport_files.searching import Find, Mode, Search, compiled, find_lines
 from homeport_files.settings import FilesSettings, new_root, roots_of
 from homeport_files.store import Ledger, Store
 from homeport_files.walking import Entry as Walked
@@ -130,7 +130,7 @@ class Workspace:
         query: str,
         path: str,
         *,
-        mode: Literal[name, content],
+        mode: Mode,
         regex: bool,
         glob: str,
         limit: int,
