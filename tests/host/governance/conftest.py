@@ -99,7 +99,11 @@ async def opened(home: Path, world: World, secrets: list[str]) -> AsyncGenerator
     async def record(entry: Entry, durable: bool) -> None:
         rows.append((entry, durable))
 
-    approvals, ledger, pins = Approvals(database, ChangeBus()), Ledger(database), Pins(database, lambda server: server == "mail")
+    approvals, ledger, pins = (
+        Approvals(database, ChangeBus()),
+        Ledger(database),
+        Pins(database, lambda server: server == "mail"),
+    )
     dispatcher = Dispatcher(
         world,
         world,

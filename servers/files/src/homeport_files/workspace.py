@@ -14,7 +14,6 @@ from itertools import islice
 import anyio.to_thread
 from anyio.from_thread import check_cancelled
 from anyio.from_thread import run as run_in_loop
-from homeport_shared.documents import Decoded
 
 from homeport_files.changing import Changer, Done, text_encoder
 from homeport_files.edits import Edit
@@ -41,6 +40,7 @@ from homeport_files.walking import matches, walk
 from homeport_shared import identity, paging, settings
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
+from homeport_shared.documents import Decoded
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
 from homeport_shared.folders import kind_of
