@@ -52,7 +52,18 @@ def tests(started: float) -> int:
         return 1
     selection = ["-m", " and ".join(f"not {mark}" for mark in left_out)] if left_out else []
     print("== tests", flush=True)
-    command = ["-m", "pytest", "-n", "2", "--dist", "loadgroup", "-q", "--junitxml=junit.xml", *selection, *sys.argv[1:]]
+    command = [
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+        "-q",
+        "--junitxml=junit.xml",
+        *selection,
+        *sys.argv[1:],
+    ]
     status = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=False).returncode
     for mark in left_out:
         print(f"left out: {mark} tests (install chromium to run them)")

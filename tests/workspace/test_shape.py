@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMBERS = sorted(path.parent for pattern in ("shared", "servers/*", "host", "clients/*") for path in ROOT.glob(f"{pattern}/pyproject.toml"))
+MEMBERS = sorted(
+    path.parent
+    for pattern in ("shared", "servers/*", "host", "clients/*")
+    for path in ROOT.glob(f"{pattern}/pyproject.toml")
+)
 SERVERS = sorted(path.parent for path in ROOT.glob("servers/*/pyproject.toml"))
 SOURCES = sorted(path for member in MEMBERS for path in member.glob("src/**/*.py"))
 MOST_MODULE_LINES, MOST_FUNCTION_LINES = 600, 60
@@ -77,7 +81,9 @@ def test_the_domain_of_a_server_knows_no_protocol_and_no_database(path: Path) ->
 
 
 def test_nothing_is_called_utils() -> None:
-    assert [named(p) for p in SOURCES if p.stem in {"utils", "util", "helpers", "helper", "manager", "common", "misc"}] == []
+    assert [
+        named(p) for p in SOURCES if p.stem in {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+    ] == []
 
 
 def test_lock_files_name_only_the_public_index() -> None:
@@ -98,7 +104,10 @@ def test_every_dependency_has_its_reason() -> None:
     wanted = set()
     for member in MEMBERS:
         data = project(member)
-        for requirement in [*data["dependencies"], *(d for g in data.get("optional-dependencies", {}).values() for d in g)]:
+        for requirement in [
+            *data["dependencies"],
+            *(d for g in data.get("optional-dependencies", {}).values() for d in g),
+        ]:
             wanted.add(re.split(r"[\[<>=!~ ]", requirement)[0].lower())
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
     wanted |= {re.split(r"[\[<>=!~ ]", requirement)[0].lower() for group in groups.values() for requirement in group}

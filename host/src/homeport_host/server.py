@@ -22,6 +22,8 @@ def build_server(context: ServerContext, host: HostServices) -> Server:
         host: The services that its tools use.
     """
     server = Server(context, title="Homeport", instructions=INSTRUCTIONS)
-    for part in (chat, runs, governing, servers, models, system):
+    for part in (chat, runs, models, system):
         part.register(server, host)
+    servers.register(server, host.registry)
+    governing.register(server, host.approvals, host.events, host.audit)
     return server

@@ -1,4 +1,4 @@
-"""The embedding model that the tests of the knowledge server share."""
+"""What the tests of the knowledge server share."""
 
 from __future__ import annotations
 
@@ -31,3 +31,19 @@ def model_home(tmp_path_factory: pytest.TempPathFactory, published: Path) -> Pat
 
     anyio.run(build)
     return home
+
+
+@pytest.fixture
+def model(model_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let servers of this test find the embedding model."""
+    folder = next((model_home / "models").iterdir())
+    monkeypatch.setenv("HOMEPORT_MODEL_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let servers of this test find no embedding model."""
+    folder = tmp_path / "no model"
+    monkeypatch.setenv("HOMEPORT_MODEL_DIR", str(folder))
+    return folder

@@ -87,7 +87,7 @@ async def test_the_process_with_the_model_leaves_when_idle_and_comes_back(model_
     async with worker(idle_seconds=0.3) as process:
         embedder = await local(model_home, process)
         first = await embedder.embed(["ship"])
-        while process.pid is not None:  # noqa: ASYNC110 - the condition is in another process
+        while process.pid is not None:
             await anyio.sleep(0.02)
         assert await embedder.embed(["ship"]) == first
 

@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
+from mcp import Client
+from starlette.applications import Starlette
+
 from homeport_dashboard.app import create_dashboard
 from homeport_host import process
 from homeport_host.host import Host, open_host
 from homeport_host.http import RequestLog, create_app
 from homeport_shared import __version__, serving
 from homeport_shared.errors import HomeportError
-from mcp import Client
-from starlette.applications import Starlette
 
 IDLE_LOOK_SECONDS = 5.0
 
@@ -87,7 +88,7 @@ async def _lifespan(app: Starlette, *, task_status: anyio.abc.TaskStatus[None]) 
 
 
 async def _leave_when_idle(running: Host, app: RequestLog, seconds: float, scope: anyio.CancelScope) -> None:
-    while app.idle_seconds() < seconds or await running.busy():
+    while app.idle_seconds() < seconds or await running.busy():  # noqa: ASYNC110 - idleness has no event
         await anyio.sleep(min(IDLE_LOOK_SECONDS, seconds))
     scope.cancel()
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from homeport_host import process
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.stdio import stdio_server
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.message import SessionMessage
+
+from homeport_host import process
 
 EXPOSE_HEADER = "X-Homeport-Expose"
 

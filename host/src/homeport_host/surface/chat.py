@@ -8,11 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from homeport_host.surface.results import (
-    DESTROY,
     NONE,
-    READ,
-    UNDOABLE,
-    WRITE,
     Attached,
     Chats,
     Item,
@@ -22,6 +18,7 @@ from homeport_host.surface.results import (
     session_json,
 )
 from homeport_host.surface.services import HostServices
+from homeport_host.surface.tools import changing, destroying, reading
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
@@ -34,7 +31,7 @@ def register(server: Server, host: HostServices) -> None:
 
 
 def _talking(server: Server, host: HostServices) -> None:
-    @server.tool(title="Send", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Send")
     async def chat_send(
         text: str, session_id: str = "", agent: str = "", model: str = "", attachments: Sequence[str] = NONE
     ) -> Sent:
@@ -42,19 +39,19 @@ def _talking(server: Server, host: HostServices) -> None:
         sent = await host.chats.send(text, session=session_id, agent=agent, model=model, attachments=attachments)
         return Sent(session_id=sent.session_id, message_id=sent.message_id, run_id=sent.run_id)
 
-    @server.tool(title="Stop", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Stop")
     async def chat_stop(session_id: str) -> Named:
         """Stop the answer that is being written; what there is of it stays."""
         await host.chats.stop(session_id)
         return Named(id=session_id, state="stopped")
 
-    @server.tool(title="Regenerate", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Regenerate")
     async def chat_regenerate(session_id: str) -> Sent:
         """Answer the last question anew, also after an error."""
         sent = await host.chats.regenerate(session_id)
         return Sent(session_id=sent.session_id, message_id=sent.message_id, run_id=sent.run_id)
 
-    @server.tool(title="Attach", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Attach")
     async def chat_attach(
         name: str,
         session_id: str = "",
@@ -68,7 +65,7 @@ def _talking(server: Server, host: HostServices) -> None:
 
 
 def _keeping(server: Server, host: HostServices) -> None:
-    @server.tool(title="Change chat", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Change chat")
     async def chat_update(
         session_id: str,
         title: str | None = None,
@@ -80,12 +77,12 @@ def _keeping(server: Server, host: HostServices) -> None:
         changed = await host.chats.update(session_id, title=title, archived=archived, model=model, agent=agent)
         return Item(**session_json(changed, ""))
 
-    @server.tool(title="Duplicate chat", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Duplicate chat")
     async def chat_duplicate(session_id: str) -> Item:
         """Copy a chat with its messages."""
         return Item(**session_json(await host.chats.duplicate(session_id), ""))
 
-    @server.tool(title="Delete chat", annotations=DESTROY)
+    @destroying(server, "Delete chat")
     async def chat_delete(
         session_id: str, confirm: Annotated[str, Field(description="the chat's title, repeated")]
     ) -> Named:
@@ -96,7 +93,7 @@ def _keeping(server: Server, host: HostServices) -> None:
         await host.chats.delete(session_id)
         return Named(id=session_id, state="deleted")
 
-    @server.tool(title="Chats", annotations=READ)
+    @reading(server, "Chats")
     async def list_chats(
         archived: bool = False, query: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 50, cursor: str = ""
     ) -> Chats:
@@ -104,7 +101,7 @@ def _keeping(server: Server, host: HostServices) -> None:
         page, following = await host.chats.list(archived=archived, query=query, limit=limit, cursor=cursor)
         return Chats(chats=[session_json(session, running) for session, running in page], next=following)
 
-    @server.tool(title="Chat", annotations=READ)
+    @reading(server, "Chat")
     async def get_chat(session_id: str) -> Item:
         """Read a chat with all its messages."""
         return Item(**session_json(*await host.chats.get(session_id)))

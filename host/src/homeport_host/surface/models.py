@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from homeport_host.providers.protocol import ModelInfo
-from homeport_host.surface.results import PERSON, READ, WRITE, Item, Json, ModelList, Named, Rows, dumped
+from homeport_host.surface.results import Item, Json, ModelList, Named, Rows, dumped
 from homeport_host.surface.services import HostServices
+from homeport_host.surface.tools import changing, reading
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
@@ -22,7 +23,7 @@ def register(server: Server, host: HostServices) -> None:
 def _choosing(server: Server, host: HostServices) -> None:
     changes = server.homeport.changes
 
-    @server.tool(title="Choose model", annotations=WRITE, meta=PERSON)
+    @changing(server, "Choose model", "person-only")
     async def set_model(name: str, agent: str = "", session_id: str = "") -> Named:
         """Choose the model of a chat, or of an agent, or with neither the default."""
         if session_id:
@@ -34,32 +35,32 @@ def _choosing(server: Server, host: HostServices) -> None:
         await changes.updated("homeport://models", "homeport://status", "homeport://setup")
         return Named(id=name, state="chosen")
 
-    @server.tool(title="Choose mode", annotations=WRITE, meta=PERSON)
+    @changing(server, "Choose mode", "person-only")
     async def set_mode(mode: Literal["LOCAL", "CLOUD", "HYBRID"]) -> Named:
         """Choose whether models run here, in the cloud, or both."""
         host.models.set_mode(mode)
         await changes.updated("homeport://mode", "homeport://models", "homeport://status")
         return Named(id=mode, state="chosen")
 
-    @server.tool(title="Check provider", annotations=READ)
+    @reading(server, "Check provider")
     async def check_provider(name: str) -> Named:
         """Make a real call to a provider such as ollama or openrouter; an error gives its reason."""
         await host.models.check(name)
         return Named(id=name, state="works")
 
-    @server.tool(title="Pull model", annotations=WRITE, meta=PERSON)
+    @changing(server, "Pull model", "person-only")
     async def pull_model(name: str) -> Item:
         """Download a local model as a job."""
         return Item(**await host.pull_model(name))
 
 
 def _reading(server: Server, host: HostServices) -> None:
-    @server.tool(title="Models", annotations=READ)
+    @reading(server, "Models")
     async def list_models(query: str = "") -> ModelList:
         """List the models that can be used now."""
         return ModelList(**await _models(host, query))
 
-    @server.tool(title="Usage", annotations=READ)
+    @reading(server, "Usage")
     async def usage(by: Literal["day", "model", "provider", "agent", "session", "user"] = "day") -> Rows:
         """Total the model calls: number, tokens, US dollars."""
         return Rows(rows=await host.usage(by))

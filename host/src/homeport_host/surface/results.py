@@ -7,22 +7,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from mcp.types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict
 
 from homeport_host.agents.runs import Run
 from homeport_host.chat.store import Message, Session
-from homeport_host.governance.calls import Hold
-from homeport_shared.identity import LABELS
 
 Json = dict[str, Any]
 NO_JSON: Json = {}
 NONE: list[str] = []
-READ = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-WRITE = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
-DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=False)
-PERSON: Json = {LABELS: ["person-only", "can-be-taken-back"]}
-UNDOABLE: Json = {LABELS: ["can-be-taken-back"]}
 
 
 class Sent(BaseModel):
@@ -89,24 +81,6 @@ class AgentList(BaseModel):
     agents: list[Json]
 
 
-class Approvals(BaseModel):
-    """Calls that wait, or waited, for a person."""
-
-    approvals: list[Json]
-
-
-class ServerList(BaseModel):
-    """The connected servers."""
-
-    servers: list[Json]
-
-
-class ToolList(BaseModel):
-    """Tools of all servers."""
-
-    tools: list[Json]
-
-
 class ModelList(BaseModel):
     """Models that can be used now."""
 
@@ -139,12 +113,6 @@ def session_json(session: Session, running: str, messages: Iterable[Message] | N
 def run_json(run: Run) -> Json:
     """Return a run as the contract shapes it."""
     return asdict(run)
-
-
-def hold_json(hold: Hold, titles: dict[str, str]) -> Json:
-    """Return an approval as the contract shapes it, with the title of its tool."""
-    server, _, own = hold.tool.partition("__")
-    return {**asdict(hold), "server": server, "title": titles.get(hold.tool) or own.replace("_", " ").capitalize()}
 
 
 def dumped(value: Any) -> str:

@@ -12,10 +12,6 @@ from homeport_host.agents.task import RunKind
 from homeport_host.surface.results import (
     NO_JSON,
     NONE,
-    PERSON,
-    READ,
-    UNDOABLE,
-    WRITE,
     AgentList,
     Item,
     Json,
@@ -26,6 +22,7 @@ from homeport_host.surface.results import (
     run_json,
 )
 from homeport_host.surface.services import HostServices
+from homeport_host.surface.tools import changing, reading
 from homeport_shared.server import Server
 
 
@@ -38,7 +35,7 @@ def register(server: Server, host: HostServices) -> None:
 
 
 def _running(server: Server, host: HostServices) -> None:
-    @server.tool(title="Start a run", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Start a run")
     async def run_start(
         prompt: str,
         agent: str = "",
@@ -68,24 +65,24 @@ def _running(server: Server, host: HostServices) -> None:
         )
         return Started(run_id=run)
 
-    @server.tool(title="Cancel a run", annotations=WRITE, meta=UNDOABLE)
+    @changing(server, "Cancel a run")
     async def run_cancel(run_id: str) -> Item:
         """Stop a run and the call that it is in."""
         return Item(**run_json(await host.runs.cancel(run_id)))
 
 
 def _watching(server: Server, host: HostServices) -> None:
-    @server.tool(title="Run", annotations=READ)
+    @reading(server, "Run")
     async def run_get(run_id: str) -> Item:
         """Read a run: state, answer, citations, usage, error."""
         return Item(**run_json(await host.runs.get(run_id)))
 
-    @server.tool(title="Events of a run", annotations=READ)
+    @reading(server, "Events of a run")
     async def run_events(run_id: str, after: int = 0, limit: Annotated[int, Field(ge=1, le=2000)] = 500) -> RunEvents:
         """Read what happened in a run after event number `after`."""
         return RunEvents(**await _events(host, run_id, after, limit))
 
-    @server.tool(title="Runs", annotations=READ)
+    @reading(server, "Runs")
     async def list_runs(state: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 50, cursor: str = "") -> RunList:
         """List runs, newest first."""
         page, following = await host.runs.list(state=state, limit=limit, cursor=cursor)
@@ -93,18 +90,18 @@ def _watching(server: Server, host: HostServices) -> None:
 
 
 def _agents(server: Server, host: HostServices) -> None:
-    @server.tool(title="Agents", annotations=READ)
+    @reading(server, "Agents")
     async def list_agents() -> AgentList:
         """List the agents with what they are for."""
         return AgentList(agents=_agent_list(host))
 
-    @server.tool(title="Agent", annotations=READ)
+    @reading(server, "Agent")
     async def get_agent(name: str) -> Item:
         """Read an agent and its file."""
         agent = host.agents.get(name).model_dump(mode="json")
         return Item(**agent | {"markdown": host.agents.markdown(name)})
 
-    @server.tool(title="Save agent", annotations=WRITE, meta=PERSON)
+    @changing(server, "Save agent", "person-only")
     async def save_agent(name: str, markdown: str) -> Item:
         """Store an agent: Markdown with YAML front matter."""
         saved = host.agents.save(name, markdown)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,8 +13,8 @@ from homeport_host.agents.service import Runs
 from homeport_host.chat.service import Chats
 from homeport_host.events.bus import EventBus
 from homeport_host.governance.approvals import Approvals
-from homeport_host.governance.calls import Tool
 from homeport_host.providers.protocol import ModelInfo
+from homeport_host.surface.servers import Registry
 from homeport_host.tickets import Tickets
 from homeport_shared.audit import AuditLog
 
@@ -51,45 +51,12 @@ class Models(Protocol):
         ...
 
 
-class Servers(Protocol):
-    """The connected MCP servers. Configurations are entries of an `mcpServers` file."""
-
-    async def list(self) -> list[Json]:
-        """Describe every server as a `Server` of the contract."""
-        ...
-
-    async def add(self, name: str, config: Json) -> Json:
-        """Store and start a server."""
-        ...
-
-    async def remove(self, name: str) -> None:
-        """Stop and forget a server."""
-        ...
-
-    async def enable(self, name: str, enabled: bool) -> Json:
-        """Start or stop a server."""
-        ...
-
-    async def test(self, name: str, config: Json | None) -> Json:
-        """Connect to a server, known or not, and report."""
-        ...
-
-
-class Tools(Protocol):
-    """The tools of all servers."""
-
-    def tools(self) -> list[Tool]:
-        """Return them."""
-        ...
-
-
 @dataclass
 class HostServices:
     """The services of one host.
 
     Attributes:
         usage: Totals of model calls by `day`, `model`, `provider`, `agent`, `session` or `user`.
-        last_used: Public tool name → when it was used last.
         add_folder: Makes a folder a root of files and has it indexed; returns `{root, job_id}`.
         folders: The folders that were added.
         documents: `{count, indexing}`, or None while the knowledge base is not there.
@@ -104,8 +71,7 @@ class HostServices:
     agents: AgentFolder
     chats: Chats
     approvals: Approvals
-    tools: Tools
-    servers: Servers
+    registry: Registry
     models: Models
     events: EventBus
     audit: AuditLog
@@ -117,4 +83,3 @@ class HostServices:
     pull_model: Callable[[str], Awaitable[Json]]
     url: Callable[[], str]
     uptime: Callable[[], float]
-    last_used: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Literal
 
 from homeport_host.surface import setup
-from homeport_host.surface.results import PERSON, READ, WRITE, Item, Json, Named, Ticket, dumped
+from homeport_host.surface.results import Item, Json, Named, Ticket, dumped
 from homeport_host.surface.services import HostServices
+from homeport_host.surface.tools import changing, reading
 from homeport_host.tickets import SECONDS, Purpose
 from homeport_shared import __version__
 from homeport_shared.clock import iso
@@ -26,14 +27,14 @@ def register(server: Server, host: HostServices) -> None:
 def _acting(server: Server, host: HostServices) -> None:
     changes = server.homeport.changes
 
-    @server.tool(title="Add folder", annotations=WRITE, meta=PERSON)
+    @changing(server, "Add folder", "person-only")
     async def add_folder(path: str, collection: str = "default") -> Item:
         """Make a folder usable for agents and its documents searchable; indexing is a job."""
         added = await host.add_folder(path, collection)
         await changes.updated("homeport://setup", "homeport://status")
         return Item(**added)
 
-    @server.tool(title="Create ticket", annotations=WRITE, meta=PERSON)
+    @changing(server, "Create ticket", "person-only")
     async def create_ticket(purpose: Literal["login", "upload", "secret"], target: str = "") -> Ticket:
         """Make an address that works once: to sign in, to upload a file, or to enter a secret."""
         if not host.url():
@@ -42,7 +43,7 @@ def _acting(server: Server, host: HostServices) -> None:
         expires = iso(server.homeport.clock.now() + timedelta(seconds=SECONDS))
         return Ticket(url=f"{host.url()}{PATHS[purpose]}{token}", expires=expires)
 
-    @server.tool(title="Finish setup", annotations=WRITE, meta=PERSON)
+    @changing(server, "Finish setup", "person-only")
     async def finish_setup(skipped: bool = False) -> Named:
         """End the first run."""
         setup.finish(host)
@@ -51,12 +52,12 @@ def _acting(server: Server, host: HostServices) -> None:
 
 
 def _reading(server: Server, host: HostServices) -> None:
-    @server.tool(title="Status", annotations=READ)
+    @reading(server, "Status")
     async def status() -> Item:
         """Tell how the host is: version, mode, servers, runs, approvals, documents, last errors."""
         return Item(**await _status(host))
 
-    @server.tool(title="Setup", annotations=READ)
+    @reading(server, "Setup")
     async def get_setup() -> Item:
         """Tell how far the first run is and which model suits this machine."""
         return Item(**await setup.describe(host))
@@ -73,7 +74,7 @@ def _reading(server: Server, host: HostServices) -> None:
 
 
 async def _status(host: HostServices) -> Json:
-    servers = await host.servers.list()
+    servers = host.registry.servers()
     runs = await host.run_store.count()
     failed = await host.run_store.latest(state="failed", limit=5)
     return {
@@ -81,8 +82,8 @@ async def _status(host: HostServices) -> Json:
         "home": str(host.home),
         "mode": host.models.mode,
         "default_model": host.models.default,
-        "servers": {state: sum(s["state"] == state for s in servers) for state in ("ready", "down")},
-        "server_list": [{k: s[k] for k in ("name", "state", "tools", "reason")} for s in servers],
+        "servers": {state: sum(one.state == state for one in servers) for state in ("ready", "down")},
+        "server_list": [one.model_dump(include={"name", "state", "tools", "reason"}) for one in servers],
         "runs": {state: runs.get(state, 0) for state in ("running", "waiting")},
         "approvals": len(await host.approvals.list("pending")),
         "documents": await host.documents(),

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import anyio
 import click
+
+from homeport.cli.output import console
 from homeport_host import process
 from homeport_shared import __version__, logs, serving, settings
 from homeport_shared.errors import HomeportError
-
-from homeport.cli.output import console
 
 
 def run(*, open_browser: bool) -> None:
@@ -36,7 +36,7 @@ def serve(stdio: bool, http: str | None, expose: str | None, client: str, idle_e
     """Serve MCP: --stdio for a desktop client, --http to run the host."""
     home = settings.home_folder()
     if stdio == bool(http):
-        raise HomeportError("invalid", "Choose --stdio or --http.", "For a desktop client write: homeport serve --stdio")
+        raise HomeportError("invalid", "Choose --stdio or --http.", "A desktop client wants: homeport serve --stdio")
     if stdio:
         from homeport.shim import attach
 

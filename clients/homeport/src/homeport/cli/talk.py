@@ -68,7 +68,7 @@ def call_tool(tool: str, arguments: str, yes: tuple[str, ...], as_json: bool) ->
 async def _call_with_consent(client: Client, tool: str, arguments: dict[str, Any], yes: bool) -> CallToolResult:
     """Call a tool; where policy wants a person's word, take it from `yes` or ask on the terminal."""
     result = await client.call_tool(tool, arguments)
-    meta = cast("dict[str, Any]", result.meta or {})
+    meta = result.meta or {}
     told, approval = cast("dict[str, Any]", meta.get(ERROR) or {}), meta.get("io.homeport/approval")
     if told.get("code") != "approval_required" or not approval:
         return result
