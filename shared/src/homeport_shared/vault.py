@@ -75,7 +75,7 @@ class Vault:
             raise HomeportError("invalid", "A secret needs a name and a value.", "Enter both.")
         places, keyring = self._places(), self._keyring()
         if keyring is not None:
-            keyring.set_password(self._service(), name, value.strip())
+            keyring.set_password(self._service(), name, value.strip())  # pyright: ignore[reportUnknownMemberType]
             places[name] = ""
         else:
             places[name] = self._fernet().encrypt(value.strip().encode()).decode()
@@ -154,7 +154,7 @@ def _working(given: KeyringBackend | None, service: str) -> KeyringBackend | Non
     backend = given or keyring.get_keyring()
     value = secrets.token_hex(8)
     try:
-        backend.set_password(service, _PROBE, value)
+        backend.set_password(service, _PROBE, value)  # pyright: ignore[reportUnknownMemberType]
         works = backend.get_password(service, _PROBE) == value
         backend.delete_password(service, _PROBE)
     except Exception as error:  # a backend is foreign code on a foreign bus: whatever it raises, the file serves

@@ -149,8 +149,8 @@ class CompatibleProvider:
         body = self._body(request)
 
         def create(client: openai.AsyncOpenAI) -> Awaitable[Any]:
-            started: Awaitable[Any] = client.chat.completions.with_raw_response.create(**body)
-            return deadline.within(started)
+            completions: Any = client.chat.completions.with_raw_response
+            return deadline.within(completions.create(**body))
 
         raw = await self._call(create, request.model)
         async with aclosing(raw.http_response):
@@ -319,5 +319,6 @@ def _code(error: Any) -> int:
 
 
 def _words(error: openai.APIStatusError) -> str:
-    said = cast("dict[str, Any]", error.body).get("message") if isinstance(error.body, dict) else None
+    body: Any = error.body
+    said = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else None
     return str(said or error.message)
