@@ -31,14 +31,14 @@ def _choosing(server: Server, host: HostServices) -> None:
         elif agent:
             host.agents.choose_model(agent, name)
         else:
-            host.models.set_default(_checked(name))
+            await host.models.set_default(_checked(name))
         await changes.updated("homeport://models", "homeport://status", "homeport://setup")
         return Named(id=name, state="chosen")
 
     @changing(server, "Choose mode", "person-only")
     async def set_mode(mode: Literal["LOCAL", "CLOUD", "HYBRID"]) -> Named:
         """Choose whether models run here, in the cloud, or both."""
-        host.models.set_mode(mode)
+        await host.models.set_mode(mode)
         await changes.updated("homeport://mode", "homeport://models", "homeport://status")
         return Named(id=mode, state="chosen")
 
@@ -50,8 +50,8 @@ def _choosing(server: Server, host: HostServices) -> None:
 
     @changing(server, "Pull model", "person-only")
     async def pull_model(name: str) -> Item:
-        """Download a local model as a job."""
-        return Item(**await host.pull_model(name))
+        """Download a local model; how far it is shows in homeport://models."""
+        return Item(**await host.pulling.start(name))
 
 
 def _reading(server: Server, host: HostServices) -> None:
@@ -83,7 +83,12 @@ def _reading(server: Server, host: HostServices) -> None:
 
 async def _models(host: HostServices, query: str) -> Json:
     found = (await host.models.models(query))[:MOST]
-    return {"models": [_shaped(model) for model in found], "default": host.models.default, "mode": host.models.mode}
+    return {
+        "models": [_shaped(model) for model in found],
+        "default": host.models.default,
+        "mode": host.models.mode,
+        "downloads": host.pulling.all(),
+    }
 
 
 def _shaped(model: ModelInfo) -> Json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.runs import RunStore
@@ -13,42 +13,13 @@ from homeport_host.agents.service import Runs
 from homeport_host.chat.service import Chats
 from homeport_host.events.bus import EventBus
 from homeport_host.governance.approvals import Approvals
-from homeport_host.providers.protocol import ModelInfo
+from homeport_host.providers.pulling import Pulling
+from homeport_host.providers.router import Models
 from homeport_host.surface.servers import Registry
 from homeport_host.tickets import Tickets
 from homeport_shared.audit import AuditLog
 
 Json = dict[str, Any]
-
-
-class Models(Protocol):
-    """The models, as pages and the command line see them."""
-
-    @property
-    def mode(self) -> str:
-        """LOCAL, CLOUD or HYBRID."""
-        ...
-
-    @property
-    def default(self) -> str:
-        """The default model; empty = none is chosen."""
-        ...
-
-    async def models(self, query: str = "") -> list[ModelInfo]:
-        """List the models that can be used now."""
-        ...
-
-    async def check(self, provider: str) -> None:
-        """Make a real call to a provider."""
-        ...
-
-    def set_mode(self, mode: Any) -> None:
-        """Store the mode."""
-        ...
-
-    def set_default(self, name: str) -> None:
-        """Store the default model."""
-        ...
 
 
 @dataclass
@@ -60,7 +31,7 @@ class HostServices:
         add_folder: Makes a folder a root of files and has it indexed; returns `{root, job_id}`.
         folders: The folders that were added.
         documents: `{count, indexing}`, or None while the knowledge base is not there.
-        pull_model: Starts the download of a local model; returns `{job_id, state}`.
+        pulling: Downloads of local models.
         url: The address of the dashboard; empty when there is none.
         uptime: Seconds since the host started.
     """
@@ -80,6 +51,6 @@ class HostServices:
     add_folder: Callable[[str, str], Awaitable[Json]]
     folders: Callable[[], list[str]]
     documents: Callable[[], Awaitable[Json | None]]
-    pull_model: Callable[[str], Awaitable[Json]]
+    pulling: Pulling
     url: Callable[[], str]
     uptime: Callable[[], float]
