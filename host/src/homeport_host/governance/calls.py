@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from homeport_shared.identity import Identity
@@ -27,7 +29,9 @@ class Caller:
         name: The credential's holder, such as `dashboard` or `claude-desktop`.
         exposure: `all`, `search` or `profile:NAME`: what this caller is shown, and so may call.
         tools: Patterns such as `files__*` that narrow what may be called; empty = no narrowing.
-        approved: Tools whose questions were answered beforehand (`--yes TOOL`, or a job's own list).
+        approved: Tools whose questions were answered beforehand: `--yes TOOL`, or for a job `TOOL#digest`, which also
+            fixes the arguments.
+        interactive: A person waits for this call and can be asked; False for `ask` without a terminal.
         ask: Puts a held call to the person who waits, where there is one: True, False, or None = cannot ask.
     """
 
@@ -37,7 +41,13 @@ class Caller:
     exposure: str = "all"
     tools: tuple[str, ...] = ()
     approved: tuple[str, ...] = ()
+    interactive: bool = True
     ask: Question | None = None
+
+    @property
+    def speaks_as(self) -> Identity:
+        """The identity that servers are told."""
+        return replace(self.identity, actor=self.identity.actor or self.name, caller=self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +107,9 @@ class Hold:
     created: str
     expires: str
     state: Literal["pending", "approved", "denied", "used", "expired"] = "pending"
+
+
+def digest(tool: str, arguments: Mapping[str, Any]) -> str:
+    """Return SHA-256 over a tool's name and its arguments as canonical JSON: the same call has the same digest."""
+    canonical = json.dumps([tool, arguments], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
