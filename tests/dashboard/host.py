@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +12,12 @@ from typing import Any
 
 import anyio
 from mcp import Client
+from mcp.server.lowlevel.helper_types import ReadResourceContents
+from mcp.types import Tool
 from pydantic import BaseModel, ConfigDict
 
+from homeport_files.server import build_server as files_server
+from homeport_rag.server import build_server as rag_server
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
@@ -60,7 +64,6 @@ class World:
     approvals: dict[str, dict[str, Any]] = field(default_factory=dict)
     decided: dict[str, anyio.Event] = field(default_factory=dict)
     setup: dict[str, Any] = field(default_factory=lambda: {"done": True, "step": "model", "folders": []})
-    documents: list[dict[str, Any]] = field(default_factory=list)
     ask_before: str = ""
     gate: anyio.Event | None = None
     step: float = STEP
@@ -166,12 +169,43 @@ class World:
         """Return what `homeport://status` holds."""
         running = [chat for chat in self.chats.values() if chat["running_run"]]
         waiting = [item for item in self.approvals.values() if item["state"] == "pending"]
-        return {"version": "0.1.0", "home": "/home/ada/.homeport", "mode": self.mode, "default_model": self.model, "servers": {"ready": 3, "down": 0}, "runs": {"running": len(running), "waiting": 0}, "approvals": len(waiting), "documents": {"count": len(self.documents), "indexing": 0}, "last_errors": [], "uptime_seconds": 12.0, "url": ""}  # fmt: skip
+        return {"version": "0.1.0", "home": "/home/ada/.homeport", "mode": self.mode, "default_model": self.model, "servers": {"ready": 3, "down": 0}, "runs": {"running": len(running), "waiting": 0}, "approvals": len(waiting), "documents": {"count": 4, "indexing": 0}, "last_errors": [], "uptime_seconds": 12.0, "url": ""}  # fmt: skip
 
 
-def build_host(context: ServerContext) -> tuple[Server, World]:
+class Composed(Server):
+    """The host's tools together with those of real servers, under `server__tool` as the gateway names them."""
+
+    upstreams: dict[str, Client]
+
+    async def list_tools(self) -> list[Tool]:
+        """List all tools."""
+        own = await super().list_tools()
+        for name, client in self.upstreams.items():
+            listed = await client.list_tools()
+            own += [tool.model_copy(update={"name": f"{name}__{tool.name}"}) for tool in listed.tools]
+        return own
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """Call a tool where it lives."""
+        server, _, tool = name.partition("__")
+        if server in self.upstreams:
+            return await self.upstreams[server].call_tool(tool, arguments)
+        return await super().call_tool(name, arguments, context)
+
+    async def read_resource(self, uri: Any, context: Any = None) -> Any:
+        """Read a resource where it lives."""
+        scheme, _, rest = str(uri).partition("://")
+        server = rest.partition("/")[0] if scheme == "ui" else scheme
+        if server in self.upstreams:
+            found = (await self.upstreams[server].read_resource(str(uri))).contents[0]
+            return [ReadResourceContents(content=found.text, mime_type=found.mime_type)]
+        return await super().read_resource(uri, context)
+
+
+def build_host(context: ServerContext, upstreams: dict[str, Client]) -> tuple[Server, World]:
     """Make the server and the world behind it."""
-    server = Server(context, title="Homeport", instructions="The host's tools.")
+    server = Composed(context, title="Homeport", instructions="The host's tools.")
+    server.upstreams = upstreams
     world = World(context)
     _resources(server, world)
     _chat_tools(server, world)
@@ -340,10 +374,6 @@ def _other_tools(server: Server, world: World) -> None:
         world.setup["done"] = True
         return Anything(done=True)
 
-    @server.tool()
-    async def rag__list_documents(limit: int = 50) -> Anything:
-        return Anything(documents=world.documents, next_cursor="")
-
     @server.tool(title="What time is it", description="Tell the time in a zone.")
     async def clock__now(zone: str = "UTC", lines: int = 1) -> Anything:
         return Anything(zone=zone, rows=[{"zone": zone, "line": n + 1, "note": world.answer} for n in range(lines)])
@@ -358,10 +388,24 @@ def _other_tools(server: Server, world: World) -> None:
 
 
 @asynccontextmanager
-async def serving_host(home: Path) -> AsyncGenerator[tuple[Any, World]]:
-    """Yield `connect` for the dashboard, and the world."""
-    async with open_context("homeport", home=home, in_process=True) as context:
-        server, world = build_host(context)
+async def _upstream(name: str, build: Any, home: Path, flags: dict[str, Any], host: ServerContext) -> AsyncGenerator[Client]:
+    async with open_context(name, home=home, flags=flags, in_process=True) as context:
+        context.changes.subscribe(lambda event: host.tasks.start_soon(host.changes.publish, event))
+        async with Client(build(context)) as client:
+            yield client
+
+
+@asynccontextmanager
+async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator[tuple[Any, World]]:
+    """Yield `connect` for the dashboard, and the world; with a folder, the real files and knowledge servers hold it."""
+    async with AsyncExitStack() as stack:
+        context = await stack.enter_async_context(open_context("homeport", home=home, in_process=True))
+        upstreams: dict[str, Client] = {}
+        for name, build, flags in (
+            [("files", files_server, {"roots": [str(folder)]}), ("rag", rag_server, {})] if folder else []
+        ):
+            upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context))
+        server, world = build_host(context, upstreams)
 
         @asynccontextmanager
         async def connect() -> AsyncGenerator[Client]:

@@ -72,7 +72,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            moment=moment, clock=clock, size=size, pretty=pretty, part=lambda text: quote(str(text), safe="")
+            moment=moment, short=short, clock=clock, size=size, pretty=pretty, part=lambda text: quote(str(text), safe="")
         )
         self._environment.tests["local_model"] = lambda name: str(name).startswith("ollama/")
         self._environment.globals.update(asset=self.asset, TIERS=navigation.TIERS, PAGES=navigation.PAGES)
@@ -135,13 +135,22 @@ def moment(text: str) -> str:
     return _time(text).strftime("%d %b %Y, %H:%M").lstrip("0") if text else ""
 
 
+def short(text: str) -> str:
+    """Return the hour of a time of today, else its day, and its year when that is another one."""
+    then, today = _time(text), datetime.now().astimezone()
+    if then.date() == today.date():
+        return then.strftime("%H:%M")
+    return then.strftime("%d %b" if then.year == today.year else "%d %b %Y").lstrip("0")
+
+
 def clock(text: str) -> str:
     """Return hours and minutes of an RFC 3339 time."""
     return _time(text).strftime("%H:%M") if text else ""
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    """Read an RFC 3339 time into this machine's zone, which on loopback is the reader's."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
 
 
 def size(count: float) -> str:
