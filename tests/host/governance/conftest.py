@@ -45,12 +45,21 @@ class World:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     answer: dict[str, Any] = field(default_factory=lambda: {"content": [{"type": "text", "text": "done"}]})
     dies: HomeportError | None = None
+    offered: list[Tool] = field(default_factory=lambda: list(TOOLS))
 
     def tools(self) -> Iterable[Tool]:
-        return TOOLS
+        return self.offered
 
     def tool(self, name: str) -> Tool | None:
-        return next((t for t in TOOLS if t.name == name), None)
+        return next((t for t in self.offered if t.name == name), None)
+
+    def replace(self, name: str, **changes: Any) -> Tool:
+        """Let a server say something else of one of its tools."""
+        old = self.tool(name)
+        assert old
+        new = Tool(old.name, old.server, old.own, {**old.definition, **changes}, old.labels)
+        self.offered[self.offered.index(old)] = new
+        return new
 
     async def call_tool(self, call: Pending) -> dict[str, Any]:
         self.calls.append((call.tool.name, call.arguments))
@@ -90,7 +99,11 @@ async def opened(home: Path, world: World, secrets: list[str]) -> AsyncGenerator
     async def record(entry: Entry, durable: bool) -> None:
         rows.append((entry, durable))
 
-    approvals, ledger, pins = Approvals(database, ChangeBus()), Ledger(database), Pins(database)
+    approvals, ledger, pins = (
+        Approvals(database, ChangeBus()),
+        Ledger(database),
+        Pins(database, lambda server: server == "mail"),
+    )
     dispatcher = Dispatcher(
         world,
         world,
@@ -101,6 +114,7 @@ async def opened(home: Path, world: World, secrets: list[str]) -> AsyncGenerator
         record=record,
         secrets=lambda: secrets,
     )
+    await pins.compare("mail", [t.definition for t in TOOLS if t.server == "mail"])
     yield Setup(dispatcher, world, approvals, ledger, rows, pins)
     await database.aclose()
 

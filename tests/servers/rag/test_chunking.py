@@ -67,6 +67,14 @@ def test_long_code_is_divided_before_unindented_lines() -> None:
     assert [(c.line, c.end_line) for c in chunks] == [(1, 9), (10, 18), (19, 27), (28, 36)]
 
 
+def test_later_parts_of_a_table_know_its_columns() -> None:
+    rows = [f"{n},red,{n * 2}" for n in range(60)]
+    chunks = chunked("\n".join(["size,color,price", *rows]), "goods.csv")
+    assert len(chunks) > 1
+    assert [c.header for c in chunks] == ["goods.csv", *["goods.csv › size,color,price"] * (len(chunks) - 1)]
+    assert chunks[0].text.startswith("size,color,price\n0,red,0\n")
+
+
 def test_a_long_paragraph_is_divided_at_sentences_and_may_overlap() -> None:
     text = " ".join(sentence(n, 5) for n in range(12))
     apart = chunked(text, "a.txt", limit=40)

@@ -12,7 +12,7 @@ from mcp import Client
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import connected
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_model")]
 
 
 async def finished(client: Client, job: str) -> dict[str, Any]:

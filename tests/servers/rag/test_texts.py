@@ -22,4 +22,4 @@ async def test_a_stored_text_is_found_with_its_place(tmp_path: Path, era: Era) -
         assert "holds no embedding model" in found["why"]
         (hit,) = found["hits"]
         assert hit["document_id"] == added.structured_content["document_id"]
-        assert (hit["line"], hit["end_line"]) == (3, 4)
+        assert (hit["line"], hit["end_line"]) == (1, 4)

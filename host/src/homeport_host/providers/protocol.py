@@ -122,7 +122,18 @@ class TextDelta:
     thinking: bool = False
 
 
-ModelEvent = TextDelta | ModelAnswer  # a stream is any number of deltas, then exactly one answer
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """All deltas so far are void: that attempt failed, and another one begins. Only `Models` sends it.
+
+    Attributes:
+        reason: What failed and what is tried now, for people.
+    """
+
+    reason: str
+
+
+ModelEvent = TextDelta | Restarted | ModelAnswer  # any number of the first two, then exactly one answer
 
 ProviderFault = Literal[
     "unreachable", "unknown_model", "refused_key", "no_key", "no_credit", "rate_limited", "timeout", "broken_stream",
@@ -136,6 +147,7 @@ class ProviderError(HomeportError):
     Args:
         fault: What went wrong, for the decision to retry or to fall back.
         retry_after: Seconds the provider asked to wait; None where it did not.
+        answer: Of `invalid_answer`: what came. It cannot be used, but it is paid for.
     """
 
     def __init__(
@@ -146,10 +158,12 @@ class ProviderError(HomeportError):
         *,
         code: ErrorCode = "unavailable",
         retry_after: float | None = None,
+        answer: ModelAnswer | None = None,
     ) -> None:
         super().__init__(code, message, hint)
         self.fault: ProviderFault = fault
         self.retry_after = retry_after
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)

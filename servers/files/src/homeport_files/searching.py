@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from homeport_shared.documents import decode
-
 from homeport_files.results import Hit, Hits
 from homeport_files.walking import Entry, matches
+from homeport_shared.documents import decode
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import Place, show
 

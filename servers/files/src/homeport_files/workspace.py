@@ -14,7 +14,6 @@ from itertools import islice
 import anyio.to_thread
 from anyio.from_thread import check_cancelled
 from anyio.from_thread import run as run_in_loop
-from homeport_shared.documents import Decoded
 
 from homeport_files.changing import Changer, Done, text_encoder
 from homeport_files.edits import Edit
@@ -33,7 +32,7 @@ from homeport_files.results import (
     step_of,
     uri_of,
 )
-from homeport_files.searching import Find, Search, compiled, find_lines
+from homeport_files.searching import Find, Mode, Search, compiled, find_lines
 from homeport_files.settings import FilesSettings, new_root, roots_of
 from homeport_files.store import Ledger, Store
 from homeport_files.walking import Entry as Walked
@@ -41,6 +40,7 @@ from homeport_files.walking import matches, walk
 from homeport_shared import identity, paging, settings
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
+from homeport_shared.documents import Decoded
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
 from homeport_shared.folders import kind_of
@@ -130,7 +130,7 @@ class Workspace:
         query: str,
         path: str,
         *,
-        mode: Literal[name, content],
+        mode: Mode,
         regex: bool,
         glob: str,
         limit: int,

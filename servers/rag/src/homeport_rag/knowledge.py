@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
+import anyio.to_thread
+
+from homeport_rag import reading
 from homeport_rag.embedding import install_model
 from homeport_rag.ingest import Ingest, Order
 from homeport_rag.meaning import Meaning
-from homeport_rag.reading import paragraphs
-from homeport_rag.records import Source
 from homeport_rag.results import (
     Added,
     Deleted,
@@ -25,7 +25,7 @@ from homeport_rag.results import (
 )
 from homeport_rag.retrieval import Retrieval
 from homeport_rag.settings import RagSettings
-from homeport_rag.sources import allowed
+from homeport_rag.sources import folder_at, locate
 from homeport_rag.store import Store
 from homeport_shared import identity, paging, settings
 from homeport_shared.clock import iso
@@ -50,7 +50,7 @@ class Knowledge:
         self.store = Store(context.folder / "knowledge.db")
         self.meaning = Meaning(context, self.store)
         self.retrieval = Retrieval(self.store, self.meaning)
-        ingest = Ingest(context, self.store, self.meaning.wake)
+        ingest = Ingest(context, self.store, self.meaning)
         handlers = {"ingest": ingest.run, "embed": self.meaning.embed, "install_model": self.meaning.install}
         self.jobs = Jobs(context, handlers)
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
@@ -67,21 +67,11 @@ class Knowledge:
         if not text.strip():
             raise HomeportError("invalid", "The text is empty.", "Give some text, or a path to a file or folder.")
         now = iso(self._context.clock.now())
-        data = text.encode("utf-8", "replace")
-        digest = hashlib.sha256(data).hexdigest()
-        identifier = document_id or hashlib.sha256(f"{collection}\n{uri}\n{digest}".encode()).hexdigest()[:16]
-        source = Source(
-            id=identifier,
-            uri=uri or f"rag://documents/{identifier}",
-            title=title or text.strip().splitlines()[0][:80],
-            media_type="text/plain",
-            size=len(data),
-            sha256=digest,
-            text=data.decode(),
-            passages=paragraphs(data.decode(), title),
-            modified=now,
-            metadata=metadata,
+        identifier = document_id or hashlib.sha256(f"{collection}\n{uri}\n{title}\n{text}".encode()).hexdigest()[:16]
+        source = await anyio.to_thread.run_sync(
+            reading.given, text, identifier, uri or f"rag://documents/{identifier}", title, now
         )
+        source = replace(source, metadata=metadata)
         outcome = await self.store.put(source, collection, actor=identity.current().actor, now=now)
         await self._context.changes.updated("rag://collections", "rag://stats", f"rag://documents/{identifier}")
         self.meaning.wake()
@@ -100,7 +90,8 @@ class Knowledge:
             HomeportError: `denied`, when a path is outside of the allowed folders; `not_found`.
         """
         folders = self._context.settings(RagSettings).folders
-        absolute = [str(allowed(path, folders)) for path in paths]
+        home = str(self._context.home)
+        absolute = [await anyio.to_thread.run_sync(locate, path, folders, home) for path in paths]
         await self.store.scope([collection])
         order = Order(absolute, collection, prune, metadata, identity.current().actor)
         return await self.jobs.start("ingest", asdict(order), once=True)
@@ -111,9 +102,7 @@ class Knowledge:
         Raises:
             HomeportError: `not_found`, when it is no folder; `denied`, when the command line says which are allowed.
         """
-        folder = Path(path).expanduser().resolve()
-        if not folder.is_dir():
-            raise HomeportError("not_found", f"There is no folder {path}.", "Check the path.")
+        folder = await anyio.to_thread.run_sync(folder_at, path)
         if self._context.flags.get("folders"):
             raise HomeportError(
                 "denied",
@@ -121,10 +110,10 @@ class Knowledge:
                 "Start it with --folders and all of them.",
             )
         folders = self._context.settings(RagSettings).folders
-        if str(folder) not in folders:
-            settings.save(self._context.home, self._context.name, {"folders": [*folders, str(folder)]})
+        if folder not in folders:
+            settings.save(self._context.home, self._context.name, {"folders": [*folders, folder]})
             await self._context.changes.updated("rag://stats")
-        return Named(id=str(folder), state="allowed")
+        return Named(id=folder, state="allowed")
 
     async def install_model(self, *, consent: bool) -> Job:
         """Queue the job that downloads and builds the embedding model.
@@ -143,7 +132,7 @@ class Knowledge:
             HomeportError: `not_found`.
         """
         document = await self.store.document(document_id)
-        lines = (await self.store.text(document_id)).splitlines(keepends=True)
+        lines = (await self.store.text(document_id)).split("\n")
         end = len(lines)
         if chunk_id:
             hits = [hit for hit in await self.store.hits([chunk_id]) if hit.document_id == document_id]
@@ -160,7 +149,7 @@ class Knowledge:
             uri=document.uri,
             collection=document.collection,
             metadata=document.metadata,
-            text="".join(shown),
+            text="\n".join(shown),
             line=line,
             end_line=last,
             lines=len(lines),

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import anyio
 
-from homeport_rag.embedding import Embedder, find_embedder, install_model
+from homeport_rag.embedding import Embedder, LocalEmbedder, find_embedder, install_model
+from homeport_rag.inference import TOKENIZER
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store
 from homeport_rag.vector_cache import Hits, nearest
@@ -82,6 +83,11 @@ class Meaning:
             HomeportError: `unavailable`, `timeout` or `damaged`, when model or index do not answer.
         """
         return await nearest(self._worker, embedder, self._store.path, list(scope), text, limit)
+
+    async def tokenizer(self) -> str:
+        """Return the path of the model's `tokenizer.json`; empty when there is none on this machine."""
+        embedder, _ = await self.embedder()
+        return str(embedder.folder / TOKENIZER) if isinstance(embedder, LocalEmbedder) else ""
 
     def wake(self) -> None:
         """Have passages without a vector embedded in the background, if there is a model."""

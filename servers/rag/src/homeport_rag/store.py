@@ -300,19 +300,31 @@ class Store:
 
         await self._writing.write(work)
 
-    async def known(self, collection: str, prefix: str) -> dict[str, Known]:
-        """Return URI → what is stored of each document of `collection` whose URI begins with `prefix`."""
+    async def known(self, collection: str, uri: str) -> dict[str, Known]:
+        """Return URI → what is stored of the documents of `collection` at `uri` and below it."""
 
         def work(database: Any) -> dict[str, Known]:
             identifier, _ = _collection(database.conn, collection)
             rows = database.conn.execute(
                 "SELECT uri, id, size, mtime_ns, sha256 FROM documents WHERE collection_id = ?"
-                " AND substr(uri, 1, ?) = ?",
-                (identifier, len(prefix), prefix),
+                " AND (uri = ? OR substr(uri, 1, ?) = ?)",
+                (identifier, uri, len(uri) + 1, f"{uri.rstrip('/')}/"),
             )
-            return {uri: Known(*rest) for uri, *rest in rows}
+            return {found: Known(*rest) for found, *rest in rows}
 
         return await self._reading.read(work)
+
+    async def forget_outcomes(self, *, keep: str) -> None:
+        """Delete the outcomes of jobs that ended a while ago: all but `keep` and those noted last."""
+
+        def work(database: Any) -> None:
+            database.conn.execute(
+                "DELETE FROM outcomes WHERE job != ? AND job NOT IN"
+                " (SELECT job FROM outcomes GROUP BY job ORDER BY max(rowid) DESC LIMIT 20)",
+                (keep,),
+            )
+
+        await self._writing.write(work)
 
 
 def _collection(connection: sqlite3.Connection, name: str) -> tuple[int, str]:
