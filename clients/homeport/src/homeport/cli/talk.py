@@ -121,7 +121,7 @@ def add(folder: Path, collection: str, wait: bool, as_json: bool) -> None:
         return
     job = cast("dict[str, Any]", added.get("job") or {})
     counters = cast("dict[str, int]", job.get("counters") or {})
-    told = ", ".join(f"{value} {name}" for name, value in counters.items() if value) or "nothing new"
+    told = ", ".join(f"{value:g} {name}" for name, value in counters.items() if value) or "nothing new"
     console.print(f"Added [bold]{path}[/] as {added['root']!r}: {told}.")
     for problem in cast("list[str]", job.get("notes") or [])[:10]:
         console.print(f"  [yellow]left out[/] {problem}")
