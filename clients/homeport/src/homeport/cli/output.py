@@ -9,10 +9,12 @@ from typing import Any, TypeVar
 import anyio
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 T = TypeVar("T")
-console = Console()
+WIDE = 200  # columns of a table that goes to a file or another program
+console = Console(soft_wrap=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -41,5 +43,5 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row))
-    console.print(table)
+        table.add_row(*(escape(str(value)) for value in row))
+    console.print(table, width=None if console.is_terminal else WIDE, soft_wrap=False)
