@@ -25,6 +25,7 @@ from homeport_host import process
 from homeport_shared.testing.model import ModelDouble
 
 PATIENCE = 50.0  # seconds; a loaded machine with two cores starts a host in ten
+NOTEBOOK = Path(__file__).with_name("notebook.py")
 FACT = "The lighthouse of Brevik was first lit in 1878.\n"
 
 
@@ -133,6 +134,21 @@ def documents(shared_box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path
     added = shared_box.run("add", str(folder), "--json")
     assert added.returncode == 0, added.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def notebook(shared_box: Box) -> str:
+    """The name of a third-party stdio server that is connected to the shared host."""
+    added = shared_box.run("servers", "add", "notebook", "--", sys.executable, str(NOTEBOOK))
+    assert added.returncode == 0, added.stderr
+    servers = [sys.executable, "-m", "homeport", "servers", "list", "--json"]
+    until(lambda: '"down"' in (told := output(servers, shared_box)) or '"starting"' not in told)
+    return "notebook"
+
+
+def output(command: list[str], box: Box) -> str:
+    """Return what a command prints."""
+    return subprocess.run(command, env=box.environment, capture_output=True, text=True, timeout=PATIENCE).stdout
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from mcp.types import EmptyResult, SubscribeRequest, SubscribeRequestParams, Tex
 from homeport_host import process
 
 pytestmark = [pytest.mark.anyio, pytest.mark.subprocess, pytest.mark.timeout(120)]
-EVERYTHING = Path(__file__).parents[1] / "host" / "gateway" / "fixtures" / "everything.py"
 ERAS = ["auto", "legacy"]
 
 
@@ -26,14 +25,6 @@ def shim(box: Any, era: str = "auto", *arguments: str, **options: Any) -> Client
         command=sys.executable, args=["-m", "homeport", "serve", "--stdio", *arguments], env=box.environment
     )
     return Client(parameters, mode=era, **options)
-
-
-@pytest.fixture(scope="session")
-def everything(shared_box: Any) -> str:
-    """A third-party stdio server with one of each thing, connected to the shared host."""
-    added = shared_box.run("servers", "add", "every", "--", sys.executable, str(EVERYTHING), "every")
-    assert added.returncode == 0, added.stderr
-    return "every"
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -49,9 +40,7 @@ async def test_a_desktop_client_gets_the_tools_of_all_servers(shared_box: Any, d
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_progress_and_cancellation_pass_through(
-    shared_box: Any, everything: str, tmp_path: Path, era: str
-) -> None:
+async def test_progress_and_cancellation_pass_through(shared_box: Any, notebook: str, tmp_path: Path, era: str) -> None:
     seen: list[float] = []
     marker = tmp_path / "cancelled"
 
@@ -59,29 +48,33 @@ async def test_progress_and_cancellation_pass_through(
         seen.append(progress)
 
     with anyio.fail_after(60):
-        async with shim(shared_box, era, "--client", f"progress-{era}") as client:
-            done = await client.call_tool("every__count", {"steps": 3}, progress_callback=note)
-            assert isinstance(done.content[0], TextContent) and done.content[0].text == "done"
-            with anyio.move_on_after(1):
-                await client.call_tool("every__wait", {"seconds": 50, "marker": str(marker)})
+        async with shim(shared_box, era) as client:
+            done = await client.call_tool("notebook__count", {"steps": 3}, progress_callback=note)
+            assert done.content == [TextContent(type="text", text="done")]
+            async with anyio.create_task_group() as tasks:
+
+                async def give_up(progress: float, total: float | None, message: str | None) -> None:
+                    tasks.cancel_scope.cancel()
+
+                await client.call_tool("notebook__wait", {"marker": str(marker)}, progress_callback=give_up)
             while not marker.exists():
                 await anyio.sleep(0.02)
     assert seen == [1, 2, 3]
 
 
-async def test_a_client_of_2026_hears_of_changes(shared_box: Any, everything: str) -> None:
+async def test_a_client_of_2026_hears_of_changes(shared_box: Any, notebook: str) -> None:
     with anyio.fail_after(60):
         async with (
             shim(shared_box, "auto", "--client", "listener") as client,
             client.listen(resource_subscriptions=["note://a"]) as updates,
         ):
-            await client.call_tool("every__write", {"name": "a", "text": "second"})
+            await client.call_tool("notebook__write", {"name": "a", "text": "second"})
             update = await anext(aiter(updates))
             assert str(update.uri) == "note://a"
             assert (await client.read_resource("note://a")).contents[0].text == "second"
 
 
-async def test_a_client_of_2025_hears_of_changes(shared_box: Any, everything: str) -> None:
+async def test_a_client_of_2025_hears_of_changes(shared_box: Any, notebook: str) -> None:
     heard = anyio.Event()
 
     async def note(message: Any) -> None:
@@ -93,7 +86,7 @@ async def test_a_client_of_2025_hears_of_changes(shared_box: Any, everything: st
             await client.session.send_request(
                 SubscribeRequest(params=SubscribeRequestParams(uri="note://a")), EmptyResult
             )
-            await client.call_tool("every__write", {"name": "a", "text": "third"})
+            await client.call_tool("notebook__write", {"name": "a", "text": "third"})
             await heard.wait()
 
 
