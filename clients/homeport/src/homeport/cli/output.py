@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -45,3 +46,11 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row))
     console.print(table, width=None if console.is_terminal else WIDE, soft_wrap=False)
+
+
+async def confirm(question: str) -> bool:
+    """Ask on the terminal; Ctrl+C is heard meanwhile, and anything but y or yes is a no."""
+    click.echo(f"{question} [y/N]: ", nl=False)
+    if sys.platform != "win32":  # there nothing can wait for a console
+        await anyio.wait_readable(sys.stdin)
+    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
