@@ -102,6 +102,11 @@ class Registry:
         used = self._last_used()
         return [self._tool(tool, used.get(tool.name, "")) for tool in tools.values()]
 
+    def refuse_bundled(self, name: str) -> None:
+        """Raise `unsupported` for one of our own servers: they belong to Homeport."""
+        if self.upstreams.get(name).config.bundled:
+            raise HomeportError("unsupported", f"{name} belongs to Homeport and stays.", "Name a server of your own.")
+
     def _server(self, upstream: Upstream) -> ServerRecord:
         return ServerRecord(
             name=upstream.name,
@@ -172,6 +177,7 @@ def _register_changes(server: Server, registry: Registry) -> None:
     @changing(server, "Remove a server", "person-only")
     async def remove_server(name: str) -> ServerList:
         """Remove a third-party MCP server and end its process."""
+        registry.refuse_bundled(name)
         registry.file.remove(name)
         await registry.upstreams.remove(name)
         return ServerList(servers=registry.servers())
@@ -179,6 +185,7 @@ def _register_changes(server: Server, registry: Registry) -> None:
     @changing(server, "Switch a server on or off", "person-only", idempotent=True)
     async def enable_server(name: str, enabled: bool) -> ServerList:
         """Switch a third-party MCP server on or off without forgetting it."""
+        registry.refuse_bundled(name)
         config = registry.file.enable(name, enabled)
         await registry.upstreams.remove(name)
         registry.upstreams.add(config)
