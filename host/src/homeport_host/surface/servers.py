@@ -102,10 +102,16 @@ class Registry:
         used = self._last_used()
         return [self._tool(tool, used.get(tool.name, "")) for tool in tools.values()]
 
-    def refuse_bundled(self, name: str) -> None:
-        """Raise `unsupported` for one of our own servers: they belong to Homeport."""
-        if self.upstreams.get(name).config.bundled:
-            raise HomeportError("unsupported", f"{name} belongs to Homeport and stays.", "Name a server of your own.")
+    def add(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Write a third-party server into the file and connect it.
+
+        Raises:
+            HomeportError: `invalid` when the entry does not fit, `conflict` when the name is taken.
+        """
+        key = parse(name, dict(entry)).name
+        if any(upstream.name == key for upstream in self.upstreams.all()):
+            raise HomeportError("conflict", f"There is a server {key!r} already.", "Choose another name.")
+        self.upstreams.add(self.file.add(name, entry))
 
     def _server(self, upstream: Upstream) -> ServerRecord:
         return ServerRecord(
@@ -170,14 +176,13 @@ def _register_changes(server: Server, registry: Registry) -> None:
     @changing(server, "Add a server", "person-only")
     async def add_server(name: str, config: dict[str, Any]) -> ServerList:
         """Add a third-party MCP server: config has command and args, or url, as in Claude Desktop's mcpServers."""
-        registry.upstreams.add(registry.file.add(name, config))
+        registry.add(name, config)
         await registry.upstreams.wait_ready()
         return ServerList(servers=registry.servers())
 
     @changing(server, "Remove a server", "person-only")
     async def remove_server(name: str) -> ServerList:
         """Remove a third-party MCP server and end its process."""
-        registry.refuse_bundled(name)
         registry.file.remove(name)
         await registry.upstreams.remove(name)
         return ServerList(servers=registry.servers())
@@ -185,7 +190,6 @@ def _register_changes(server: Server, registry: Registry) -> None:
     @changing(server, "Switch a server on or off", "person-only", idempotent=True)
     async def enable_server(name: str, enabled: bool) -> ServerList:
         """Switch a third-party MCP server on or off without forgetting it."""
-        registry.refuse_bundled(name)
         config = registry.file.enable(name, enabled)
         await registry.upstreams.remove(name)
         registry.upstreams.add(config)
