@@ -26,7 +26,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     into = tmp_path / "clone"
     (into / "servers").mkdir(parents=True)
     (into / "tests").mkdir()
-    shutil.copy(ROOT / "pyproject.toml", into)
+    settings = (ROOT / "pyproject.toml").read_text("utf-8")
+    (into / "pyproject.toml").write_text(settings.replace('venvPath = "."\nvenv = ".venv"', ""), encoding="utf-8")
     shutil.copy(ROOT / "tests" / "conftest.py", into / "tests")
     monkeypatch.chdir(into)
     return into
@@ -47,7 +48,8 @@ def test_a_new_server_passes_its_tests_and_the_checks(workspace: Path, alone: Cl
     tests = run(workspace, "pytest", "tests/servers/weather", "-q")
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert " passed" in tests.stdout
-    for check in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("pyright", "servers/weather/src")):
+    types = ("pyright", "--pythonpath", sys.executable, "servers/weather/src")
+    for check in (("ruff", "check", "."), ("ruff", "format", "--check", "."), types):
         done = run(workspace, *check)
         assert done.returncode == 0, done.stdout
 
