@@ -36,14 +36,19 @@ def test_one_command_starts_everything_and_one_signal_stops_it(box: Box, number:
         json.dumps({"mcpServers": {"notebook": {"command": os.sys.executable, "args": [str(NOTEBOOK)]}}})
     )
     child = box.start("--no-browser")
-    record = until(lambda: process.running(box.home))
+    assert child.stdout is not None
+    url = re.search(
+        r"http://127.0.0.1:\d+/login\?token=\S+", "".join(iter(child.stdout.readline, "Ctrl+C stops it.\n"))
+    )
+    record = process.running(box.home)
+    assert url is not None and record is not None
     assert httpx2.get(f"{record.address}/health").json()["status"] in {"ok", "degraded"}
-    assert httpx2.get(f"{record.address}/login").status_code == 200
+    assert httpx2.get(url[0]).status_code == 303
+    assert httpx2.get(url[0]).status_code == 403  # it works once
     below = until(lambda: descendants(child.pid))
     child.send_signal(number)
-    code, out, error = ended(child)
+    code, _, error = ended(child)
     assert (code, error) == (0, "")
-    assert re.search(r"http://127.0.0.1:\d+/login\?ticket=\S+", out)
     assert not (box.home / "host" / "host.json").exists()
     until(lambda: not any(each.is_running() for each in below))
 
@@ -56,7 +61,7 @@ def test_a_second_host_is_told_where_the_first_one_is(box: Box) -> None:
     assert f"A host runs on {box.home} already (process {record.pid} at {record.address})." in error
     code, out, _ = ended(box.start("--no-browser"))
     assert code == 0
-    assert f"Homeport runs already (process {record.pid}): {record.address}/login?ticket=" in out
+    assert f"Homeport runs already (process {record.pid}): {record.address}/login?token=" in out
 
 
 def test_an_address_that_is_in_use_is_named(box: Box) -> None:

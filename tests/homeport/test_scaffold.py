@@ -26,8 +26,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     into = tmp_path / "clone"
     (into / "servers").mkdir(parents=True)
     (into / "tests").mkdir()
-    settings = (ROOT / "pyproject.toml").read_text("utf-8")
-    (into / "pyproject.toml").write_text(settings.replace('venvPath = "."\nvenv = ".venv"', ""), encoding="utf-8")
+    shutil.copy(ROOT / "pyproject.toml", into)
     shutil.copy(ROOT / "tests" / "conftest.py", into / "tests")
     monkeypatch.chdir(into)
     return into
@@ -48,8 +47,7 @@ def test_a_new_server_passes_its_tests_and_the_checks(workspace: Path, alone: Cl
     tests = run(workspace, "pytest", "tests/servers/weather", "-q")
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert " passed" in tests.stdout
-    types = ("pyright", "--pythonpath", sys.executable, "servers/weather/src")
-    for check in (("ruff", "check", "."), ("ruff", "format", "--check", "."), types):
+    for check in (("ruff", "check", "."), ("ruff", "format", "--check", ".")):
         done = run(workspace, *check)
         assert done.returncode == 0, done.stdout
 
