@@ -212,7 +212,9 @@ class OllamaProvider:
 
         if self._http is None:
             timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)  # each call brings its own limit
-            self._http = httpx2.AsyncClient(base_url=self.url, timeout=timeout, trust_env=not is_local(self.url))
+            limits = httpx2.Limits(max_connections=None)  # Ollama has a queue of its own, and says when it is full
+            proxied = not is_local(self.url)
+            self._http = httpx2.AsyncClient(base_url=self.url, timeout=timeout, limits=limits, trust_env=proxied)
         return self._http
 
 

@@ -171,8 +171,8 @@ def _fit(exchange: Exchange, model: Model) -> None:
         exchange.request.messages,
         body.get("tools") or [],
         num_ctx,
-        truncate=body.get("truncate") is not False,
-        shift=body.get("shift") is not False,
+        truncate=model.ignores_shift or body.get("truncate") is not False,
+        shift=model.ignores_shift or body.get("shift") is not False,
     )
     exchange.request.kept, exchange.request.prompt_tokens = fitted.messages, fitted.tokens
     exchange.state.load(model, num_ctx)
