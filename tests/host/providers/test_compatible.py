@@ -75,6 +75,13 @@ async def test_an_address_where_nobody_answers_is_named() -> None:
     await provider.aclose()
 
 
+async def test_a_key_that_no_header_can_carry_is_said_without_the_key() -> None:
+    provider = providers_for(ModelSettings(), lambda _: "sk-geheimnis-ß", {})["openrouter"]
+    with pytest.raises(ProviderError, match="holds characters that no key has") as caught:
+        await provider.check()
+    assert "geheimnis" not in str(caught.value)
+
+
 async def test_a_new_key_works_at_once() -> None:
     keys = [None, "wrong", "right"]
     async with ModelDouble(default="ok", key="right") as double:

@@ -46,6 +46,7 @@ TABLE = {
     "no_end": ("broken_stream",) * 3,
     "cut": ("broken_stream",) * 3,
     "garbage": ("broken_stream",) * 3,
+    "wrong_shape": ("broken_stream",) * 3,
     "stall": ("timeout",) * 3,
     "double_id": (HEALTHY,) * 3,
     "no_id": (HEALTHY,) * 3,
