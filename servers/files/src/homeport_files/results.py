@@ -73,8 +73,9 @@ class Hit(BaseModel):
 
 
 class Hits(BaseModel):
-    """What was found; `next` is the cursor of more, empty at the end. `skipped` files were
-    binary, too large or not readable.
+    """What was found; `next` is the cursor of more, empty at the end.
+
+    `skipped` files were binary, too large or not readable.
     """
 
     hits: list[Hit]
