@@ -66,6 +66,7 @@ class Workspace:
         self._context = context
         self._settings = context.settings(FilesSettings)
         home = context.home.resolve()
+        home.mkdir(parents=True, exist_ok=True)  # it is known by its inode, so it has to be there
         self.roots = Roots(roots_of(self._settings.roots, home / "workspace"), closed=[home])
         self._store = Store(context.folder, context.clock)
         self._reader = Reader(self.roots, self._settings)
