@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from homeport_rag import inference, weights
+
+Search = Callable[..., Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
