@@ -74,17 +74,19 @@ def start(home: Path, folder: Path) -> subprocess.Popen[str]:
         [sys.executable, "-c", PROGRAM, str(home), str(folder)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
+    with process.stdout as lines:
+        assert lines.readline() == "started\n"
     return process
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.model
 @pytest.mark.timeout(300)
 @pytest.mark.usefixtures("model")
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     folder, seed = tmp_path / "documents", random.randrange(10**6)
-    write_documents(folder, 60)
+    write_documents(folder, 40)
     began = time.monotonic()
     assert start(tmp_path / "calm", folder).wait() == 0
     whole = time.monotonic() - began
@@ -104,7 +106,7 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> N
         [new] = connection.execute(
             "SELECT json_extract(body, '$.counters.new') FROM jobs WHERE kind = 'ingest' ORDER BY seq LIMIT 1"
         ).fetchone()
-    assert new == 60
+    assert new == 40
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -128,7 +130,8 @@ async def test_the_program_alone_takes_a_folder_in_and_answers(tmp_path: Path) -
     async with program(tmp_path / "home", "--folders", str(folder)) as client:
         started = await call(client, "sync_folder", path=str(folder))
         assert (await finished_job(client, started["id"]))["counters"]["new"] == 3
-        assert len((await call(client, "search", query="glacier"))["hits"]) == 3
+        hits = (await call(client, "search", query="glacier"))["hits"]
+        assert {hit["title"] for hit in hits} == {"Number 0", "Number 1", "Number 2"}
 
 
 @pytest.mark.anyio
