@@ -43,7 +43,7 @@ def alive(pid: int) -> bool:
 
 async def until(condition: Callable[[], object]) -> None:
     with anyio.fail_after(10):
-        while not condition():  # noqa: ASYNC110 - the condition is in another process
+        while not condition():
             await anyio.sleep(0.01)
 
 

@@ -51,9 +51,9 @@ def hang_deaf(note: str) -> None:
 
 
 def chatter() -> str:
-    print("a library greets")  # noqa: T201
+    print("a library greets")
     os.write(1, b"and so does its C part\n")
-    print("with a warning", file=sys.stderr)  # noqa: T201
+    print("with a warning", file=sys.stderr)
     return sys.stdin.read()
 
 

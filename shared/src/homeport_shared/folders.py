@@ -82,6 +82,10 @@ class Folder(ABC):
         """
 
     @abstractmethod
+    def status(self) -> os.stat_result:
+        """Return the status of the folder itself."""
+
+    @abstractmethod
     def sync(self) -> None:
         """Make renames in this folder survive a power cut."""
 
@@ -255,6 +259,10 @@ class DescriptorFolder(Folder):
             raise
         return DescriptorFolder(descriptor, f"{self.shown}/{name}", self._closed)
 
+    def status(self) -> os.stat_result:
+        """Return the status of the folder itself."""
+        return os.fstat(self._descriptor)
+
     def sync(self) -> None:
         """Flush the folder to the disk."""
         os.fsync(self._descriptor)
@@ -303,6 +311,10 @@ class ResolvedFolder(Folder):
             raise NotADirectoryError(20, "not a folder", name)
         self._admit(name, status)
         return ResolvedFolder(Path(path), f"{self.shown}/{name}", self._closed)
+
+    def status(self) -> os.stat_result:
+        """Return the status of the folder itself."""
+        return self._path.stat()
 
     def sync(self) -> None:
         """Nothing to do: Windows keeps renames by itself."""

@@ -174,6 +174,21 @@ class Roots:
                     return names
         raise self.refusal(asked)
 
+    def place(self, path: str) -> Place:
+        """Return the place that `path` names by its words alone: for what is gone and only remembered.
+
+        Raises:
+            HomeportError: `denied`, when it names none inside the roots or holds `..`.
+        """
+        text = unshow(path)
+        found = [(root.name, names) for root in self if (names := _below(root.folder, text)) is not None]
+        if not _is_absolute(text) and (names := _names(text)):
+            found = [(root.name, names) for root in self if root.name == names[-1]]
+            names.pop()
+        if not found or ".." in found[0][1]:
+            raise self.refusal(path)
+        return Place(found[0][0], tuple(reversed(found[0][1])))
+
     def refusal(self, path: str) -> HomeportError:
         """Return the error for a path that is not inside the roots, naming it and them."""
         known = ", ".join(f"{root.name} = {root.folder}" for root in self) or "none yet"

@@ -10,6 +10,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -216,15 +217,32 @@ def _serve_subscriptions_of_2025(server: Server, context: ServerContext) -> None
     lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
 
     async def subscribe(request: Any, params: SubscribeRequestParams) -> EmptyResult:
-        context.changes.attach(request.session, str(params.uri))
+        context.changes.attach(_Connection(request), request.session, str(params.uri))
         return EmptyResult()
 
     async def unsubscribe(request: Any, params: UnsubscribeRequestParams) -> EmptyResult:
-        context.changes.detach(request.session, str(params.uri))
+        context.changes.detach(_Connection(request), str(params.uri))
         return EmptyResult()
 
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+
+
+class _Connection:
+    """What is the same for all requests of one 2025 connection: its lifespan object, and over HTTP its session id."""
+
+    def __init__(self, request: Any) -> None:
+        self._lifespan = request.lifespan_context
+        headers = cast("Mapping[str, str] | None", getattr(request.request, "headers", None))
+        self._session = headers.get("mcp-session-id", "") if headers else ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Connection) and (
+            self._lifespan is other._lifespan and self._session == other._session
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self._lifespan), self._session))
 
 
 def listen_streams_closer(server: Server) -> Any:

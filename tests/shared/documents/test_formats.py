@@ -223,7 +223,7 @@ Content-Type: multipart/alternative; boundary=Y
 Content-Type: text/plain; charset=utf-8
 Content-Transfer-Encoding: 8bit
 
-Sch\xc3\xb6ne Tage.
+Sch\xc3\xb6ne Woche.
 
 Bis bald
 --Y
@@ -263,7 +263,7 @@ def test_mail_with_its_nested_message_and_named_attachments() -> None:
             0,
             "From: Jürgen <j@example.org>\nTo: team@example.org\nDate: Sun, 1 Mar 2026 10:00:00 +0100",
         ),
-        ("paragraph", 0, "Schöne Tage."),
+        ("paragraph", 0, "Schöne Woche."),
         ("paragraph", 0, "Bis bald"),
         ("heading", 3, "inner"),
         ("paragraph", 0, "From: boss@example.org"),

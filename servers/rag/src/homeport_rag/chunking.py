@@ -33,7 +33,8 @@ class Chunk:
 
     Attributes:
         text: The passage as it stands in the document.
-        header: `title › heading path`, for the index and the model, not for display.
+        header: `title › heading path`, and the first row where a table goes on; for the index and the model, not
+            for display.
         page: Page, slide or sheet where it begins, from 1; None where the format has none.
         line: Its first line in `Document.text`, from 1.
         end_line: Its last line, included.
@@ -63,6 +64,7 @@ class _Piece:
     page: int | None
     line: int
     header: str
+    continued: str  # the header of its later parts: those of a table name its columns
     tokens: int = 0
 
     @property
@@ -90,12 +92,13 @@ def chunk(document: Document, *, limit_tokens: int = 250, count: Count, overlap:
     if limit_tokens < MIN_LIMIT or not 0 <= overlap <= 0.15:
         raise ValueError(f"limit_tokens must be at least {MIN_LIMIT} and overlap between 0 and 0.15")
     pieces = list(_pieces_of(document))
-    sizes = _headers(dict.fromkeys(piece.header for piece in pieces), limit_tokens // 3, count)
-    pieces = [replace(piece, header=sizes[piece.header][0]) for piece in pieces]
-    costs = dict(sizes.values())
+    headers = dict.fromkeys(header for piece in pieces for header in (piece.header, piece.continued))
+    fitted = _headers(headers, limit_tokens // 3, count)
+    pieces = [replace(p, header=fitted[p.header][0], continued=fitted[p.continued][0]) for p in pieces]
+    costs = dict(fitted.values())
     groups = _pack(_divided(pieces, limit_tokens, costs, count), limit_tokens, costs, int(overlap * limit_tokens))
-    fitting = _verified(list(groups), limit_tokens, count)
-    return [_chunk(group, ordinal) for ordinal, group in enumerate(fitting)]
+    verified = _verified(list(groups), limit_tokens, count)
+    return [_chunk(group, ordinal) for ordinal, group in enumerate(verified)]
 
 
 def estimate(texts: Sequence[str]) -> list[int]:
@@ -115,10 +118,15 @@ def _pieces_of(document: Document) -> Iterator[_Piece]:
         if block.kind == "heading":
             path = [*(above for above in path if above.level < block.level), block]
         titles = [document.title, *(above.text for above in path)]
-        header = _SEPARATOR.join(dict.fromkeys(" ".join(title.split())[:120] for title in titles))
+        header = _path(titles)
+        continued = _path([*titles, block.text.partition("\n")[0]]) if block.kind == "table" else header
         text = "\n".join(lines[block.line - 1 : block.end_line])
-        yield _Piece(text, "\n" * min(block.line - end, 2), block.kind, block.page, block.line, header)
+        yield _Piece(text, "\n" * min(block.line - end, 2), block.kind, block.page, block.line, header, continued)
         end = block.end_line
+
+
+def _path(titles: list[str]) -> str:
+    return _SEPARATOR.join(dict.fromkeys(" ".join(title.split())[:120] for title in titles))
 
 
 def _headers(headers: Iterable[str], most: int, count: Count) -> dict[str, tuple[str, int]]:
@@ -191,7 +199,8 @@ def _split(piece: _Piece, pattern: re.Pattern[str]) -> Iterator[_Piece]:
     for end, following in ends:
         part = piece.text[start:end]
         if part.strip():
-            yield replace(piece, text=part, before=before, line=line)
+            header = piece.continued if start else piece.header
+            yield replace(piece, text=part, before=before, line=line, header=header)
         before = piece.text[end:following]
         line += piece.text.count("\n", start, following)
         start = following

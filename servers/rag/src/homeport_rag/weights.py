@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,29 +91,28 @@ async def download(folder: Path, *, address: str = HUB, progress: Progress | Non
     """
     import httpx2
 
-    await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
     total, before = sum(pin.size for pin in FILES), 0
-    async with httpx2.AsyncClient(follow_redirects=True, timeout=SILENCE) as client:
-        for pin in FILES:
-            done = before
 
-            async def report(size: int, done: int = done) -> None:
-                if progress is not None:
-                    await progress(done + size, total)
+    async def report(before: int, size: int) -> None:
+        if progress is not None:
+            await progress(before + size, total)
 
-            try:
-                await _fetch(client, f"{address.rstrip('/')}/{pin.name}", folder, pin, report)
-            except httpx2.HTTPError as error:
-                raise HomeportError(
-                    "unavailable",
-                    f"The download of {pin.name} from {address} stopped: {str(error) or type(error).__name__}.",
-                    "Install the model again: it continues where it stopped.",
-                ) from error
-            except OSError as error:
-                raise HomeportError(
-                    "unavailable", f"{folder} cannot take the model ({error.strerror}).", "Free 150 MB there."
-                ) from error
-            before += pin.size
+    try:
+        await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
+        async with httpx2.AsyncClient(follow_redirects=True, timeout=SILENCE) as client:
+            for pin in FILES:
+                await _fetch(client, f"{address.rstrip('/')}/{pin.name}", folder, pin, partial(report, before))
+                before += pin.size
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise HomeportError(
+            "unavailable",
+            f"The download of the model from {address} stopped: {str(error) or type(error).__name__}.",
+            "Install the model again: it continues where it stopped.",
+        ) from error
+    except OSError as error:
+        raise HomeportError(
+            "unavailable", f"{folder} cannot take the model ({error.strerror}).", "Make 150 MB of room there."
+        ) from error
 
 
 async def _fetch(

@@ -1,0 +1,1 @@
+"""Agents: a small loop over a model and the tools it may use."""

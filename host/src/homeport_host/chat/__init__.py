@@ -1,0 +1,1 @@
+"""Conversations: sessions, messages and what belongs to them."""

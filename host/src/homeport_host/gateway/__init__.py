@@ -1,0 +1,1 @@
+"""One MCP endpoint over many MCP servers."""

@@ -1,0 +1,1 @@
+"""Who may do what: one dispatch path, one policy, approvals, labels and taint."""

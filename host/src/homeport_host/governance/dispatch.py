@@ -1,0 +1,274 @@
+"""The one dispatch path: every tool call, resource read and prompt passes here, whoever makes it.
+
+Exposure, pins, schema, rate, policy with labels and taint, effect ledger, call, redaction, audit: no model takes part,
+so the whole path is tested without one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol, cast
+
+from homeport_host.governance.approvals import Approvals
+from homeport_host.governance.calls import Caller, Label, Progress, Tool
+from homeport_host.governance.ledger import Ledger
+from homeport_host.governance.pins import Pins
+from homeport_host.governance.stages import (
+    ApprovalRequiredError,
+    Exposures,
+    Pending,
+    RateStage,
+    SchemaStage,
+    Stage,
+    exposure_stage,
+    ledger_stage,
+    pin_stage,
+    policy_stage,
+    visible,
+)
+from homeport_host.governance.taint import Taints, subject_of
+from homeport_shared.audit import Entry
+from homeport_shared.clock import Clock, SystemClock, iso
+from homeport_shared.errors import HomeportError
+from homeport_shared.identity import ERROR, PREFIX, strip
+
+APPROVAL = f"{PREFIX}approval"
+READS: frozenset[Label] = frozenset({"reads-private", "untrusted-content"})
+Record = Callable[[Entry, bool], Awaitable[None]]
+
+
+class Upstreams(Protocol):
+    """Where calls go. `gateway` implements it over the connected servers."""
+
+    def tools(self) -> Iterable[Tool]:
+        """Every tool there is."""
+        ...
+
+    def tool(self, name: str) -> Tool | None:
+        """The tool of that public name."""
+        ...
+
+    async def call_tool(self, call: Pending) -> dict[str, Any]:
+        """Send a call to its server and return the raw result, URIs already public."""
+        ...
+
+    async def read_resource(self, uri: str, caller: Caller, meta: Mapping[str, Any]) -> dict[str, Any]:
+        """Read a resource by its public URI."""
+        ...
+
+    async def get_prompt(
+        self, name: str, arguments: Mapping[str, str], caller: Caller, meta: Mapping[str, Any], extra: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Render a prompt by its public name."""
+        ...
+
+    def reads_own_things(self, uri: str) -> bool:
+        """Whether a resource belongs to the host itself, and so brings in neither private nor untrusted content."""
+        ...
+
+
+class Dispatcher:
+    """Governs and routes calls.
+
+    Args:
+        upstreams: Where calls go.
+        exposures: Which tools each exposure shows.
+        record: Writes an audit row; its second argument says to return only when the row is stored.
+        secrets: The values that must not leave through a result.
+    """
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        exposures: Exposures,
+        *,
+        approvals: Approvals,
+        taints: Taints,
+        pins: Pins,
+        ledger: Ledger,
+        record: Record,
+        clock: Clock | None = None,
+        secrets: Callable[[], Iterable[str]] = lambda: (),
+    ) -> None:
+        self._upstreams = upstreams
+        self._exposures = exposures
+        self._taints = taints
+        self._ledger = ledger
+        self._record = record
+        self._clock = clock or SystemClock()
+        self._secrets = secrets
+        self.last_used: dict[str, str] = {}
+        self._stages: tuple[Stage, ...] = (
+            exposure_stage(exposures),
+            pin_stage(pins),
+            SchemaStage(),
+            RateStage(self._clock),
+            policy_stage(taints, approvals),
+            ledger_stage(ledger),
+        )
+
+    def shown(self, caller: Caller) -> list[Tool]:
+        """Return the tools that `caller` may see, and so may call."""
+        return [tool for tool in self._upstreams.tools() if visible(caller, tool, self._exposures)]
+
+    async def call_tool(
+        self,
+        caller: Caller,
+        name: str,
+        arguments: Mapping[str, Any] | None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        extra: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> dict[str, Any]:
+        """Govern and make one call.
+
+        Args:
+            caller: Who makes it, as the host knows.
+            name: The tool's public name.
+            arguments: As the caller gave them.
+            meta: The request's `_meta`; `io.homeport/*` in it is not believed.
+            progress: Told about progress.
+            extra: `inputResponses` and `requestState` when the call answers an `input_required` result.
+            key: Idempotency key of the durable step that makes the call: a repeated step has no second effect.
+
+        Returns:
+            The raw `tools/call` result; a refusal is a result with `isError` and `_meta["io.homeport/error"]`.
+        """
+        started = time.perf_counter()
+        tool = self._upstreams.tool(name)
+        if tool is None:
+            error = HomeportError("not_found", f"There is no tool {name!r}.", "List the tools and use one of them.")
+            await self._note(caller, "tools/call", name, {}, "-", error.code, started)
+            return refusal(error)
+        call = Pending(caller, tool, dict(arguments or {}), strip(meta), extra or {}, progress, key)
+        try:
+            for stage in self._stages:
+                await stage(call)
+            if call.effectful:
+                await self._note(caller, "tools/call", name, call.arguments, _policy(call), "started", started, True)
+            result = call.earlier if call.earlier is not None else await self._perform(call)
+        except HomeportError as error:
+            result = await self._refused(call, error)
+        outcome = outcome_of(result)
+        await self._note(caller, "tools/call", name, call.arguments, _policy(call), outcome, started, call.effectful)
+        return result
+
+    async def read_resource(self, caller: Caller, uri: str, *, meta: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Govern and make one read.
+
+        Raises:
+            HomeportError: `not_found`, or what the server answered.
+        """
+        started = time.perf_counter()
+        outcome = "ok"
+        try:
+            result = await self._upstreams.read_resource(uri, caller, strip(meta))
+        except HomeportError as error:
+            outcome = error.code
+            raise
+        finally:
+            await self._note(caller, "resources/read", uri, {}, "default/read", outcome, started)
+        if not self._upstreams.reads_own_things(uri):
+            await self._taints.mark(subject_of(caller), READS)
+        return self._redact(result)
+
+    async def get_prompt(
+        self,
+        caller: Caller,
+        name: str,
+        arguments: Mapping[str, str] | None,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Govern and render one prompt.
+
+        Raises:
+            HomeportError: `not_found`, or what the server answered.
+        """
+        started = time.perf_counter()
+        result = await self._upstreams.get_prompt(name, arguments or {}, caller, strip(meta), extra or {})
+        await self._note(caller, "prompts/get", name, dict(arguments or {}), "default/read", "ok", started)
+        return self._redact(result)
+
+    async def _perform(self, call: Pending) -> dict[str, Any]:
+        result = self._redact(await self._upstreams.call_tool(call))
+        self.last_used[call.tool.name] = iso(self._clock.now())
+        if call.begun and result.get("resultType") != "input_required":
+            await self._ledger.finish(call.key, result)
+        if not result.get("isError"):
+            await self._taints.mark(subject_of(call.caller), call.tool.labels)
+        return result
+
+    async def _refused(self, call: Pending, error: HomeportError) -> dict[str, Any]:
+        # A server that died in the call may have done it: then the intent stays and the next attempt asks.
+        if call.begun and error.code not in {"unavailable", "timeout"}:
+            await self._ledger.forget(call.key)
+        return refusal(error)
+
+    def _redact(self, result: dict[str, Any]) -> dict[str, Any]:
+        values = [value for value in self._secrets() if len(value) >= 8]
+        return cast("dict[str, Any]", _without(result, values)) if values else result
+
+    async def _note(
+        self,
+        caller: Caller,
+        action: str,
+        target: str,
+        arguments: dict[str, Any],
+        policy: str,
+        outcome: str,
+        started: float,
+        durable: bool = False,
+    ) -> None:
+        entry = Entry(
+            action=action,
+            target=target,
+            actor=caller.identity.actor or caller.name,
+            agent=caller.identity.agent,
+            run=caller.identity.run,
+            decision=policy,
+            outcome=outcome,
+            details={"caller": caller.kind, "arguments": arguments},
+            milliseconds=round((time.perf_counter() - started) * 1000, 2),
+            trace=caller.identity.traceparent,
+        )
+        await self._record(entry, durable)
+
+
+def _policy(call: Pending) -> str:
+    return f"{call.decision.effect}: {call.decision.policy}" if call.decision else "-"
+
+
+def refusal(error: HomeportError) -> dict[str, Any]:
+    """Return `error` as the raw result of a tool call."""
+    meta: dict[str, Any] = {ERROR: error.as_dict()}
+    if isinstance(error, ApprovalRequiredError):
+        meta[APPROVAL] = error.approval
+    return {"content": [{"type": "text", "text": str(error)}], "isError": True, "_meta": meta}
+
+
+def outcome_of(result: Mapping[str, Any]) -> str:
+    """Return `ok`, `input_required`, or the error code of a raw result."""
+    if result.get("resultType") == "input_required":
+        return "input_required"
+    if not result.get("isError"):
+        return "ok"
+    meta = cast("dict[str, Any]", result.get("_meta") or {})
+    error = cast("dict[str, Any]", meta.get(ERROR) or {})
+    return str(error.get("code", "error"))
+
+
+def _without(value: Any, secrets: list[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "[hidden]")
+        return value
+    if isinstance(value, dict):
+        return {name: _without(item, secrets) for name, item in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_without(item, secrets) for item in cast("list[Any]", value)]
+    return value

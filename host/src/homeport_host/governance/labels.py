@@ -1,0 +1,47 @@
+"""What a tool does to the world, read from its annotations and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast, get_args
+
+from homeport_host.governance.calls import Label
+from homeport_shared.identity import LABELS
+
+KNOWN: frozenset[str] = frozenset(get_args(Label))
+
+
+def labels_of(
+    definition: Mapping[str, Any], *, bundled: bool, override: Iterable[str] | None = None
+) -> frozenset[Label]:
+    """Return the labels of a tool.
+
+    A third-party tool says nothing of itself that counts, except that it only reads: what it returns stays untrusted,
+    and it counts as outward unless it declares a closed world. Without annotations it is destructive, too.
+
+    Args:
+        definition: The entry of `tools/list`.
+        bundled: The server is one of ours, so its own labels are believed.
+        override: The user's labels for this tool; they replace all others.
+    """
+    if override is not None:
+        return _known(override)
+    hints = cast("dict[str, Any]", definition.get("annotations") or {})
+    meta = cast("dict[str, Any]", definition.get("_meta") or {})
+    reads = hints.get("readOnlyHint") is True
+    labels: set[Label] = {"read-only"} if reads else set()
+    if bundled:
+        labels |= _known(meta.get(LABELS, ()))
+        if not reads and "can-be-taken-back" not in labels and hints.get("destructiveHint") is not False:
+            labels.add("destructive")
+    else:
+        labels |= {"untrusted-content", "reads-private"}
+        if hints.get("openWorldHint") is not False:
+            labels.add("outward")
+        if not reads:
+            labels.add("destructive")
+    return frozenset(labels)
+
+
+def _known(labels: Iterable[str]) -> frozenset[Label]:
+    return frozenset(cast("Label", label) for label in labels if label in KNOWN)

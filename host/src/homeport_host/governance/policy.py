@@ -1,0 +1,88 @@
+"""The default policy: one table, from who calls and what the tool does to allow, ask, confirm or deny."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Literal
+
+from homeport_host.governance.calls import Caller, CallerKind, Decision, Effect, Tool
+
+Row = Literal["read", "reversible", "destructive", "tainted"]
+Remembered = Literal["always", "never"]
+
+# The columns of the table. What "ask" means for a caller that nobody can ask is decided below.
+TABLE: dict[Row, dict[CallerKind, Effect]] = {
+    "read": {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "allow"},
+    "reversible": {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "deny"},
+    "destructive": {"person": "confirm", "chat": "ask", "ask": "ask", "client": "ask", "job": "deny"},
+    "tainted": {"person": "confirm", "chat": "ask", "ask": "deny", "client": "ask", "job": "deny"},
+}
+REASONS: dict[Row, str] = {
+    "read": "It only reads.",
+    "reversible": "It changes something that can be taken back.",
+    "destructive": "It changes or sends something that cannot be taken back.",
+    "tainted": "It sends something out after private data and untrusted content were read in the same run.",
+}
+
+
+def row_of(tool: Tool, *, tainted: bool) -> Row:
+    """Return the row of the table for a call of `tool`.
+
+    Args:
+        tool: The tool.
+        tainted: The run has read both private data and untrusted content.
+    """
+    if tainted and "outward" in tool.labels:
+        return "tainted"
+    if "read-only" in tool.labels:
+        return "read"
+    if "can-be-taken-back" in tool.labels and "outward" not in tool.labels:
+        return "reversible"
+    return "destructive"
+
+
+def decide(
+    caller: Caller, tool: Tool, digest: str, *, tainted: bool = False, remembered: Remembered | None = None
+) -> Decision:
+    """Decide on one call.
+
+    Args:
+        caller: Who makes it.
+        tool: What is called.
+        digest: Of the tool and the exact arguments, for a job's pre-approval.
+        tainted: The run has read both private data and untrusted content.
+        remembered: What a person said once for all about this tool and this kind of caller.
+    """
+    if "person-only" in tool.labels and caller.kind != "person":
+        return Decision("deny", "person-only", f"{tool.name} is only for a person at the dashboard or command line.")
+    if remembered == "never":
+        return Decision("deny", "never", f"A person said that {tool.name} is never to be used here.")
+    row = row_of(tool, tainted=tainted)
+    policy = f"default/{row}/{caller.kind}"
+    effect = TABLE[row][caller.kind]
+    if (
+        effect in {"ask", "confirm"}
+        and row != "tainted"
+        and (remembered == "always" or _approved(caller, tool, digest))
+    ):
+        return Decision("allow", f"approved/{row}/{caller.kind}", "It was approved beforehand.")
+    if caller.kind == "job" and effect == "deny" and _job_allows(caller, tool, digest, row):
+        return Decision("allow", f"approved/{row}/job", "The job names it.")
+    if effect == "ask" and not caller.interactive:
+        return Decision("deny", policy, f"{REASONS[row]} Nobody is there to ask: allow it with --yes {tool.name}.")
+    return Decision(effect, policy, REASONS[row])
+
+
+def matches(patterns: tuple[str, ...], name: str) -> bool:
+    """Say whether a tool's name matches one of `patterns` such as `files__*`."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _approved(caller: Caller, tool: Tool, digest: str) -> bool:
+    return tool.name in caller.approved or f"{tool.name}#{digest}" in caller.approved
+
+
+def _job_allows(caller: Caller, tool: Tool, digest: str, row: Row) -> bool:
+    if row == "reversible":
+        return matches(caller.tools, tool.name) or _approved(caller, tool, digest)
+    return row == "destructive" and f"{tool.name}#{digest}" in caller.approved

@@ -1,0 +1,128 @@
+"""A gateway over real servers: in this process, over stdio and over HTTP."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import TaskGroup
+
+from homeport_host.gateway.catalog import Catalog
+from homeport_host.gateway.config import ServerConfig
+from homeport_host.gateway.exposure import Exposures
+from homeport_host.gateway.front import Front
+from homeport_host.gateway.routing import Routing
+from homeport_host.gateway.upstreams import Upstreams
+from homeport_host.governance.calls import Caller, Tool
+from homeport_host.governance.dispatch import refusal
+from homeport_host.governance.stages import Pending, visible
+from homeport_shared.errors import HomeportError
+
+FIXTURES = Path(__file__).with_name("fixtures")
+
+
+class PassThrough:
+    """A dispatcher that lets everything through that the exposure shows."""
+
+    def __init__(self, routing: Routing, exposures: Exposures) -> None:
+        self._routing = routing
+        self._exposures = exposures
+        self.calls: list[Pending] = []
+
+    def shown(self, caller: Caller) -> list[Tool]:
+        return [tool for tool in self._routing.tools() if visible(caller, tool, self._exposures)]
+
+    async def call_tool(self, caller, name, arguments, *, meta=None, progress=None, extra=None) -> dict[str, Any]:
+        tool = self._routing.tool(name)
+        if tool is None or not visible(caller, tool, self._exposures):
+            return refusal(HomeportError("not_found", f"There is no tool {name!r}."))
+        call = Pending(caller, tool, dict(arguments or {}), meta or {}, extra or {}, progress)
+        self.calls.append(call)
+        try:
+            return await self._routing.call_tool(call)
+        except HomeportError as error:
+            return refusal(error)
+
+    async def read_resource(self, caller, uri, *, meta=None) -> dict[str, Any]:
+        return await self._routing.read_resource(uri, caller, meta or {})
+
+    async def get_prompt(self, caller, name, arguments, *, meta=None, extra=None) -> dict[str, Any]:
+        return await self._routing.get_prompt(name, arguments or {}, caller, meta or {}, extra or {})
+
+
+class Containing:
+    """An index that finds the tools whose name or description contains the query."""
+
+    def __init__(self, tools: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        self._tools = list(tools)
+
+    def search(self, query: str, limit: int = 5) -> list[str]:
+        return [name for name, entry in self._tools if query in f"{name} {entry.get('description')}"][:limit]
+
+
+@dataclass
+class Gateway:
+    """The parts of a running gateway."""
+
+    home: Path
+    tasks: TaskGroup
+    upstreams: Upstreams
+    catalog: Catalog
+    dispatcher: PassThrough
+    front: Front
+    caller: Caller = field(default_factory=lambda: Caller("client", "tester"))
+
+    async def ready(self) -> None:
+        """Wait until every server has been tried."""
+        await self.upstreams.wait_ready(20)
+
+
+Open = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+def in_process(name: str = "here", entry: str = "everything:build_server") -> ServerConfig:
+    return ServerConfig(name, "in-process", entry_point=entry)
+
+
+def stdio(name: str = "child", script: str = "everything.py", *args: str) -> ServerConfig:
+    return ServerConfig(name, "stdio", command=sys.executable, args=(str(FIXTURES / script), name, *args))
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open a gateway over the given servers."""
+    monkeypatch.syspath_prepend(str(FIXTURES))
+
+    @asynccontextmanager
+    async def open_gateway(*configs: ServerConfig, **options: Any) -> AsyncGenerator[Gateway]:
+        async with anyio.create_task_group() as tasks:
+            upstreams = Upstreams(tasks, home=tmp_path, connect_seconds=options.pop("connect_seconds", 15))
+            catalog = Catalog(upstreams)
+            exposures = Exposures(options.pop("profiles", None))
+            dispatcher = PassThrough(Routing(catalog, upstreams), exposures)
+            holder: list[Gateway] = []
+            front = Front(
+                catalog,
+                dispatcher,
+                upstreams,
+                options.pop("caller_of", lambda context: holder[0].caller),
+                tasks=tasks,
+                index=Containing,
+                **options,
+            )
+            holder.append(Gateway(tmp_path, tasks, upstreams, catalog, dispatcher, front))
+            for config in configs:
+                upstreams.add(config)
+            await holder[0].ready()
+            yield holder[0]
+            for upstream in upstreams.all():
+                await upstreams.remove(upstream.name)
+            tasks.cancel_scope.cancel()
+
+    return open_gateway
