@@ -30,7 +30,8 @@ _models: dict[str, Model] = {}
 def build(source: str, target: str) -> dict[str, Any]:
     """Build the int8 model of the weights in `source` into the folder `target`, and return its manifest.
 
-    Runs in a process of its own. The manifest is written last, so a folder that has one is whole, also when two processes build at once.
+    Runs in a process of its own. The manifest is written last, so a folder that has one is whole, also when two
+    processes build at once.
 
     Raises:
         HomeportError: `damaged` or `not_found`, when the weights are not the published ones.
