@@ -59,7 +59,8 @@ async def finished_job(client: Client, identifier: str, *, seconds: float = 60) 
     with anyio.fail_after(seconds):
         while True:
             [content] = (await client.read_resource(f"job://{identifier}")).contents
-            job = json.loads(content.text) if isinstance(content, TextResourceContents) else {}
+            assert isinstance(content, TextResourceContents)
+            job: dict[str, Any] = json.loads(content.text)
             if job["state"] in FINAL:
                 return job
             await anyio.sleep(0.05)
