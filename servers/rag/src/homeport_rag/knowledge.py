@@ -133,15 +133,14 @@ class Knowledge:
         """
         document = await self.store.document(document_id)
         lines = (await self.store.text(document_id)).split("\n")
-        end = len(lines)
+        shown = _window(lines[line - 1 :])
         if chunk_id:
             hits = [hit for hit in await self.store.hits([chunk_id]) if hit.document_id == document_id]
             if not hits:
                 raise HomeportError(
                     "not_found", f"The document {document_id} has no passage {chunk_id}.", "Search again."
                 )
-            line, end = hits[0].line, hits[0].end_line
-        shown = _window(lines, line, end)
+            line, shown = hits[0].line, hits[0].text.split("\n")
         last = line + len(shown) - 1
         return DocumentText(
             document_id=document_id,
@@ -229,13 +228,13 @@ class Knowledge:
         )
 
 
-def _window(lines: list[str], line: int, end: int) -> list[str]:
-    """Return the lines from `line` to `end` that fit into `WINDOW` characters, at least one."""
+def _window(lines: list[str]) -> list[str]:
+    """Return as many of `lines` as fit into `WINDOW` characters, at least one, which is cut where it is longer."""
     shown: list[str] = []
     size = 0
-    for text in lines[line - 1 : end]:
-        if shown and size + len(text) > WINDOW:
+    for text in lines:
+        if shown and size + len(text) >= WINDOW:
             break
         shown.append(text[:WINDOW])
-        size += len(text)
+        size += len(text) + 1
     return shown
