@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import anyio
 from mcp.server.session import ServerSession
 from mcp.server.subscriptions import (
@@ -23,33 +25,39 @@ class ChangeBus(InMemorySubscriptionBus):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sessions: dict[ServerSession, set[str]] = {}
+        self._sessions: dict[Hashable, tuple[ServerSession, set[str]]] = {}
 
-    def attach(self, session: ServerSession, uri: str) -> None:
-        """Send `resources/updated` for exactly `uri` to a 2025 `session` from now on."""
-        self._sessions.setdefault(session, set()).add(uri)
+    def attach(self, key: Hashable, session: ServerSession, uri: str) -> None:
+        """Send `resources/updated` for exactly `uri` to a 2025 client from now on.
 
-    def detach(self, session: ServerSession, uri: str) -> None:
-        """Stop sending `resources/updated` for `uri` to `session`."""
-        uris = self._sessions.get(session, set())
-        uris.discard(uri)
-        if not uris:
-            self._sessions.pop(session, None)
+        Args:
+            key: The same for all requests of one connection; the SDK makes a new `session` object for each.
+            session: What notifications are sent through.
+            uri: The resource.
+        """
+        self._sessions.setdefault(key, (session, set()))[1].add(uri)
+
+    def detach(self, key: Hashable, uri: str) -> None:
+        """Stop sending `resources/updated` for `uri` to the client `key`."""
+        if key in self._sessions:
+            self._sessions[key][1].discard(uri)
+            if not self._sessions[key][1]:
+                del self._sessions[key]
 
     async def publish(self, event: ServerEvent) -> None:
         """Deliver `event` to every listening client."""
         await super().publish(event)
         if isinstance(event, ResourceUpdated):
-            for session, uris in list(self._sessions.items()):
+            for key, (session, uris) in list(self._sessions.items()):
                 if str(event.uri) in uris:
-                    await self._tell(session, str(event.uri))
+                    await self._tell(key, session, str(event.uri))
 
-    async def _tell(self, session: ServerSession, uri: str) -> None:
+    async def _tell(self, key: Hashable, session: ServerSession, uri: str) -> None:
         try:
             with anyio.fail_after(2):
                 await session.send_resource_updated(uri)
         except (anyio.ClosedResourceError, anyio.BrokenResourceError, TimeoutError):
-            self._sessions.pop(session, None)
+            self._sessions.pop(key, None)
 
     async def updated(self, *uris: str) -> None:
         """Say that the resources at `uris` have new content."""

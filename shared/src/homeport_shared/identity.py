@@ -16,9 +16,17 @@ ERROR = f"{PREFIX}error"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who makes a call, and for which piece of work. Empty string = not known."""
+    """Who makes a call, and for which piece of work. Empty string = not known.
+
+    Attributes:
+        actor: The person or client.
+        caller: Which kind of caller the host takes it for: `person`, `chat`, `ask`, `client` or `job`.
+        change_set: Groups changes that are taken back together.
+        traceparent: W3C trace context.
+    """
 
     actor: str = ""
+    caller: str = ""
     agent: str = ""
     run: str = ""
     tenant: str = ""
@@ -69,7 +77,7 @@ def from_meta(meta: Mapping[str, Any] | None, *, trusted: bool, key: str = "", c
     trace = str(meta.get("traceparent", ""))
     if not believed:
         return Identity(actor=client, traceparent=trace)
-    names = ("actor", "agent", "run", "tenant", "change_set")
+    names = ("actor", "caller", "agent", "run", "tenant", "change_set")
     return Identity(**{name: str(meta.get(f"{PREFIX}{name}", "")) for name in names}, traceparent=trace)
 
 

@@ -15,15 +15,16 @@ MAX_BYTES = 5_000_000
 KEPT_FILES = 3
 
 
-def configure(name: str, *, folder: Path | None = None, level: str = "INFO") -> None:
+def configure(name: str, *, folder: Path | None = None, level: str = "INFO", stderr: bool = True) -> None:
     """Send the log of this process to stderr and, when `folder` is given, to `folder/<name>.log`.
 
     Args:
         name: What this process is, such as `homeport-files`.
         folder: Where the rotating file goes (3 files of 5 MB); None = stderr only.
         level: The least level that is written.
+        stderr: Also write to stderr; a program that talks to a person there keeps its log out of the way.
     """
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         handlers.append(

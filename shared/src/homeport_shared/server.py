@@ -10,6 +10,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -87,7 +88,7 @@ class Server(MCPServer[Any]):
             tool.model_copy(
                 update={
                     "input_schema": _lean(tool.input_schema),
-                    "output_schema": _lean(tool.output_schema) if tool.output_schema else None,
+                    "output_schema": _lean(tool.output_schema, output=True) if tool.output_schema else None,
                 }
             )
             for tool in tools
@@ -177,22 +178,35 @@ def wrong_fields(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
 
 
-def _lean(schema: dict[str, Any]) -> dict[str, Any]:
-    """Drop generated titles: they repeat the field's name and cost a fifth of the list."""
+def _lean(schema: dict[str, Any], *, output: bool = False) -> dict[str, Any]:
+    """Drop what a client learns nothing from, a third of the list: titles, docstrings of models, empty defaults.
+
+    Of results also which fields are always there: what is there is seen in the result.
+    """
 
     def walk(value: Any, *, names: bool = False) -> Any:
         if isinstance(value, dict):
-            items = cast("dict[str, Any]", value).items()
+            items = cast("dict[str, Any]", value)
             return {
                 k: walk(v, names=k in {"properties", "$defs"} and not names)
-                for k, v in items
-                if names or k != "title" or not isinstance(v, str)
+                for k, v in items.items()
+                if names or not (_redundant(k, v, items) or (output and k == "required"))
             }
         if isinstance(value, list):
             return [walk(item) for item in cast("list[Any]", value)]
         return value
 
     return cast("dict[str, Any]", walk(schema))
+
+
+def _redundant(key: str, value: Any, schema: dict[str, Any]) -> bool:
+    """Say whether a keyword tells a client nothing: the field's name, the tool's description or the default say it."""
+    return (
+        (key == "title" and isinstance(value, str))
+        or (key == "description" and "properties" in schema)
+        or (key == "additionalProperties" and value is True)
+        or (key == "default" and not value)
+    )
 
 
 def _serve_subscriptions_of_2025(server: Server, context: ServerContext) -> None:
@@ -203,15 +217,32 @@ def _serve_subscriptions_of_2025(server: Server, context: ServerContext) -> None
     lowlevel = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
 
     async def subscribe(request: Any, params: SubscribeRequestParams) -> EmptyResult:
-        context.changes.attach(request.session, str(params.uri))
+        context.changes.attach(_Connection(request), request.session, str(params.uri))
         return EmptyResult()
 
     async def unsubscribe(request: Any, params: UnsubscribeRequestParams) -> EmptyResult:
-        context.changes.detach(request.session, str(params.uri))
+        context.changes.detach(_Connection(request), str(params.uri))
         return EmptyResult()
 
     lowlevel.add_request_handler("resources/subscribe", SubscribeRequestParams, subscribe)
     lowlevel.add_request_handler("resources/unsubscribe", UnsubscribeRequestParams, unsubscribe)
+
+
+class _Connection:
+    """What is the same for all requests of one 2025 connection: its lifespan object, and over HTTP its session id."""
+
+    def __init__(self, request: Any) -> None:
+        self._lifespan = request.lifespan_context
+        headers = cast("Mapping[str, str] | None", getattr(request.request, "headers", None))
+        self._session = headers.get("mcp-session-id", "") if headers else ""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Connection) and (
+            self._lifespan is other._lifespan and self._session == other._session
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self._lifespan), self._session))
 
 
 def listen_streams_closer(server: Server) -> Any:

@@ -107,15 +107,21 @@ def _migrate(database: Database, migrations: Migrations) -> None:
     """Apply what is pending; another process that starts at the same moment waits and then finds nothing to do."""
     if database["_sqlite_migrations"].exists() and not migrations.pending(database):
         return
-    with _exclusive(database.conn):
+    with exclusive(Path(database.conn.execute("PRAGMA database_list").fetchone()[2] + ".lock")):
         if migrations.pending(database):
             migrations.apply(database)
 
 
 @contextmanager
-def _exclusive(connection: sqlite3.Connection) -> Generator[None]:
-    """Hold a lock file beside the database: a migration commits by itself, so no transaction can span it."""
-    lock = Path(connection.execute("PRAGMA database_list").fetchone()[2] + ".lock")
+def exclusive(lock: Path) -> Generator[None]:
+    """Keep every other process out of the block that uses the same `lock` file; the lock goes with its holder.
+
+    For work that no transaction can span: a migration commits by itself, a file is renamed beside the database.
+
+    Raises:
+        sqlite3.OperationalError: When another process holds it for longer than `BUSY_MS`.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
     guard = sqlite3.connect(lock, timeout=BUSY_MS / 1000, isolation_level=None)
     try:
         guard.execute("BEGIN EXCLUSIVE")

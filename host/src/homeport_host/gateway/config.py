@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from homeport_shared import redaction
+from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 
 Kind = Literal["in-process", "stdio", "http"]
+Build = Callable[[ServerContext], Any]
 GROUP = "homeport.servers"
 _PLACE = re.compile(r"\$\{(?:env:)?([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -28,6 +30,7 @@ class ServerConfig:
         command: For `stdio`, the program; `args`, `env` and `cwd` go with it.
         url: For `http`, the streamable HTTP address; `headers` go with every request.
         entry_point: For `in-process`, `module:function` that makes the server from its `ServerContext`.
+        build: Makes the host's own server, which no entry point names.
         isolation: `process` runs a bundled server in a process of its own.
     """
 
@@ -40,13 +43,14 @@ class ServerConfig:
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict[str, str])
     entry_point: str = ""
+    build: Build | None = field(default=None, compare=False, repr=False)
     enabled: bool = True
     isolation: Literal["in-process", "process"] = "in-process"
 
     @property
     def bundled(self) -> bool:
         """Whether this is one of our own servers, whose labels and identity are trusted."""
-        return bool(self.entry_point)
+        return bool(self.entry_point) or self.build is not None
 
 
 def bundled(isolated: Iterable[str] = ()) -> list[ServerConfig]:

@@ -54,7 +54,8 @@ async def open_target(
             context = await stack.enter_async_context(
                 open_context(config.name, home=home, in_process=True, events=events)
             )
-            yield _load(config.entry_point)(context)
+            build = config.build or _load(config.entry_point)
+            yield build(context)
 
 
 async def send(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from homeport_host.gateway.catalog import Catalog
@@ -73,8 +72,7 @@ class Routing:
     async def _send(
         self, upstream: Upstream, method: str, params: dict[str, Any], caller: Caller, progress: Progress | None = None
     ) -> dict[str, Any]:
-        identity = replace(caller.identity, actor=caller.identity.actor or caller.name)
-        result = await upstream.request(method, params, identity=identity, progress=progress)
+        result = await upstream.request(method, params, identity=caller.speaks_as, progress=progress)
         return self._catalog.publish(upstream.name, result)
 
 

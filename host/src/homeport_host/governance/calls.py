@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from homeport_shared.identity import Identity
@@ -43,6 +43,11 @@ class Caller:
     approved: tuple[str, ...] = ()
     interactive: bool = True
     ask: Question | None = None
+
+    @property
+    def speaks_as(self) -> Identity:
+        """The identity that servers are told."""
+        return replace(self.identity, actor=self.identity.actor or self.name, caller=self.kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import JSON, Column, Connection, String, Table, select
 from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
+from homeport_host.governance.calls import Tool
 from homeport_shared.errors import HomeportError
 
 pins = Table(
@@ -30,10 +31,17 @@ PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annota
 
 
 class Pins:
-    """The definitions that were accepted, and those that wait for a person."""
+    """The definitions that were accepted, and those that wait for a person.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where accepted definitions survive restarts.
+        pinned_server: Says whether a server's tools are pinned; bundled servers' are not.
+    """
+
+    def __init__(self, database: Database, pinned_server: Callable[[str], bool] = lambda _: True) -> None:
         self._database = database
+        self._pinned_server = pinned_server
+        self._accepted: dict[tuple[str, str], str] = {}
         self._waiting: dict[tuple[str, str], str] = {}
 
     async def compare(self, server: str, definitions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -44,29 +52,40 @@ class Pins:
         """
         offered = {str(definition["name"]): _pinned_part(definition) for definition in definitions}
         changed = await self._database.write(lambda connection: _compare(connection, server, offered))
-        self._waiting = {k: v for k, v in self._waiting.items() if k[0] != server}
+        self._forget(server)
         self._waiting |= {(server, tool): diff for tool, diff in changed.items()}
+        self._accepted |= {(server, tool): _hash(part) for tool, part in offered.items() if tool not in changed}
         return changed
 
     async def accept(self, server: str, definition: Mapping[str, Any]) -> None:
         """Pin `definition` as it is now."""
         part = _pinned_part(definition)
-        await self._database.write(lambda connection: _pin(connection, server, str(part["name"]), part))
-        self._waiting.pop((server, str(part["name"])), None)
+        tool = str(part["name"])
+        await self._database.write(lambda connection: _pin(connection, server, tool, part))
+        self._waiting.pop((server, tool), None)
+        self._accepted[server, tool] = _hash(part)
 
-    def check(self, server: str, tool: str) -> None:
-        """Refuse a tool whose definition waits for a person.
+    def check(self, tool: Tool) -> None:
+        """Refuse a third-party tool whose definition, as it is at this moment, was not accepted.
 
         Raises:
-            HomeportError: `approval_required`, with the diff.
+            HomeportError: `approval_required` with the diff; `unavailable` while a new definition is being compared.
         """
-        diff = self._waiting.get((server, tool))
-        if diff is not None:
+        key = (tool.server, tool.own)
+        if not self._pinned_server(tool.server):
+            return
+        if key in self._waiting:
             raise HomeportError(
                 "approval_required",
-                f"The tool {tool} of {server} is not what it was:\n{diff}",
+                f"The tool {tool.name} is not what it was:\n{self._waiting[key]}",
                 "Accept the new definition on the Approvals page before it is used.",
             )
+        if self._accepted.get(key) != _hash(_pinned_part(tool.definition)):
+            raise HomeportError("unavailable", f"The tool {tool.name} has just changed.", "Try again in a moment.")
+
+    def _forget(self, server: str) -> None:
+        self._waiting = {key: diff for key, diff in self._waiting.items() if key[0] != server}
+        self._accepted = {key: pin for key, pin in self._accepted.items() if key[0] != server}
 
 
 def _pinned_part(definition: Mapping[str, Any]) -> dict[str, Any]:

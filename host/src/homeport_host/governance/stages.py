@@ -87,7 +87,7 @@ def pin_stage(pins: Pins) -> Stage:
     """Refuse a third-party tool whose definition changed since a person accepted it."""
 
     async def stage(call: Pending) -> None:
-        pins.check(call.tool.server, call.tool.own)
+        pins.check(call.tool)
 
     return stage
 

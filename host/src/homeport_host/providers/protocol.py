@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -122,7 +122,18 @@ class TextDelta:
     thinking: bool = False
 
 
-ModelEvent = TextDelta | ModelAnswer  # a stream is any number of deltas, then exactly one answer
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """All deltas so far are void: that attempt failed, and another one begins. Only `Models` sends it.
+
+    Attributes:
+        reason: What failed and what is tried now, for people.
+    """
+
+    reason: str
+
+
+ModelEvent = TextDelta | Restarted | ModelAnswer  # any number of the first two, then exactly one answer
 
 ProviderFault = Literal[
     "unreachable", "unknown_model", "refused_key", "no_key", "no_credit", "rate_limited", "timeout", "broken_stream",
@@ -136,6 +147,7 @@ class ProviderError(HomeportError):
     Args:
         fault: What went wrong, for the decision to retry or to fall back.
         retry_after: Seconds the provider asked to wait; None where it did not.
+        answer: Of `invalid_answer`: what came. It cannot be used, but it is paid for.
     """
 
     def __init__(
@@ -146,10 +158,12 @@ class ProviderError(HomeportError):
         *,
         code: ErrorCode = "unavailable",
         retry_after: float | None = None,
+        answer: ModelAnswer | None = None,
     ) -> None:
         super().__init__(code, message, hint)
         self.fault: ProviderFault = fault
         self.retry_after = retry_after
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,14 +184,32 @@ class ModelInfo:
     usd_per_million: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UsageOwner:
+    """Whom a model call is counted for. Empty = nobody of that kind."""
+
+    session: str = ""
+    agent: str = ""
+    run: str = ""
+    user: str = ""
+    tenant: str = ""
+
+
 class Provider(Protocol):
     """Where models run."""
 
-    name: str
-    cloud: bool
+    @property
+    def name(self) -> str:
+        """The prefix of its models' names."""
+        ...
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """Yield deltas, then the answer.
+    @property
+    def cloud(self) -> bool:
+        """What is sent there leaves this machine or network."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        """Yield deltas, then the answer; closing the generator stops the model.
 
         Raises:
             ProviderError: When there is no complete answer, whatever was yielded before.
@@ -198,4 +230,16 @@ class Provider(Protocol):
         Raises:
             ProviderError: `unknown_model` when there is no such model.
         """
+        ...
+
+    async def check(self) -> str:
+        """Make a real test call and return what the provider says of itself or of the key.
+
+        Raises:
+            ProviderError: Why it does not work.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
         ...

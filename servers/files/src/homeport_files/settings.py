@@ -1,8 +1,27 @@
-"""The settings of the files server."""
+"""The settings of the files server, and the roots they name."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from homeport_shared.errors import HomeportError
+from homeport_shared.paths import Root
+
+RESERVED = {"roots", "history", "health"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})=(.+)", re.DOTALL)
+
+
+def _distinct(roots: list[str]) -> list[str]:
+    names = [found[1].lower() for found in map(_NAMED.fullmatch, roots) if found]
+    for name in names:
+        if name in RESERVED or names.count(name) > 1:
+            raise ValueError(f"{name!r} cannot name a root: it is reserved or used twice")
+    return roots
 
 
 class FilesSettings(BaseModel):
@@ -10,4 +29,71 @@ class FilesSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    roots: list[str] = Field(default_factory=list, description="folders that may be read and changed")
+    roots: Annotated[list[str], AfterValidator(_distinct)] = Field(
+        default_factory=list,
+        description="Folders that may be read and changed, each `folder` or `name=folder`; none = the workspace folder "
+        "of the data root.",
+    )
+    text_mb: int = Field(
+        default=10, ge=1, le=1024, description="The largest file that is hashed, searched or edited, in MiB."
+    )
+    document_mb: int = Field(
+        default=64, ge=1, le=1024, description="The largest PDF, Office or e-mail file that is read as text, in MiB."
+    )
+    version_mb: int = Field(
+        default=1024, ge=1, description="The largest file that is changed or deleted, as a version is kept, in MiB."
+    )
+    seconds: int = Field(default=30, ge=1, description="The longest that reading one document may take, in seconds.")
+    memory_mb: int = Field(default=1024, ge=128, description="The memory of the process that reads documents, in MiB.")
+
+
+def roots_of(configured: list[str], workspace: Path) -> list[Root]:
+    """Return the roots that `configured` names; the workspace folder when there is none.
+
+    Args:
+        configured: Each `folder` or `name=folder`; without a name the folder's own is used, made distinct by a number.
+        workspace: The folder to use when nothing is configured; made when missing.
+    """
+    if not configured:
+        workspace.mkdir(parents=True, exist_ok=True)
+        return [Root("workspace", workspace.resolve())]
+    roots: list[Root] = []
+    taken = {found[1].lower() for found in map(_NAMED.fullmatch, configured) if found}
+    for entry in configured:
+        named = _NAMED.fullmatch(entry)
+        folder = Path(named[2] if named else entry).expanduser().resolve()
+        name = named[1] if named else free_name(folder, taken)
+        taken.add(name.lower())
+        roots.append(Root(name, folder))
+    return roots
+
+
+def free_name(folder: Path, taken: set[str]) -> str:
+    """Return a name for the root `folder` that is not in `taken` (lower case) and can stand in a URI."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.name).strip("-._")[:50]
+    stem = cleaned if _NAME.fullmatch(cleaned) else "root"
+    name, number = stem, 2
+    while name.lower() in taken | RESERVED:
+        name, number = f"{stem}-{number}", number + 1
+    return name
+
+
+def new_root(folder: str, name: str, present: list[Root]) -> Root:
+    """Return the root for a folder that a person adds.
+
+    Raises:
+        HomeportError: `not_found`, when it is no folder; `conflict`, when the folder or the name is a root already;
+            `invalid`, when the name cannot be one.
+    """
+    path = Path(folder).expanduser().resolve()
+    if not path.is_dir():
+        raise HomeportError("not_found", f"There is no folder {folder!r}.", "Name a folder of this machine.")
+    taken = {root.name.lower() for root in present}
+    for root in present:
+        if root.folder == path:
+            raise HomeportError("conflict", f"{path} is the root {root.name!r} already.", "Nothing is left to do.")
+    if name and (not _NAME.fullmatch(name) or name.lower() in RESERVED):
+        raise HomeportError("invalid", f"{name!r} cannot name a root.", "Use letters, digits, dots and hyphens.")
+    if name.lower() in taken:
+        raise HomeportError("conflict", f"There is a root {name!r} already.", "Choose another name.")
+    return Root(name or free_name(path, taken), path)

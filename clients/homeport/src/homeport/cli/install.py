@@ -1,0 +1,46 @@
+"""The command `install`: Homeport in Claude Desktop, Claude Code or Cursor."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import entry_points
+from typing import cast
+
+import click
+
+from homeport import desktop
+from homeport.cli.output import console
+from homeport_shared import settings
+from homeport_shared.errors import HomeportError
+
+
+@click.command()
+@click.argument("client", type=click.Choice(desktop.CLIENTS))
+@click.option("--server", "names", multiple=True, metavar="NAME", help="One server alone instead of the whole host.")
+@click.option("--print", "only_print", is_flag=True, help="Only print the configuration.")
+@click.option("--uninstall", is_flag=True, help="Take it out again.")
+def install(client: str, names: tuple[str, ...], only_print: bool, uninstall: bool) -> None:
+    """Add Homeport to CLIENT: merged into its configuration, the rest kept, with a backup."""
+    entries = {f"homeport-{name}": _alone(name) for name in names} or {
+        "homeport": desktop.entry("homeport", ["serve", "--stdio", "--client", client], _environment())
+    }
+    if only_print:
+        click.echo(json.dumps({"mcpServers": entries}, indent=2))
+        return
+    path = desktop.config_path(cast("desktop.ClientName", client))
+    _, backup = desktop.merge(path, entries, remove=uninstall)
+    done = "Took out" if uninstall else "Added"
+    console.print(f"{done} {', '.join(entries)} in {path}" + (f" (backup: {backup})" if backup else ""))
+    console.print(f"Restart {client} to see it.")
+
+
+def _alone(name: str) -> dict[str, object]:
+    if name not in entry_points(group="homeport.servers").names:
+        known = ", ".join(sorted(entry_points(group="homeport.servers").names))
+        raise HomeportError("not_found", f"There is no server {name!r}.", f"There are {known}.")
+    return desktop.entry(f"homeport-{name}", [], _environment())
+
+
+def _environment() -> dict[str, str]:
+    """The data root, where it is not the default: a desktop client does not know our environment."""
+    return {} if settings.home_folder() == settings.home_folder({}) else {"HOMEPORT_HOME": str(settings.home_folder())}

@@ -1,0 +1,45 @@
+"""What the commands print: JSON for programs, tables and colour on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import anyio
+import click
+from rich.console import Console
+from rich.table import Table
+
+T = TypeVar("T")
+console = Console()
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """Run `work` on an event loop of its own."""
+    return anyio.run(work)
+
+
+def show_json(value: Any) -> None:
+    """Print `value` as JSON."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> None:
+    """Print rows under column titles, or `empty` when there are none.
+
+    Args:
+        columns: The titles.
+        rows: One value per column each.
+        empty: One sentence that says what to do next.
+    """
+    if not rows:
+        console.print(empty)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row))
+    console.print(table)

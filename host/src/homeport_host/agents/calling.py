@@ -1,0 +1,150 @@
+"""One tool call of a run, through the dispatch path, and its result as the run keeps it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
+
+from homeport_host.agents.citations import Passage, passages_of
+from homeport_host.agents.recorder import Recorder
+from homeport_host.governance.calls import Caller
+from homeport_host.governance.dispatch import APPROVAL, Dispatcher
+from homeport_shared.errors import HomeportError
+from homeport_shared.identity import ERROR
+
+SHOWN_RESULT = 4_000  # characters of a result in the events of a run
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call that was made, refused or held.
+
+    Attributes:
+        text: The result as text; of an error what it says.
+        passages: What can be cited of it.
+        rest: What the result says beside its passages, such as where to go on.
+        error: `{code, message, hint}`; None when the tool succeeded.
+        approval: The id of the approval that the call waits for; empty when it does not.
+    """
+
+    text: str
+    passages: tuple[Passage, ...] = ()
+    rest: str = ""
+    error: dict[str, str] | None = None
+    approval: str = ""
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the engine records it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Made:
+        """Read what `as_json` made."""
+        passages = tuple(Passage(**passage) for passage in data["passages"])
+        return cls(data["text"], passages, data["rest"], data["error"], data["approval"], data["seconds"])
+
+
+class Calling:
+    """Makes the tool calls of runs.
+
+    Args:
+        dispatcher: The one way to tools.
+        recorder: Told of each call when it begins and when it ends.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, recorder: Recorder) -> None:
+        self._dispatcher = dispatcher
+        self._recorder = recorder
+
+    async def call(self, caller: Caller, name: str, arguments: dict[str, Any], *, id: str, key: str) -> Made:
+        """Make one call; whatever the tool answers comes back, also its error.
+
+        Args:
+            caller: The run.
+            name: The tool's public name.
+            arguments: What the model gave.
+            id: The call's id within the run.
+            key: Idempotency key of the step.
+        """
+        event = call_event(id, name, arguments)
+        await self._recorder.emit(caller.identity.run, "call", event)
+        started = time.perf_counter()
+        made = made_of(await self._dispatcher.call_tool(caller, name, arguments, key=key), name)
+        made = replace(made, seconds=time.perf_counter() - started)
+        await self._recorder.emit(caller.identity.run, "call", {**event, **outcome_event(made)}, durable=True)
+        return made
+
+
+def made_of(result: Mapping[str, Any], name: str) -> Made:
+    """Return a tool's raw result as the run keeps it."""
+    if result.get("resultType") == "input_required":
+        return refused("unsupported", f"{name} asks a question that only a person can answer.", "Do without it.")
+    text = _text(result)
+    if result.get("isError"):
+        meta = cast("dict[str, Any]", result.get("_meta") or {})
+        error = cast("dict[str, str]", meta.get(ERROR) or {"code": "internal", "message": text[:500], "hint": ""})
+        return Made(text or error["message"], error=error, approval=str(meta.get(APPROVAL) or ""))
+    passages = tuple(passages_of(result))
+    return Made(text, passages, _rest(result) if passages else "")
+
+
+def refused(code: Any, message: str, hint: str) -> Made:
+    """Return a call that was never made."""
+    error = HomeportError(code, message, hint)
+    return Made(str(error), error=error.as_dict())
+
+
+def call_event(id: str, name: str, arguments: Any) -> dict[str, Any]:
+    """Return the event of a call that begins."""
+    return {
+        "id": id,
+        "tool": name,
+        "server": name.partition("__")[0],
+        "arguments": arguments,
+        "state": "running",
+        "result_text": "",
+        "error": None,
+        "milliseconds": 0,
+        "approval_id": "",
+    }
+
+
+def outcome_event(made: Made) -> dict[str, Any]:
+    """Return what a call's event says in the end."""
+    code = made.error["code"] if made.error else ""
+    state = {"": "ok", "approval_required": "waiting", "denied": "denied"}.get(code, "error")
+    return {
+        "state": state,
+        "result_text": made.text[:SHOWN_RESULT],
+        "error": made.error,
+        "milliseconds": round(made.seconds * 1000, 1),
+        "approval_id": made.approval,
+    }
+
+
+def _text(result: Mapping[str, Any]) -> str:
+    parts: list[str] = []
+    for block in cast("list[dict[str, Any]]", result.get("content") or []):
+        resource = cast("dict[str, Any]", block.get("resource") or {})
+        if block.get("type") == "text":
+            parts.append(str(block.get("text", "")))
+        elif block.get("type") == "resource_link":
+            parts.append(f"{block.get('name', '')} ({block.get('uri', '')})")
+        elif resource.get("text"):
+            parts.append(str(resource["text"]))
+        else:
+            parts.append(f"[{block.get('type', 'content')} that cannot be shown as text]")
+    text = "\n".join(parts)
+    structured = result.get("structuredContent")
+    return text if text.strip() or structured is None else json.dumps(structured, ensure_ascii=False)
+
+
+def _rest(result: Mapping[str, Any]) -> str:
+    fields = cast("dict[str, Any]", result["structuredContent"])
+    known = {"text", "content", "uri", "title", "document_id", "chunk_id", "collection"}
+    plain = {k: v for k, v in fields.items() if k not in known and v and isinstance(v, str | int | float)}
+    return ", ".join(f"{name}: {str(value)[:200]}" for name, value in plain.items())

@@ -1,0 +1,82 @@
+"""The life of an agent's run, as the body of a durable run: it begins, takes its turns, and ends in one of two ways.
+
+A run ends as a success only with an answer that has no fault; everything else ends as a failure that says what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from homeport_host.agents.limits import Spent
+from homeport_host.agents.runs import Run
+from homeport_host.agents.task import Task
+from homeport_host.agents.turns import Parts, Turns
+from homeport_host.engine.protocol import RunState, Steps
+from homeport_shared.errors import HomeportError
+
+Done = Callable[[Run], Awaitable[None]]
+logger = logging.getLogger(__name__)
+
+
+class AgentLoop:
+    """The body of every run of an agent.
+
+    Args:
+        parts: What every run uses.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.on_done: list[Done] = []
+
+    async def __call__(self, steps: Steps, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Do one run to its end, whatever the end is."""
+        task = Task.model_validate(parameters)
+        turns = Turns(self._parts, steps, task)
+        await self._parts.enter(steps.run, "running", key="running")
+        await self._parts.store.change(steps.run, started=self._parts.store.now())
+        try:
+            answer, citations = await turns.answer()
+            ended = _Ended("completed", answer, citations)
+        except DBAPIError:
+            raise  # the engine keeps the run open and tries again
+        except HomeportError as error:
+            ended = _Ended("failed", error=error.as_dict())
+        except Exception:  # the boundary of a run: a bug ends this run, with a reference, and nothing else
+            reference = secrets.token_hex(4)
+            logger.exception("run %s failed, reference %s", steps.run, reference)
+            error = HomeportError("internal", f"The run failed in a way nobody foresaw (reference {reference}).")
+            ended = _Ended("failed", error=error.as_dict())
+        await steps.step("finish", lambda: self._finish(steps.run, ended, turns.spent))
+        return {"state": ended.state}
+
+    async def _finish(self, run: str, ended: _Ended, spent: Spent) -> None:
+        """Tell those who keep the answer, then store the end, so that a reader who sees it finds everything."""
+        store = self._parts.store
+        row = replace(
+            await store.get(run),
+            state=ended.state,
+            finished=store.now(),
+            answer=ended.answer,
+            citations=ended.citations,
+            error=ended.error,
+            steps=spent.turns + spent.tool_calls,
+            usage=spent.as_usage(),
+        )
+        for told in self.on_done:
+            await told(row)
+        await self._parts.recorder.end(row)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    state: RunState
+    answer: str = ""
+    citations: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    error: dict[str, str] | None = None

@@ -1,0 +1,197 @@
+"""The runs of agents as they are kept: one row each, and the events that tell their life in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import JSON, Column, Connection, Integer, Row, String, Table, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from homeport_host.database import Database, metadata
+from homeport_host.engine.protocol import FINAL, RunState
+from homeport_shared.clock import Clock, SystemClock, iso
+from homeport_shared.errors import HomeportError
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("prompt", String, nullable=False),
+    Column("session_id", String, nullable=False, default="", index=True),
+    Column("state", String, nullable=False, index=True),
+    Column("created", String, nullable=False, index=True),
+    Column("started", String, nullable=False, default=""),
+    Column("finished", String, nullable=False, default=""),
+    Column("answer", String, nullable=False, default=""),
+    Column("error", JSON),
+    Column("citations", JSON, nullable=False),
+    Column("steps", Integer, nullable=False, default=0),
+    Column("usage", JSON, nullable=False),
+)
+run_events = Table(
+    "run_events",
+    metadata,
+    Column("run", String, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("at", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+run_event_keys = Table(
+    "run_event_keys",
+    metadata,
+    Column("run", String, primary_key=True),
+    Column("key", String, primary_key=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of an agent. Times are RFC 3339, empty = not yet."""
+
+    id: str
+    kind: str
+    agent: str
+    model: str
+    prompt: str
+    session_id: str
+    state: RunState
+    created: str
+    started: str = ""
+    finished: str = ""
+    answer: str = ""
+    error: dict[str, str] | None = None
+    citations: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    steps: int = 0
+    usage: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event before it has its number.
+
+    Attributes:
+        key: An event whose key the run has already is not stored again, so a replay repeats nothing; empty = no key.
+    """
+
+    run: str
+    at: str
+    kind: str
+    data: dict[str, Any]
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """An event of a run; `seq` counts from 1 without gaps."""
+
+    seq: int
+    at: str
+    kind: str
+    data: dict[str, Any]
+
+
+class RunStore:
+    """Runs and their events in the host's database."""
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self._database = database
+        self.clock = clock or SystemClock()
+
+    def now(self) -> str:
+        """Return the time now as it is stored."""
+        return iso(self.clock.now())
+
+    async def add(self, run: Run) -> bool:
+        """Store a new run; False when its id is there already."""
+        values = {name: getattr(run, name) for name in runs.c.keys()}  # noqa: SIM118 - columns, not a dict
+        statement = insert(runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
+        return await self._database.write(lambda connection: connection.execute(statement).first() is not None)
+
+    async def get(self, run: str) -> Run:
+        """Return one run.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        query = select(runs).where(runs.c.id == run)
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        if row is None:
+            raise HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")
+        return _run(row)
+
+    async def change(self, run: str, **values: Any) -> bool:
+        """Change columns of a run that has not ended; False when it has, and nothing changes."""
+        statement = update(runs).where(runs.c.id == run, runs.c.state.not_in(FINAL)).values(values)
+        return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
+
+    async def end(self, run: Run, events: list[NewEvent]) -> None:
+        """Store how a run ended together with its last events: a reader who sees the state finds the events."""
+        names = ("state", "finished", "answer", "error", "citations", "steps", "usage")
+        values = {name: getattr(run, name) for name in names}
+
+        def work(connection: Connection) -> None:
+            connection.execute(update(runs).where(runs.c.id == run.id, runs.c.state.not_in(FINAL)).values(values))
+            _append(connection, events)
+
+        await self._database.write(work)
+
+    async def latest(self, *, state: str = "", limit: int = 50, before: tuple[str, str] | None = None) -> list[Run]:
+        """Return runs, newest first.
+
+        Args:
+            state: Only runs in this state; empty = any.
+            limit: Most runs to return.
+            before: Creation time and id of the last run of the page before.
+        """
+        query = select(runs).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
+        if state:
+            query = query.where(runs.c.state == state)
+        if before:
+            older = runs.c.created < before[0]
+            query = query.where(older | ((runs.c.created == before[0]) & (runs.c.id < before[1])))
+        return await self._database.read(lambda connection: [_run(row) for row in connection.execute(query)])
+
+    async def count(self) -> dict[str, int]:
+        """Return how many runs there are in each state."""
+        query = select(runs.c.state, func.count()).group_by(runs.c.state)
+        return await self._database.read(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
+
+    async def append(self, events: list[NewEvent]) -> None:
+        """Store events in this order."""
+        await self._database.write(lambda connection: _append(connection, events))
+
+    async def events(self, run: str, *, after: int = 0, limit: int = 500) -> list[RunEvent]:
+        """Return the events of a run with a number above `after`, oldest first."""
+        query = select(run_events.c.seq, run_events.c.at, run_events.c.kind, run_events.c.data)
+        query = query.where(run_events.c.run == run, run_events.c.seq > after).order_by(run_events.c.seq).limit(limit)
+        return await self._database.read(lambda connection: [RunEvent(*row) for row in connection.execute(query)])
+
+    async def mark(self, run: str, key: str) -> bool:
+        """Store a key without an event; False when the run has it already, so what follows is a repetition."""
+        statement = insert(run_event_keys).values(run=run, key=key).on_conflict_do_nothing()
+        returning = statement.returning(run_event_keys.c.key)
+        return await self._database.write(lambda connection: connection.execute(returning).first() is not None)
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(**dict(row._mapping))  # pyright: ignore[reportPrivateUsage] - SQLAlchemy documents it as public
+
+
+def _append(connection: Connection, events: list[NewEvent]) -> None:
+    last: dict[str, int] = {}
+    for event in events:
+        if event.key:
+            mark = insert(run_event_keys).values(run=event.run, key=event.key).on_conflict_do_nothing()
+            if connection.execute(mark.returning(run_event_keys.c.key)).first() is None:
+                continue
+        if event.run not in last:
+            highest = select(func.max(run_events.c.seq)).where(run_events.c.run == event.run)
+            last[event.run] = connection.scalar(highest) or 0
+        last[event.run] += 1
+        values = {"run": event.run, "seq": last[event.run], "at": event.at, "kind": event.kind, "data": event.data}
+        connection.execute(run_events.insert().values(values))

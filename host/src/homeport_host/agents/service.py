@@ -1,0 +1,196 @@
+"""Start, watch and stop runs of agents."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from homeport_host.agents.definition import AgentFolder
+from homeport_host.agents.limits import Limits
+from homeport_host.agents.recorder import Recorder
+from homeport_host.agents.runs import Run, RunEvent, RunStore
+from homeport_host.agents.task import RunKind, Said, Task
+from homeport_host.engine.protocol import FINAL, Engine
+from homeport_host.governance.calls import Hold
+from homeport_shared import identity, paging
+from homeport_shared.errors import HomeportError
+
+KIND = "agent"
+LONGEST_PROMPT = 400_000  # characters
+
+
+class Runs:
+    """The runs of agents.
+
+    Args:
+        engine: Makes them durable; `agent` must be registered with it.
+        store: Where they are kept.
+        recorder: Tells what happens in them.
+        agents: The agents there are.
+        default_model: Returns the model for agents that name none; empty = none is chosen.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: RunStore,
+        recorder: Recorder,
+        agents: AgentFolder,
+        default_model: Callable[[], str],
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._recorder = recorder
+        self._agents = agents
+        self._default_model = default_model
+        self.on_cancelled: list[Callable[[Run], Awaitable[None]]] = []
+
+    async def start(
+        self,
+        prompt: str,
+        *,
+        agent: str = "",
+        model: str = "",
+        kind: RunKind = "ask",
+        history: list[Said] | None = None,
+        context: str = "",
+        instructions: str = "",
+        tools: tuple[str, ...] = (),
+        yes: tuple[str, ...] = (),
+        limits: dict[str, Any] | None = None,
+        num_ctx: int = 0,
+        interactive: bool = True,
+        session_id: str = "",
+        message_id: str = "",
+        idempotency_key: str = "",
+    ) -> str:
+        """Start a run and return its id at once.
+
+        Args:
+            prompt: What to do.
+            agent: The agent's name; empty = the built-in assistant.
+            model: Empty = the agent's, or else the default model.
+            kind: Where it comes from, which decides what it may do unasked.
+            history: The conversation before.
+            context: Put before the prompt.
+            instructions: Added to the agent's.
+            tools: Patterns that narrow the agent's tools further.
+            yes: Tools whose questions are answered beforehand.
+            limits: Replace single limits of the agent.
+            num_ctx: Context window in tokens; 0 = the agent's.
+            interactive: A person waits and can approve calls.
+            session_id: The chat it belongs to.
+            message_id: The message that its text belongs to.
+            idempotency_key: The same key starts one run only, also after a restart.
+
+        Raises:
+            HomeportError: `invalid` or `not_found`, when something of this does not fit.
+        """
+        if not prompt.strip() or len(prompt) > LONGEST_PROMPT:
+            raise HomeportError("invalid", f"A prompt has 1 to {LONGEST_PROMPT} characters.", "Write what to do.")
+        chosen = self._agents.get(agent)
+        who = identity.current()
+        task = Task(
+            prompt=prompt,
+            agent=chosen,
+            model=self._model(model or chosen.model),
+            kind=kind,
+            history=history or [],
+            context=context,
+            instructions=instructions,
+            tools=tools,
+            yes=yes,
+            limits=_limits(chosen.limits, limits or {}),
+            num_ctx=num_ctx,
+            interactive=interactive,
+            session_id=session_id,
+            message_id=message_id,
+            actor=who.actor,
+            tenant=who.tenant,
+            today=self._store.clock.now().date().isoformat(),
+        )
+        run = self.run_id(idempotency_key)
+        row = Run(run, kind, chosen.name, task.model, prompt, session_id, "queued", self._store.now())
+        await self._store.add(row)
+        await self._engine.start(KIND, task.model_dump(mode="json"), run=run)
+        return run
+
+    async def get(self, run: str) -> Run:
+        """Return one run.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        return await self._store.get(run)
+
+    async def events(self, run: str, *, after: int = 0, limit: int = 500) -> tuple[list[RunEvent], Run]:
+        """Return the events after a number, and the run as it was before they were read.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        row = await self._store.get(run)
+        return await self._store.events(run, after=after, limit=limit), row
+
+    async def list(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[list[Run], str]:
+        """Return one page of runs, newest first, and the cursor of the next; empty = this is the last.
+
+        Raises:
+            HomeportError: `invalid` for a cursor that is not ours.
+        """
+        position = paging.decode(cursor)
+        before = (str(position.get("created", "")), str(position.get("id", ""))) if position else None
+        page = await self._store.latest(state=state, limit=limit + 1, before=before)
+        more = len(page) > limit
+        page = page[:limit]
+        return page, paging.encode({"created": page[-1].created, "id": page[-1].id}) if more else ""
+
+    async def cancel(self, run: str) -> Run:
+        """Stop a run; the call that it is in ends. One that has ended stays as it is.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        row = await self._store.get(run)
+        if row.state in FINAL:
+            return row
+        await self._engine.cancel(run)
+        row = await self._store.get(run)
+        if row.state not in FINAL:  # it may have ended while it was being stopped
+            row = replace(row, state="cancelled", finished=self._store.now())
+            for told in self.on_cancelled:
+                await told(row)
+            await self._recorder.end(row)
+        return row
+
+    async def decided(self, hold: Hold) -> None:
+        """Wake the run that waits for this approval; to be registered with the approvals."""
+        if hold.run:
+            await self._engine.send(hold.run, f"approval:{hold.id}", {"approve": hold.state == "approved"})
+
+    def run_id(self, key: str = "") -> str:
+        """Return a new id, or the one that `key` always gives: the engine starts an id once."""
+        return hashlib.sha256(f"run {key}".encode()).hexdigest()[:32] if key else secrets.token_hex(16)
+
+    def _model(self, name: str) -> str:
+        name = name or self._default_model()
+        if not name:
+            raise HomeportError(
+                "invalid",
+                "No model is chosen.",
+                "Choose one on the dashboard's first page or with `--model ollama/…`; `list_models` shows them.",
+            )
+        if "/" not in name:
+            raise HomeportError("invalid", f"{name!r} names no provider.", f"Write it like ollama/{name}.")
+        return name
+
+
+def _limits(limits: Limits, changes: dict[str, Any]) -> Limits:
+    try:
+        return Limits.model_validate({**limits.model_dump(), **changes})
+    except ValueError as error:
+        fields = ", ".join(Limits.model_fields)
+        raise HomeportError("invalid", f"These limits do not fit: {changes}.", f"Known limits: {fields}.") from error

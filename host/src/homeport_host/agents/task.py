@@ -1,0 +1,98 @@
+"""What a run is asked to do, as it is recorded when it starts: nothing in it changes afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from homeport_host.agents.definition import Agent
+from homeport_host.agents.limits import Limits
+from homeport_host.providers.protocol import Message, ModelAnswer, ToolCall, Usage
+
+RunKind = Literal["chat", "ask", "job"]
+
+
+class Said(BaseModel):
+    """An earlier message of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Task(BaseModel):
+    """The parameters of a run.
+
+    Attributes:
+        context: What is put before the prompt, such as a list of attachments.
+        tools: Patterns that narrow the agent's tools further.
+        yes: Tools whose questions are answered beforehand.
+        interactive: A person waits and can be asked for approval.
+        today: The date when it was started, so that a replay says the same.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt: str
+    agent: Agent
+    model: str
+    kind: RunKind = "ask"
+    history: list[Said] = Field(default_factory=list[Said])
+    context: str = ""
+    instructions: str = ""
+    tools: tuple[str, ...] = ()
+    yes: tuple[str, ...] = ()
+    limits: Limits = Limits()
+    num_ctx: int = 0
+    interactive: bool = True
+    session_id: str = ""
+    message_id: str = ""
+    actor: str = ""
+    tenant: str = ""
+    today: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One recorded answer of the model and how many seconds it took."""
+
+    answer: ModelAnswer
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the engine records it."""
+        answer = self.answer
+        return {
+            "text": answer.text,
+            "finish": answer.finish,
+            "calls": [
+                {"id": call.id, "name": call.name, "arguments": call.arguments, "raw": call.raw}
+                for call in answer.calls
+            ],
+            "thinking": answer.thinking,
+            "usage": [answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.usd],
+            "provider": answer.provider,
+            "model": answer.model,
+            "attempts": list(answer.attempts),
+            "seconds": self.seconds,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Turn:
+        """Read what `as_json` made."""
+        answer = ModelAnswer(
+            text=data["text"],
+            finish=data["finish"],
+            calls=tuple(ToolCall(**call) for call in data["calls"]),
+            thinking=data["thinking"],
+            usage=Usage(*data["usage"]),
+            provider=data["provider"],
+            model=data["model"],
+            attempts=tuple(data["attempts"]),
+        )
+        return cls(answer, data["seconds"])
+
+    def as_message(self) -> Message:
+        """Return the answer as a message of the conversation."""
+        return Message("assistant", self.answer.text, calls=self.answer.calls, thinking=self.answer.thinking)

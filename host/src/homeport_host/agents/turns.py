@@ -1,0 +1,274 @@
+"""The turns of one run: the model answers, its calls are made, until an answer can stand.
+
+Every answer and every call is a step of its own, recorded before the next begins. What happens between steps follows
+from the records alone, so a run that was cut off goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from homeport_host.agents.answers import fault_of
+from homeport_host.agents.asking import Asking, Models, UsageOwner
+from homeport_host.agents.calling import Calling, Made, call_event, outcome_event, refused
+from homeport_host.agents.citations import Sources
+from homeport_host.agents.limits import Repeats, Spent
+from homeport_host.agents.recorder import Recorder
+from homeport_host.agents.runs import RunStore
+from homeport_host.agents.task import Task, Turn
+from homeport_host.agents.toolbox import SEARCH, Toolbox, tokens_of
+from homeport_host.agents.window import REPLY_SHARE, fit, window_of
+from homeport_host.engine.protocol import RunState, Steps
+from homeport_host.governance.calls import Caller
+from homeport_host.governance.dispatch import Dispatcher
+from homeport_host.governance.policy import matches
+from homeport_host.providers.protocol import Message, ModelRequest, ToolCall
+from homeport_shared.errors import HomeportError
+from homeport_shared.identity import Identity
+
+OWN_SERVER = "homeport"
+APPROVAL_SECONDS = 25 * 3600.0  # an hour longer than an approval lives
+MOST_BROKEN = 2
+REPEATED = "You made this call with the same arguments before; the result is the same. Do something else, or answer."
+
+
+@dataclass
+class Parts:
+    """What every run uses.
+
+    Attributes:
+        models: The models of the host.
+        dispatcher: The one way to tools.
+        store: Where runs are kept.
+        recorder: Told what happens in a run.
+    """
+
+    models: Models
+    dispatcher: Dispatcher
+    store: RunStore
+    recorder: Recorder
+
+    def __post_init__(self) -> None:
+        self.asking = Asking(self.models, self.recorder, self.store)
+        self.calling = Calling(self.dispatcher, self.recorder)
+
+    async def enter(self, run: str, state: RunState, *, key: str) -> None:
+        """Put a run into a state and tell it."""
+        await self.store.change(run, state=state)
+        await self.recorder.emit(run, "state", {"state": state}, key=key)
+
+
+class Turns:
+    """One run: its conversation, its tools and what it has used up."""
+
+    def __init__(self, parts: Parts, steps: Steps, task: Task) -> None:
+        self._parts = parts
+        self._steps = steps
+        self._task = task
+        self._caller = _caller(parts.dispatcher, steps.run, task)
+        self._since = [Message("user", f"{task.context}\n\n{task.prompt}".strip())]
+        self._sources = Sources()
+        self._repeats = Repeats()
+        self._window = 0
+        self._box = Toolbox((), window=1)
+        self.spent = Spent()
+
+    async def answer(self) -> tuple[str, list[dict[str, Any]]]:
+        """Take turns until there is an answer; return it with its citations.
+
+        Raises:
+            HomeportError: When there is none, saying why and what to do.
+        """
+        self._window = await self._steps.step("window", self._measure)
+        names = set(self._caller.tools)
+        tools = [tool for tool in self._parts.dispatcher.shown(self._caller) if not names or tool.name in names]
+        self._box = Toolbox(tools, window=self._window, pinned=self._task.agent.pinned)
+        corrected, broken = False, 0
+        while True:
+            self.spent.check(self._task.limits)
+            turn = await self._turn(self.spent.turns + 1)
+            self._since.append(turn.as_message())
+            fault = fault_of(turn.answer, self._box.names)
+            if fault is not None:
+                if corrected or not fault.correction:
+                    raise fault.error
+                await self._correct(fault.correction)
+            elif turn.answer.calls:
+                useful = [await self._call(index, call) for index, call in enumerate(turn.answer.calls)]
+                broken = 0 if any(useful) else broken + 1
+                if broken >= MOST_BROKEN:
+                    raise _cannot_call(turn)
+            else:
+                return await self._cited(turn.answer.text)
+            corrected = fault is not None
+
+    async def _measure(self) -> int:
+        info = await self._parts.models.describe(self._task.model)
+        asked = self._task.num_ctx or self._task.agent.num_ctx
+        return window_of(asked, longest=info.context_length, local=self._task.model.startswith("ollama/"))
+
+    async def _turn(self, number: int) -> Turn:
+        turn = Turn.from_json(await self._steps.step(f"model {number}", lambda: self._ask(number)))
+        self.spent.turn(turn.answer.usage, turn.seconds)
+        usage = {**self.spent.as_usage(), "model": turn.answer.model, "provider": turn.answer.provider}
+        await self._parts.recorder.emit(self._steps.run, "usage", usage, key=f"usage {number}")
+        return turn
+
+    async def _ask(self, number: int) -> dict[str, Any]:
+        task, run = self._task, self._steps.run
+        system = self._system()
+        room = int(self._window * (1 - REPLY_SHARE)) - tokens_of(system) - self._box.tokens()
+        history = [Message(said.role, said.content) for said in task.history]
+        messages, left_out = fit(history, self._since, room)
+        if left_out and number == 1:
+            text = f"{left_out} earlier messages did not fit into the model's context and were left out."
+            await self._parts.recorder.emit(run, "note", {"text": text}, key="left out")
+        request = ModelRequest(
+            model=task.model.partition("/")[2],
+            messages=(Message("system", system), *messages),
+            tools=self._box.specs(),
+            num_ctx=self._window,
+            temperature=task.agent.temperature,
+            key=f"{run}:{number}",
+        )
+        who = UsageOwner(task.session_id, task.agent.name, run, task.actor, task.tenant)
+        turn = await self._parts.asking.ask(task.model, request, who, message=task.message_id or run, turn=number)
+        return turn.as_json()
+
+    def _system(self) -> str:
+        task = self._task
+        parts = [task.agent.instructions, task.instructions, f"Today is {task.today}." if task.today else ""]
+        return "\n\n".join(part for part in [*parts, self._box.overview()] if part)
+
+    async def _correct(self, correction: str) -> None:
+        self._since.append(Message("user", correction))
+        number = self.spent.turns
+        await self._parts.recorder.emit(self._steps.run, "restart", {"reason": correction}, key=f"correct {number}")
+
+    async def _call(self, index: int, call: ToolCall) -> bool:
+        """Make one call and add its result; False when there is no such tool or its arguments are no object."""
+        verdict = self._repeats.note(call.name, call.arguments)
+        if verdict == "stop":
+            raise HomeportError(
+                "limit",
+                f"The model called {call.name} with the same arguments again and again.",
+                "Ask in other words, or choose another model.",
+            )
+        self.spent.check(self._task.limits)
+        place = f"{self.spent.turns}.{index + 1}"
+        if call.arguments is not None and call.name == SEARCH:
+            text, useful = await self._search(place, str(call.arguments.get("query", ""))), True
+        else:
+            made = await self._made(place, call)
+            self.spent.call(made.seconds)
+            useful = call.name in self._box.names and call.arguments is not None
+            text = self._shown(made)
+        self._box.used(call.name)
+        text = f"{text}\n\n{REPEATED}" if verdict == "warn" else text
+        self._since.append(Message("tool", text, call_id=call.id, tool=call.name))
+        return useful
+
+    def _shown(self, made: Made) -> str:
+        if made.error is not None:
+            return self._box.result_text(f"Error ({made.error['code']}): {made.text}")
+        if not made.passages:
+            return self._box.result_text(made.text)
+        text = self._box.result_text(self._sources.shown(list(made.passages)))
+        return f"{text}\n\n({made.rest})" if made.rest else text
+
+    async def _search(self, place: str, query: str) -> str:
+        async def search() -> list[str]:
+            return self._box.search(query)
+
+        found = await self._steps.step(f"search {place}", search)
+        self._box.add(found)
+        if not found:
+            return "No tool fits these words. Try others, or answer without a tool."
+        return f"You can call these now: {', '.join(found)}."
+
+    async def _made(self, place: str, call: ToolCall) -> Made:
+        """Make a call as one step; when it waits for a person, wait between two steps."""
+        digest = hashlib.sha256(json.dumps(call.arguments, sort_keys=True).encode()).hexdigest()[:16]
+        name = f"tool {place} {call.name[:64]} {digest}"
+        made = Made.from_json(await self._steps.step(name, lambda: self._make(place, call, digest)))
+        if not made.approval or not self._caller.interactive:
+            return made
+        decision = await self._wait(made, call)
+        if decision is None or not decision.get("approve"):
+            why = "declined it" if decision else "did not answer in time"
+            refusal = refused("denied", f"{call.name} was not called: the person {why}.", "Go on without it.")
+            event = {**call_event(place, call.name, call.arguments), **outcome_event(refusal)}
+            await self._parts.recorder.emit(self._steps.run, "call", event, key=f"denied {place}")
+            return refusal
+        return Made.from_json(await self._steps.step(f"{name} approved", lambda: self._make(place, call, digest)))
+
+    async def _make(self, place: str, call: ToolCall, digest: str) -> dict[str, Any]:
+        fault: Made | None = None
+        if call.arguments is None:
+            fault = refused("invalid", f"The arguments of {call.name} are no JSON object.", "Send one JSON object.")
+        elif call.name not in self._box.names:
+            near = ", ".join(self._box.search(call.name)) or "none"
+            fault = refused("not_found", f"There is no tool {call.name!r}.", f"Tools like it: {near}.")
+        if fault is not None:
+            event = {**call_event(place, call.name, call.arguments or {"raw": call.raw}), **outcome_event(fault)}
+            await self._parts.recorder.emit(self._steps.run, "call", event, durable=True)
+            return fault.as_json()
+        assert call.arguments is not None
+        key = f"{self._steps.run}:{place}:{digest}"
+        made = await self._parts.calling.call(self._caller, call.name, call.arguments, id=place, key=key)
+        return made.as_json()
+
+    async def _wait(self, made: Made, call: ToolCall) -> dict[str, Any] | None:
+        run, approval = self._steps.run, made.approval
+        asked = {
+            "approval_id": approval,
+            "tool": call.name,
+            "arguments": call.arguments,
+            "reason": made.error["message"] if made.error else "",
+        }
+        await self._parts.recorder.emit(run, "approval", asked, key=f"approval {approval}")
+        await self._parts.enter(run, "waiting", key=f"waiting {approval}")
+        decision = await self._steps.signal(f"approval:{approval}", APPROVAL_SECONDS)
+        await self._parts.enter(run, "running", key=f"decided {approval}")
+        return decision
+
+    async def _cited(self, answer: str) -> tuple[str, list[dict[str, Any]]]:
+        text, citations, unknown = self._sources.cite(answer)
+        if unknown:
+            marks = ", ".join(f"[{number}]" for number in unknown)
+            note = {"text": f"{marks} referred to nothing that was read, and was removed from the answer."}
+            await self._parts.recorder.emit(self._steps.run, "note", note, key="unknown marks")
+        return text, citations
+
+
+def _caller(dispatcher: Dispatcher, run: str, task: Task) -> Caller:
+    """Return the run as the dispatch path knows it: narrowed to what agent and run allow together.
+
+    An agent gets the host's own tools only where a pattern names them, so that agents do not start agents unasked.
+    """
+    who = Identity(actor=task.actor, agent=task.agent.name, run=run, tenant=task.tenant)
+    caller = Caller(task.kind, task.agent.name, who, tools=task.tools, approved=task.yes, interactive=task.interactive)
+    if task.kind == "job":
+        return caller
+    patterns = task.agent.tools
+    own = any(pattern.startswith(OWN_SERVER) for pattern in (*patterns, *task.tools))
+    names = [
+        tool.name
+        for tool in dispatcher.shown(caller)
+        if matches(patterns, tool.name) and (own or tool.server != OWN_SERVER)
+    ]
+    return Caller(
+        task.kind, task.agent.name, who, tools=tuple(names) or ("-",), approved=task.yes, interactive=task.interactive
+    )
+
+
+def _cannot_call(turn: Turn) -> HomeportError:
+    model = turn.answer.model or "The model"
+    return HomeportError(
+        "unsupported",
+        f"{model} called tools that do not exist, or with arguments that are no JSON, {MOST_BROKEN} times in a row.",
+        "Choose a model that can use tools.",
+    )

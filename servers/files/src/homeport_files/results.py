@@ -1,0 +1,189 @@
+"""What the tools return."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel
+
+from homeport_files.store import Version
+from homeport_shared.clock import iso
+from homeport_shared.folders import kind_of
+from homeport_shared.paths import Place, show
+
+Kind = Literal["file", "folder", "link", "other"]
+
+
+class Entry(BaseModel):
+    """Something in a folder."""
+
+    path: str
+    kind: str
+    size: int
+    modified: str
+    media_type: str
+    accessed_by: str = ""
+
+
+class Listing(BaseModel):
+    """Entries of a folder; `next` is the cursor of the next page, empty at the end."""
+
+    entries: list[Entry]
+    next: str = ""
+
+
+class Info(Entry):
+    """Everything about one file."""
+
+    uri: str
+    accessed_at: str = ""
+    encoding: str = ""
+    newline: str = ""
+    sha256: str = ""
+    versions: int = 0
+
+
+class Text(BaseModel):
+    """A part of a file as text; `next` is the cursor of the next part, empty at the end."""
+
+    path: str
+    uri: str
+    text: str
+    media_type: str
+    encoding: str
+    newline: str = ""
+    sha256: str
+    total_bytes: int
+    start_line: int
+    end_line: int
+    next: str = ""
+    truncated: bool = False
+    warnings: list[str]
+
+
+class Hit(BaseModel):
+    """One find; `line` is 0 for a name."""
+
+    path: str
+    line: int
+    text: str
+
+
+class Hits(BaseModel):
+    """What was found; `skipped` files were binary, too large or not readable."""
+
+    hits: list[Hit]
+    next: str = ""
+    truncated: bool = False
+    skipped: int = 0
+
+
+class Change(BaseModel):
+    """What was done; version 0 = nothing, as it was a dry run or no change."""
+
+    path: str
+    kind: str
+    version: int
+    sha256: str
+    diff: str = ""
+
+
+class Failure(BaseModel):
+    """What could not be done, and why."""
+
+    path: str
+    message: str
+
+
+class Changes(BaseModel):
+    """What was done and what was not."""
+
+    changes: list[Change]
+    failed: list[Failure]
+
+
+class Step(BaseModel):
+    """One version in the history; `sha256` is empty where the file is gone."""
+
+    version: int
+    at: str
+    kind: str
+    path: str
+    came_from: str
+    sha256: str
+    size: int
+    by: str
+    run: str
+    change_set: str
+
+
+class Steps(BaseModel):
+    """Versions, newest first; `next` is the cursor of older ones."""
+
+    versions: list[Step]
+    next: str = ""
+
+
+class RootRow(BaseModel):
+    """A folder that may be used."""
+
+    name: str
+    folder: str
+    available: bool
+
+
+class RootRows(BaseModel):
+    """The folders that may be used."""
+
+    roots: list[RootRow]
+
+
+def uri_of(place: Place) -> str:
+    """Return the URI of what is at `place`."""
+    path = "/".join(quote(show(part), safe="") for part in place.parts)
+    return f"files://{place.root}/{path}"
+
+
+def media_type_of(name: str, kind: str) -> str:
+    """Return the media type that a name promises."""
+    if kind != "file":
+        return "inode/directory" if kind == "folder" else ""
+    return mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def entry_of(place: Place, status: os.stat_result, accessed_by: str = "") -> Entry:
+    """Return the row of what is at `place`."""
+    kind = kind_of(status)
+    return Entry(
+        path=str(place),
+        kind=kind,
+        size=status.st_size if kind == "file" else 0,
+        modified=iso(datetime.fromtimestamp(status.st_mtime, UTC)),
+        media_type=media_type_of(place.name, kind),
+        accessed_by=accessed_by,
+    )
+
+
+def change_of(version: Version, diff: str = "") -> Change:
+    """Return what a tool says about a recorded change."""
+    return Change(path=str(version.place), kind=version.kind, version=version.version, sha256=version.after, diff=diff)
+
+
+def step_of(version: Version) -> Step:
+    """Return the row of the history."""
+    return Step(
+        version=version.version,
+        at=version.at,
+        kind=version.kind,
+        path=str(version.place),
+        came_from=str(version.came_from) if version.came_from else "",
+        sha256=version.after,
+        size=version.size,
+        by=version.agent or version.actor,
+        run=version.run,
+        change_set=version.change_set,
+    )

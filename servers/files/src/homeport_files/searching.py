@@ -1,0 +1,137 @@
+"""Find files by name and lines by content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from homeport_files.results import Hit, Hits
+from homeport_files.walking import Entry, matches
+from homeport_shared.documents import decode
+from homeport_shared.errors import HomeportError
+from homeport_shared.paths import Place, show
+
+MOST_TEXT = 300
+MOST_PER_FILE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A line that fits: its number from 1, and the part of it around the find."""
+
+    line: int
+    text: str
+
+
+Mode = Literal["name", "content"]
+Find = Callable[[str], list[Match]]
+
+
+def compiled(query: str, *, regex: bool) -> re.Pattern[str]:
+    """Return the pattern for a query; plain text is found in any case, a regular expression says `(?i)` itself.
+
+    Raises:
+        HomeportError: `invalid`, when it is empty or no regular expression.
+    """
+    if not query:
+        raise HomeportError("invalid", "The query is empty.", "Say what to look for.")
+    try:
+        return re.compile(query) if regex else re.compile(re.escape(query), re.IGNORECASE)
+    except (re.error, RecursionError) as error:
+        raise HomeportError(
+            "invalid", f"{query!r} is no regular expression: {error}.", "Correct it, or search without regex."
+        ) from error
+
+
+def find_lines(query: str, regex: bool, text: str) -> list[Match]:
+    """Return the lines of `text` that fit, at most `MOST_PER_FILE`.
+
+    A regular expression can take for ever, so this is run for one in a worker with a time limit.
+    """
+    pattern = compiled(query, regex=regex)
+    matches: list[Match] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := pattern.search(line):
+            matches.append(Match(number, _around(line, found.start())))
+            if len(matches) == MOST_PER_FILE:
+                break
+    return matches
+
+
+class Search:
+    """One search over one or more folders: collects hits until there are enough.
+
+    Args:
+        mode: Compare names, or lines of content.
+        glob: Only files that fit it; empty = all.
+        limit: The most hits.
+        text_limit: The largest file that is looked into, in bytes.
+        find: Returns the lines of a text that fit.
+    """
+
+    def __init__(self, mode: Mode, glob: str, limit: int, text_limit: int, find: Find) -> None:
+        self._mode = mode
+        self._glob = glob
+        self._limit = limit
+        self._text_limit = text_limit
+        self._find = find
+        self._hits: list[Hit] = []
+        self._skipped = 0
+        self._cut = False
+        self.stopped_after: tuple[str, ...] | None = None
+
+    def through(self, place: Place, entries: Iterable[Entry]) -> None:
+        """Look at `entries`, all below `place`, until there are enough hits.
+
+        A file whose hits do not all fit ends the search; the next page starts behind it.
+        """
+        for entry in entries:
+            below = entry.place.parts[len(place.parts) :]
+            if not matches(self._glob, below or entry.place.parts[-1:]):
+                continue
+            matched = self._name(entry) if self._mode == "name" else self._content(entry)
+            room = self._limit - len(self._hits)
+            self._cut = self._cut or len(matched) > room
+            self._hits += [Hit(path=str(entry.place), line=m.line, text=m.text) for m in matched[:room]]
+            if len(self._hits) >= self._limit:
+                self.stopped_after = below
+                return
+
+    def result(self, cursor: str) -> Hits:
+        """Return the hits with the cursor of the next page."""
+        return Hits(hits=self._hits, next=cursor, truncated=bool(cursor) or self._cut, skipped=self._skipped)
+
+    def _name(self, entry: Entry) -> list[Match]:
+        name = show(entry.place.name)
+        return [Match(0, name)] if self._find(name.replace("\n", " ")) else []
+
+    def _content(self, entry: Entry) -> list[Match]:
+        if entry.kind != "file":
+            return []
+        text = _text(entry, self._text_limit)
+        if text is None:
+            self._skipped += 1
+            return []
+        return self._find(text)
+
+
+def _text(entry: Entry, limit: int) -> str | None:
+    """Return the text of a file; None when it is binary, too large, gone or not readable."""
+    try:
+        if entry.status.st_size > limit:
+            return None
+        with entry.folder.open(entry.place.name) as file:
+            data = file.read(limit + 1)
+        return decode(data).text if len(data) <= limit else None
+    except (OSError, HomeportError):
+        return None
+
+
+def _around(line: str, at: int) -> str:
+    """Return at most `MOST_TEXT` characters of `line` around position `at`."""
+    if len(line) <= MOST_TEXT:
+        return line
+    start = max(0, min(at - MOST_TEXT // 3, len(line) - MOST_TEXT))
+    return f"{'…' if start else ''}{line[start : start + MOST_TEXT]}{'…' if start + MOST_TEXT < len(line) else ''}"

@@ -1,0 +1,335 @@
+"""The files below the roots, as one object: reads, lists, searches, changes, and tells who listens about changes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import builtins
+import errno
+import logging
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+
+import anyio.to_thread
+from anyio.from_thread import check_cancelled
+from anyio.from_thread import run as run_in_loop
+
+from homeport_files.changing import Changer, Done, text_encoder
+from homeport_files.edits import Edit
+from homeport_files.reading import Format, Part, Reader, decoded_start, open_file, sha256_of
+from homeport_files.results import (
+    Change,
+    Entry,
+    Hits,
+    Info,
+    Listing,
+    RootRow,
+    RootRows,
+    Steps,
+    Text,
+    entry_of,
+    step_of,
+    uri_of,
+)
+from homeport_files.searching import Find, Mode, Search, compiled, find_lines
+from homeport_files.settings import FilesSettings, new_root, roots_of
+from homeport_files.store import Ledger, Store
+from homeport_files.walking import Entry as Walked
+from homeport_files.walking import matches, walk
+from homeport_shared import identity, paging, settings
+from homeport_shared.clock import iso
+from homeport_shared.context import ServerContext
+from homeport_shared.documents import Decoded
+from homeport_shared.errors import HomeportError
+from homeport_shared.events import Event
+from homeport_shared.folders import kind_of
+from homeport_shared.paths import Place, Roots, Spot, explained
+from homeport_shared.workers import Worker
+
+MIB = 1 << 20
+DEEPEST = 64
+REGEX_SECONDS = 5
+_EVENTS = {"created": "file.created", "deleted": "file.deleted", "moved": "file.moved"}
+logger = logging.getLogger(__name__)
+
+
+class Workspace:
+    """The folders that one server serves.
+
+    Args:
+        context: What the server was given; the workspace closes itself with it.
+    """
+
+    def __init__(self, context: ServerContext) -> None:
+        self._context = context
+        self._settings = context.settings(FilesSettings)
+        home = context.home.resolve()
+        self.roots = Roots(roots_of(self._settings.roots, home / "workspace"), closed=[home])
+        self._store = Store(context.folder, context.clock)
+        self._reader = Reader(self.roots, self._settings)
+        self._matcher = Worker("search", memory_mb=self._settings.memory_mb)
+        self._accessed: dict[Place, tuple[str, str]] = {}
+        for close in (self._store.aclose, self._reader.aclose, self._matcher.aclose, self._remember_accesses):
+            context.closing(close)
+
+    async def list(self, path: str, *, depth: int, glob: str, limit: int, cursor: str) -> Listing:
+        """Return what is in a folder; with an empty `path`, the roots.
+
+        Raises:
+            HomeportError: When it is outside the roots, missing or no folder.
+        """
+        after = tuple(paging.decode(cursor).get("after", ()))
+
+        def collect() -> tuple[builtins.list[tuple[Place, Entry]], str]:
+            with explained(path), self.roots.find(path) as spot:
+                skip = len(spot.place.parts)
+                walked = walk(spot.enter(), spot.place, depth=depth, after=after, check=check_cancelled)
+                wanted = (entry for entry in walked if matches(glob, entry.place.parts[skip:]))
+                found = [(entry.place, entry_of(entry.place, entry.status)) for entry in islice(wanted, limit + 1)]
+            more = paging.encode({"after": found[limit - 1][0].parts[skip:]}) if len(found) > limit else ""
+            return found[:limit], more
+
+        if not path:
+            rows = [self._look(root.name) for root in self.roots if root.folder.is_dir()]
+            return Listing(entries=[entry for _, entry in rows])
+        found, following = await anyio.to_thread.run_sync(collect)
+        accesses = await self._accesses([place for place, _ in found])
+        for place, entry in found:
+            entry.accessed_by = accesses.get(place, ("", ""))[0]
+        return Listing(entries=[entry for _, entry in found], next=following)
+
+    async def info(self, path: str) -> Info:
+        """Return everything about one file or folder."""
+        place, entry = await anyio.to_thread.run_sync(self._look, path)
+        info = Info(**entry.model_dump(), uri=uri_of(place))
+        if entry.kind == "file":
+            info.encoding, info.newline, info.sha256 = await anyio.to_thread.run_sync(self._written, path)
+        info.versions = await self._store.reading(lambda ledger: sum(1 for row in ledger.trail(place) if row.after))
+        accesses = await self._accesses([place])
+        info.accessed_by, info.accessed_at = accesses.get(place, ("", ""))
+        return info
+
+    async def read(self, path: str, part: Part, form: Format) -> Text:
+        """Return a part of a file and remember who read it."""
+        place, text = await self._reader.read(path, part, form)
+        who = identity.current()
+        self._accessed[place] = (who.agent or who.actor, iso(self._context.clock.now()))
+        self._context.tasks.start_soon(self._remember_accesses)
+        return text
+
+    async def resource(self, path: str) -> str:
+        """Return what `files://{path}` shows, as JSON: the first part of a file, or the entries of a folder."""
+        _, entry = await anyio.to_thread.run_sync(self._look, path)
+        if entry.kind == "folder":
+            return (await self.list(path, depth=1, glob="", limit=1000, cursor="")).model_dump_json()
+        return (await self.read(path, Part(), "auto")).model_dump_json()
+
+    async def search(
+        self,
+        query: str,
+        path: str,
+        *,
+        mode: Mode,
+        regex: bool,
+        glob: str,
+        limit: int,
+        cursor: str,
+    ) -> Hits:
+        """Return files whose name, or lines whose content, fits the query.
+
+        Raises:
+            HomeportError: `invalid`, for a query that is no pattern; `timeout`, for a pattern that never ends.
+        """
+        look = Search(mode, glob, limit, self._settings.text_mb * MIB, self._finder(query, regex=regex))
+        start = paging.decode(cursor)
+        first = int(start.get("folder", 0))
+        folders = [path] if path else [root.name for root in self.roots]
+
+        def run() -> Hits:
+            for number, folder in enumerate(folders[first:], first):
+                after = tuple(start.get("after", ())) if number == first else ()
+                with explained(folder), self.roots.find(folder) as spot:
+                    look.through(spot.place, _entries(spot, after, DEEPEST))
+                if look.stopped_after is not None:
+                    return look.result(paging.encode({"folder": number, "after": look.stopped_after}))
+            return look.result("")
+
+        return await anyio.to_thread.run_sync(run)
+
+    async def write(self, path: str, content: str, *, encoding: str, overwrite: bool, if_sha256: str) -> Change:
+        """Make or replace a file; `encoding` `base64` takes bytes."""
+        encode = _bytes_encoder(content) if encoding == "base64" else text_encoder(content, encoding, path)
+        done = await self._change(lambda changer: changer.write(path, encode, overwrite=overwrite, if_sha256=if_sha256))
+        return _said(done)
+
+    async def edit(self, path: str, edits: list[Edit], *, if_sha256: str, dry_run: bool) -> Change:
+        """Replace texts in a file."""
+        done = await self._change(lambda changer: changer.edit(path, edits, if_sha256=if_sha256, dry_run=dry_run))
+        return _said(done)
+
+    async def delete(self, path: str, *, recursive: bool) -> list[Change]:
+        """Delete a file or folder."""
+        return [_said(done) for done in await self._changes(lambda changer: changer.delete(path, recursive=recursive))]
+
+    async def move(self, source: str, target: str, *, overwrite: bool) -> Change:
+        """Move or rename a file or folder."""
+        return _said(await self._change(lambda changer: changer.move(source, target, overwrite=overwrite)))
+
+    async def restore(self, path: str, version: int) -> list[Change]:
+        """Bring back a version, or undo the last change."""
+        return [_said(done) for done in await self._changes(lambda changer: changer.restore(path, version))]
+
+    async def history(self, path: str, *, change_set: str, limit: int, cursor: str) -> Steps:
+        """Return the versions of a file, of what is below a folder, or of everything."""
+        before: int | None = paging.decode(cursor).get("before")
+
+        def query(ledger: Ledger) -> Steps:
+            place, kind = self._place(path) if path else (None, "all")
+            if place is None:
+                rows = ledger.all(before=before, limit=limit + 1, change_set=change_set)
+            elif kind == "file":
+                older = (row for row in ledger.trail(place) if before is None or row.version < before)
+                rows = list(islice((row for row in older if change_set in {"", row.change_set}), limit + 1))
+            else:
+                rows = ledger.below(place, before=before, limit=limit + 1, change_set=change_set)
+            more = paging.encode({"before": rows[limit - 1].version}) if len(rows) > limit else ""
+            return Steps(versions=[step_of(row) for row in rows[:limit]], next=more)
+
+        return await self._store.reading(query)
+
+    def rows(self) -> RootRows:
+        """Return the roots."""
+        return RootRows(
+            roots=[RootRow(name=r.name, folder=str(r.folder), available=r.folder.is_dir()) for r in self.roots]
+        )
+
+    async def add_root(self, folder: str, name: str) -> RootRows:
+        """Serve one more folder, from now on and after a restart."""
+        root = new_root(folder, name, list(self.roots))
+        self._save_roots([*self._configured(), f"{root.name}={root.folder}"])
+        self.roots.add(root)
+        return await self._roots_changed()
+
+    async def remove_root(self, name: str) -> RootRows:
+        """Stop serving a folder; its files stay as they are.
+
+        Raises:
+            HomeportError: `not_found`, when no root has that name.
+        """
+        if name not in {root.name for root in self.roots}:
+            raise HomeportError("not_found", f"There is no root {name!r}.", "Use a name from roots.")
+        self._save_roots([entry for entry in self._configured() if not entry.startswith(f"{name}=")])
+        self.roots.remove(name)
+        return await self._roots_changed()
+
+    def _configured(self) -> list[str]:
+        """Return all roots as they stand in the settings, each with the name it goes by now."""
+        return [f"{root.name}={root.folder}" for root in self.roots]
+
+    def _save_roots(self, roots: list[str]) -> None:
+        settings.save(self._context.home, "files", {"roots": roots})
+
+    async def _roots_changed(self) -> RootRows:
+        await self._context.changes.updated("files://roots")
+        await self._context.events.publish(Event("roots.changed", "files://roots"))
+        return self.rows()
+
+    async def _change(self, work: Callable[[Changer], Done]) -> Done:
+        return (await self._changes(lambda changer: [work(changer)]))[0]
+
+    async def _changes(self, work: Callable[[Changer], list[Done]]) -> list[Done]:
+        who = identity.current()
+        limits = {"text_limit": self._settings.text_mb * MIB, "version_limit": self._settings.version_mb * MIB}
+        done = await self._store.changing(lambda ledger: work(Changer(self.roots, ledger, who, **limits)))
+        for one in done:
+            await self._announce(one)
+        return done
+
+    async def _announce(self, done: Done) -> None:
+        """Tell clients and the host what was changed."""
+        version = done.version
+        if version is None:
+            return
+        uri = uri_of(done.place)
+        data = step_of(version).model_dump(exclude={"at"})
+        await self._context.events.publish(Event(_EVENTS.get(version.kind, "file.changed"), uri, data))
+        places = [done.place, version.came_from] if version.came_from else [done.place]
+        folders = {Place(place.root, place.parts[:-1]) for place in places}
+        await self._context.changes.updated(*map(uri_of, [*places, *sorted(folders)]), "files://history")
+
+    def _finder(self, query: str, *, regex: bool) -> Find:
+        """Return what finds the lines of a text; a regular expression runs where it can be stopped."""
+        compiled(query, regex=regex)
+        if not regex:
+            return partial(find_lines, query, False)
+        call = partial(self._matcher.call, find_lines, query, True, timeout=REGEX_SECONDS)
+        return lambda text: run_in_loop(lambda: call(text))
+
+    def _place(self, path: str) -> tuple[Place, str]:
+        """Return where `path` leads and what is there; a folder on the way may be gone."""
+        try:
+            with explained(path), self.roots.find(path) as spot:
+                status = spot.status()
+                return spot.place, kind_of(status) if status else "folder"
+        except HomeportError as error:
+            if error.code != "not_found":
+                raise
+            return self.roots.place(path), "missing"
+
+    def _look(self, path: str) -> tuple[Place, Entry]:
+        with explained(path), self.roots.find(path) as spot:
+            status = spot.status()
+            if status is None and spot.name:
+                raise FileNotFoundError(errno.ENOENT, "missing", path)
+            return spot.place, entry_of(spot.place, status or spot.folder.status())
+
+    def _written(self, path: str) -> tuple[str, str, str]:
+        """Return encoding, line end and SHA-256 of a file; empty where it is not text, or too large to be hashed."""
+        limit = self._settings.text_mb * MIB
+        opened = open_file(self.roots, path)
+        with opened.file:
+            sha256 = sha256_of(opened.file, check_cancelled) if opened.status.st_size <= limit else ""
+            try:
+                written = decoded_start(opened, limit)
+            except HomeportError:
+                return "", "", sha256
+            return written.encoding, written.newline, sha256
+
+    async def _accesses(self, places: builtins.list[Place]) -> dict[Place, tuple[str, str]]:
+        await self._remember_accesses()
+        return await self._store.accesses(places)
+
+    async def _remember_accesses(self) -> None:
+        """Write down who read what since the last time."""
+        accessed, self._accessed = self._accessed, {}
+        if not accessed:
+            return
+        try:
+            await self._store.accessed(accessed)
+        except (HomeportError, OSError):  # a read that worked does not fail for this
+            logger.exception("who read %d files could not be written down", len(accessed))
+
+
+def _entries(spot: Spot, after: tuple[str, ...], depth: int) -> Iterator[Walked]:
+    """Return what is at `spot`: a folder's content, or the one file."""
+    if spot.is_folder():
+        return walk(spot.enter(), spot.place, depth=depth, after=after, check=check_cancelled)
+    status = spot.status()
+    if status is None:
+        raise FileNotFoundError(errno.ENOENT, "missing", str(spot.place))
+    return iter([Walked(spot.place, status, spot.folder)])
+
+
+def _said(done: Done) -> Change:
+    kind = done.version.kind if done.version else "unchanged"
+    version = done.version.version if done.version else 0
+    return Change(path=str(done.place), kind=kind, version=version, sha256=done.sha256, diff=done.diff)
+
+
+def _bytes_encoder(content: str) -> Callable[[Decoded | None], bytes]:
+    try:
+        data = base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise HomeportError("invalid", "The content is not base64.", "Encode the bytes as base64.") from error
+    return lambda _: data

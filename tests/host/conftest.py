@@ -1,0 +1,207 @@
+"""A host's agent layer with real parts; only the model's words and the tools' work are scripted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from homeport_host.agents.definition import AgentFolder
+from homeport_host.agents.loop import AgentLoop
+from homeport_host.agents.recorder import Recorder
+from homeport_host.agents.runs import Run, RunEvent, RunStore
+from homeport_host.agents.service import KIND, Runs
+from homeport_host.agents.turns import Parts
+from homeport_host.database import Database
+from homeport_host.engine.dbos import DbosEngine
+from homeport_host.engine.protocol import FINAL
+from homeport_host.governance.approvals import Approvals
+from homeport_host.governance.calls import Caller, Tool
+from homeport_host.governance.dispatch import Dispatcher
+from homeport_host.governance.ledger import Ledger
+from homeport_host.governance.pins import Pins
+from homeport_host.governance.stages import Pending
+from homeport_host.governance.taint import Taints
+from homeport_host.providers.protocol import (
+    ModelAnswer,
+    ModelInfo,
+    ModelRequest,
+    ProviderError,
+    TextDelta,
+    ToolCall,
+    Usage,
+)
+from homeport_shared.audit import Entry
+from homeport_shared.changes import ChangeBus
+
+Reply = str | ModelAnswer | ProviderError | Callable[[ModelRequest], Any]
+
+
+class Scripted:
+    """A model that says what the test wrote, one reply after the other; the last one for ever."""
+
+    def __init__(self, replies: Iterable[Reply], context_length: int = 32_768) -> None:
+        self.replies = list(replies)
+        self.requests: list[ModelRequest] = []
+        self.context_length = context_length
+
+    async def describe(self, name: str) -> ModelInfo:
+        return ModelInfo(name, self.context_length)
+
+    async def stream(self, name: str, request: ModelRequest, *, who: Any) -> AsyncIterator[Any]:
+        self.requests.append(request)
+        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if callable(reply) and not isinstance(reply, BaseException):
+            reply = reply(request)
+            if isinstance(reply, Awaitable):
+                reply = await reply
+        if isinstance(reply, ProviderError):
+            yield TextDelta("half an ans")
+            raise reply
+        answer = answer_of(reply) if isinstance(reply, str) else reply
+        for word in answer.text.split(" "):
+            yield TextDelta(word + " ")
+        yield answer
+
+
+def answer_of(text: str = "", *calls: ToolCall, **fields: Any) -> ModelAnswer:
+    finish = fields.pop("finish", "tool_calls" if calls else "stop")
+    return ModelAnswer(text, finish, calls=calls, usage=Usage(10, 5), model="scripted:1", provider="test", **fields)
+
+
+def call_of(name: str, arguments: dict[str, Any] | None = None, raw: str = "", id: str = "call_1") -> ToolCall:
+    return ToolCall(id, name, arguments if not raw else None, raw)
+
+
+class Desk:
+    """Tools that are Python functions, behind the real dispatch path."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, Tool] = {}
+        self._work: dict[str, Callable[..., Any]] = {}
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def add(self, name: str, work: Callable[..., Any], *labels: str, **properties: Any) -> None:
+        server, _, own = name.partition("__")
+        schema = {"type": "object", "properties": properties, "required": sorted(properties)}
+        definition = {"name": own, "description": work.__doc__ or own, "inputSchema": schema}
+        self._tools[name] = Tool(name, server, own, definition, frozenset(labels or {"read-only"}))  # type: ignore[arg-type]
+        self._work[name] = work
+
+    def tools(self) -> Iterable[Tool]:
+        return list(self._tools.values())
+
+    def tool(self, name: str) -> Tool | None:
+        return self._tools.get(name)
+
+    async def call_tool(self, call: Pending) -> dict[str, Any]:
+        self.calls.append((call.tool.name, call.arguments))
+        result = self._work[call.tool.name](**call.arguments)
+        if isinstance(result, Awaitable):
+            result = await result
+        if isinstance(result, dict) and "content" in result:
+            return result
+        text = result if isinstance(result, str) else json.dumps(result)
+        structured = result if isinstance(result, dict) else {"result": result}
+        return {"content": [{"type": "text", "text": text}], "structuredContent": structured}
+
+    async def read_resource(self, uri: str, caller: Caller, meta: Mapping[str, Any]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    async def get_prompt(self, *_: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def reads_own_things(self, uri: str) -> bool:
+        return False
+
+    def shows(self, exposure: str, tool: Tool) -> bool:
+        return True
+
+
+class Stage:
+    """The agent layer of one host."""
+
+    def __init__(self, home: Path, tasks: anyio.abc.TaskGroup, database: Database, model: Scripted, desk: Desk) -> None:
+        self.model, self.desk, self.database = model, desk, database
+        self.changes = ChangeBus()
+        self.approvals = Approvals(database, self.changes)
+        self.audit: list[Entry] = []
+        self.dispatcher = Dispatcher(
+            desk,
+            desk,
+            approvals=self.approvals,
+            taints=Taints(database),
+            pins=Pins(database),
+            ledger=Ledger(database),
+            record=self._record,
+        )
+        self.engine = DbosEngine(home / "engine.db", database, tasks)
+        self.store = RunStore(database)
+        self.recorder = Recorder(tasks, self.store, self.changes)
+        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder))
+        self.agents = AgentFolder(home / "agents")
+        self.runs = Runs(self.engine, self.store, self.recorder, self.agents, lambda: "test/scripted:1")
+        self.engine.register(KIND, self.loop)
+        self.approvals.on_decided.append(self.runs.decided)
+
+    async def _record(self, entry: Entry, durable: bool) -> None:
+        self.audit.append(entry)
+
+    async def ended(self, run: str, *states: str) -> Run:
+        """Wait until a run is in one of `states`, or has ended."""
+        with anyio.fail_after(20):
+            while True:
+                row = await self.runs.get(run)
+                if row.state in (states or FINAL):
+                    return row
+                await anyio.sleep(0.01)
+
+    async def ask(self, prompt: str, **options: Any) -> Run:
+        return await self.ended(await self.runs.start(prompt, **options))
+
+    async def events(self, run: str, kind: str = "") -> list[RunEvent]:
+        await self.recorder.drain()
+        events, _ = await self.runs.events(run)
+        return [event for event in events if not kind or event.kind == kind]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def staged(tmp_path: Path, desk: Desk) -> Callable[..., AbstractAsyncContextManager[Stage]]:
+    """Open the agent layer on a model that gives these replies; again and again on the same folder, as after a stop."""
+
+    @asynccontextmanager
+    async def open_stage(*replies: Reply, context_length: int = 32_768) -> AsyncIterator[Stage]:
+        database = Database(tmp_path / "host.db")
+        await database.open()
+        async with anyio.create_task_group() as tasks:
+            stage = Stage(tmp_path, tasks, database, Scripted(replies, context_length), desk)
+            await stage.engine.launch()
+            try:
+                yield stage
+            finally:
+                await stage.engine.aclose()
+                await stage.recorder.drain()
+                await database.aclose()
+                tasks.cancel_scope.cancel()
+
+    return open_stage
+
+
+@pytest.fixture
+def say() -> Callable[..., ModelAnswer]:
+    return answer_of
+
+
+@pytest.fixture
+def call() -> Callable[..., ToolCall]:
+    return call_of

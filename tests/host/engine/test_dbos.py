@@ -1,0 +1,185 @@
+"""The engine on DBOS: what a durable run promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from homeport_host.database import Database
+from homeport_host.engine.dbos import DbosEngine
+from homeport_host.engine.protocol import Body, Steps
+from homeport_shared.errors import HomeportError
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def engine_with(home: Path, **bodies: Body) -> AsyncGenerator[DbosEngine]:
+    database = Database(home / "host.db")
+    await database.open()
+    async with anyio.create_task_group() as tasks:
+        engine = DbosEngine(home / "engine.db", database, tasks, watch_seconds=0.2)
+        for kind, body in bodies.items():
+            engine.register(kind, body)
+        await engine.launch()
+        try:
+            with anyio.fail_after(30):
+                yield engine
+        finally:
+            await engine.aclose()
+            await database.aclose()
+            tasks.cancel_scope.cancel()
+
+
+class Journal:
+    """Notes what really happened, so that a test sees when something happens twice."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.ended = anyio.Event()
+
+    async def note(self, what: str) -> str:
+        self.done.append(what)
+        return what
+
+
+async def test_a_run_does_its_steps_in_order_and_records_each(tmp_path: Path) -> None:
+    journal = Journal()
+
+    async def body(steps: Steps, parameters: dict[str, Any]) -> None:
+        for name in parameters["names"]:
+            await steps.step(name, lambda name=name: journal.note(name))
+        journal.ended.set()
+
+    async with engine_with(tmp_path, work=body) as engine:
+        assert await engine.start("work", {"names": ["one", "two"]}, run="r1")
+        await journal.ended.wait()
+        assert [step["result"] for step in await engine.steps("r1")] == ["one", "two"]
+    assert journal.done == ["one", "two"]
+
+
+async def test_the_same_id_is_not_started_twice(tmp_path: Path) -> None:
+    journal = Journal()
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        await steps.step("once", lambda: journal.note("once"))
+        journal.ended.set()
+
+    async with engine_with(tmp_path, work=body) as engine:
+        assert await engine.start("work", {}, run="r1")
+        assert not await engine.start("work", {}, run="r1")
+        await journal.ended.wait()
+    assert journal.done == ["once"]
+
+
+async def test_a_foreseen_error_of_a_step_reaches_the_body_with_code_and_hint(tmp_path: Path) -> None:
+    seen: list[HomeportError] = []
+    ended = anyio.Event()
+
+    async def refuse() -> None:
+        raise HomeportError("denied", "No.", "Ask.")
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        try:
+            await steps.step("refused", refuse)
+        except HomeportError as error:
+            seen.append(error)
+        ended.set()
+
+    async with engine_with(tmp_path, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await ended.wait()
+        assert (await engine.steps("r1"))[0]["error"]["code"] == "denied"
+    assert (seen[0].code, seen[0].hint) == ("denied", "Ask.")
+
+
+async def test_a_run_waits_for_its_signals_in_their_order(tmp_path: Path) -> None:
+    got: list[Any] = []
+    ended = anyio.Event()
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        got.extend([await steps.signal("word"), await steps.signal("word"), await steps.signal("never", 0.01)])
+        ended.set()
+
+    async with engine_with(tmp_path, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await engine.send("r1", "word", "first")
+        await engine.send("r1", "word", "second")
+        await ended.wait()
+    assert got == ["first", "second", None]
+
+
+async def test_cancel_stops_the_call_that_the_run_is_in(tmp_path: Path) -> None:
+    inside, stopped = anyio.Event(), anyio.Event()
+
+    async def endless() -> None:
+        inside.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            stopped.set()
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        await steps.step("endless", endless)
+
+    async with engine_with(tmp_path, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await inside.wait()
+        await engine.cancel("r1")
+        assert stopped.is_set()
+        assert await engine.steps("r1") == []
+    async with engine_with(tmp_path, work=body) as engine:
+        assert engine._dbos is None  # nothing is left to go on with
+
+
+async def test_a_stopped_engine_goes_on_with_its_runs_at_the_next_launch(tmp_path: Path) -> None:
+    journal = Journal()
+    waiting = anyio.Event()
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        await steps.step("before", lambda: journal.note("before"))
+        waiting.set()
+        answer = await steps.signal("answer")
+        await steps.step("after", lambda: journal.note(f"after {answer}"))
+        journal.ended.set()
+
+    async with engine_with(tmp_path, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await waiting.wait()
+    async with engine_with(tmp_path, work=body) as engine:
+        await engine.send("r1", "answer", "yes")
+        await journal.ended.wait()
+    assert journal.done == ["before", "after yes"]
+
+
+async def test_an_unforeseen_error_ends_the_run_and_leaves_the_engine_usable(tmp_path: Path) -> None:
+    journal = Journal()
+
+    async def broken(steps: Steps, _: dict[str, Any]) -> None:
+        raise ValueError("a bug")
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        journal.ended.set()
+
+    async with engine_with(tmp_path, broken=broken, work=body) as engine:
+        await engine.start("broken", {}, run="r1")
+        await engine.start("work", {}, run="r2")
+        await journal.ended.wait()
+
+
+async def test_a_kind_that_nobody_registered_is_refused(tmp_path: Path) -> None:
+    async with engine_with(tmp_path) as engine:
+        with pytest.raises(HomeportError, match="no kind of run 'unknown'"):
+            await engine.start("unknown", {}, run="r1")
+
+
+def test_the_engine_is_imported_without_dbos() -> None:
+    code = "import sys, homeport_host.engine.dbos; sys.exit('dbos' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,88 @@
+"""Approvals: stored once, decided once, used once, worth nothing after their time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from homeport_host.database import Database
+from homeport_host.governance.approvals import Approvals
+from homeport_shared.changes import ChangeBus
+from homeport_shared.errors import HomeportError
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 21, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def approvals(tmp_path: Path, clock: Clock, anyio_backend: str) -> AsyncGenerator[Approvals]:
+    database = Database(tmp_path / "host.db")
+    await database.open()
+    yield Approvals(database, ChangeBus(), clock)
+    await database.aclose()
+
+
+async def test_the_same_call_waits_once(approvals: Approvals) -> None:
+    first = await approvals.hold("a__b", {"x": 1}, caller="chat", run="r", reason="because")
+    again = await approvals.hold("a__b", {"x": 1}, caller="chat", run="r", reason="because")
+    other = await approvals.hold("a__b", {"x": 2}, caller="chat", run="r", reason="because")
+    assert first.id == again.id != other.id
+    assert {hold.id for hold in await approvals.list()} == {first.id, other.id}
+
+
+async def test_a_decision_is_final(approvals: Approvals) -> None:
+    hold = await approvals.hold("a__b", {}, caller="chat", run="r", reason="because")
+    await approvals.decide(hold.id, False, by="ada")
+    with pytest.raises(HomeportError, match="denied already"):
+        await approvals.decide(hold.id, True, by="ada")
+    assert not await approvals.take(hold.digest, caller="chat", run="r")
+
+
+async def test_an_approval_is_worth_nothing_after_its_time(approvals: Approvals, clock: Clock) -> None:
+    hold = await approvals.hold("a__b", {}, caller="chat", run="r", reason="because")
+    await approvals.decide(hold.id, True, by="ada")
+    clock.time += timedelta(hours=24)
+    assert not await approvals.take(hold.digest, caller="chat", run="r")
+    assert (await approvals.get(hold.id)).state == "expired"
+
+
+async def test_those_who_wait_are_told(approvals: Approvals) -> None:
+    told: list[str] = []
+
+    async def listener(hold: object) -> None:
+        told.append(hold.state)
+
+    approvals.on_decided.append(listener)
+    hold = await approvals.hold("a__b", {}, caller="chat", run="r", reason="because")
+    await approvals.decide(hold.id, True, by="ada", remember="always")
+    assert told == ["approved"]
+    assert await approvals.remembered("a__b", "chat") == "always"
+
+
+async def test_never_is_not_overwritten_by_always(approvals: Approvals) -> None:
+    await approvals.remember("a__b", "chat", "never")
+    await approvals.remember("a__b", "chat", "always")
+    assert await approvals.remembered("a__b", "chat") == "never"
+
+
+async def test_an_unknown_approval_is_named(approvals: Approvals) -> None:
+    with pytest.raises(HomeportError, match="no approval 'nope'"):
+        await approvals.decide("nope", True, by="ada")

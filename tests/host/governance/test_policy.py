@@ -1,0 +1,107 @@
+"""The policy table, cell by cell, and what wins over what."""
+
+from __future__ import annotations
+
+import pytest
+
+from homeport_host.governance.calls import Caller, CallerKind, Effect, Label, Tool, digest
+from homeport_host.governance.labels import labels_of
+from homeport_host.governance.policy import Row, decide
+
+LABELS: dict[Row, frozenset[Label]] = {
+    "read": frozenset({"read-only", "reads-private"}),
+    "reversible": frozenset({"can-be-taken-back"}),
+    "destructive": frozenset({"destructive"}),
+    "tainted": frozenset({"outward"}),
+}
+WANTED: list[tuple[Row, dict[CallerKind, Effect]]] = [
+    ("read", {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "allow"}),
+    ("reversible", {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "deny"}),
+    ("destructive", {"person": "confirm", "chat": "ask", "ask": "ask", "client": "ask", "job": "deny"}),
+    ("tainted", {"person": "confirm", "chat": "ask", "ask": "deny", "client": "ask", "job": "deny"}),
+]
+
+
+def tool(*labels: Label, name: str = "mail__send") -> Tool:
+    return Tool(name, name.split("__")[0], name.split("__")[1], {}, frozenset(labels))
+
+
+@pytest.mark.parametrize(
+    ("row", "kind", "effect"), [(row, kind, effect) for row, cells in WANTED for kind, effect in cells.items()]
+)
+def test_every_cell_of_the_default_table(row: Row, kind: CallerKind, effect: Effect) -> None:
+    subject = tool(*LABELS[row])
+    assert decide(Caller(kind, "x"), subject, "d", tainted=row == "tainted").effect == effect
+
+
+def test_outward_without_taint_counts_as_destructive() -> None:
+    assert decide(Caller("chat", "x"), tool("outward"), "d").policy == "default/destructive/chat"
+    assert decide(Caller("chat", "x"), tool("outward", "can-be-taken-back"), "d").effect == "ask"
+
+
+def test_a_reading_tool_that_reaches_out_is_free_until_the_run_is_tainted() -> None:
+    visit = tool("read-only", "outward", "untrusted-content", name="web__visit")
+    assert decide(Caller("chat", "x"), visit, "d").effect == "allow"
+    assert decide(Caller("chat", "x"), visit, "d", tainted=True).effect == "ask"
+
+
+def test_ask_without_a_terminal_is_denied_unless_the_tool_was_named() -> None:
+    alone = Caller("ask", "cli", interactive=False)
+    refused = decide(alone, tool("destructive"), "d")
+    assert (refused.effect, "--yes mail__send" in refused.reason) == ("deny", True)
+    named = Caller("ask", "cli", interactive=False, approved=("mail__send",))
+    assert decide(named, tool("destructive"), "d").effect == "allow"
+
+
+def test_a_job_needs_the_exact_arguments_for_what_cannot_be_taken_back() -> None:
+    wanted = digest("mail__send", {"to": "a@b.c"})
+    job = Caller("job", "nightly", approved=(f"mail__send#{wanted}",))
+    assert decide(job, tool("destructive"), wanted).effect == "allow"
+    assert decide(job, tool("destructive"), digest("mail__send", {"to": "eve@b.c"})).effect == "deny"
+    assert decide(Caller("job", "nightly", approved=("mail__send",)), tool("destructive"), wanted).effect == "deny"
+
+
+def test_a_job_may_make_the_reversible_changes_that_it_names() -> None:
+    write = tool("can-be-taken-back", name="files__write")
+    assert decide(Caller("job", "nightly", tools=("files__*",)), write, "d").effect == "allow"
+    assert decide(Caller("job", "nightly", tools=("rag__*",)), write, "d").effect == "deny"
+
+
+def test_never_beats_always_and_yes() -> None:
+    caller = Caller("ask", "cli", approved=("mail__send",))
+    assert decide(caller, tool("destructive"), "d", remembered="never").policy == "never"
+
+
+def test_nothing_said_beforehand_counts_in_a_tainted_run() -> None:
+    caller = Caller("chat", "x", approved=("mail__send",))
+    assert decide(caller, tool("outward"), "d", tainted=True, remembered="always").effect == "ask"
+
+
+@pytest.mark.parametrize("kind", ["chat", "ask", "client", "job"])
+def test_only_a_person_uses_person_only_tools(kind: CallerKind) -> None:
+    approve = tool("read-only", "person-only", name="homeport__decide_approval")
+    assert decide(Caller(kind, "x"), approve, "d").policy == "person-only"
+
+
+@pytest.mark.parametrize(
+    ("definition", "labels"),
+    [
+        ({}, {"destructive", "outward", "untrusted-content", "reads-private"}),
+        ({"annotations": {"readOnlyHint": True}}, {"read-only", "outward", "untrusted-content", "reads-private"}),
+        (
+            {"annotations": {"openWorldHint": False}, "_meta": {"io.homeport/labels": ["can-be-taken-back"]}},
+            {"destructive", "untrusted-content", "reads-private"},
+        ),
+    ],
+)
+def test_a_third_party_tool_is_not_believed_when_it_calls_itself_harmless(
+    definition: dict[str, object], labels: set[str]
+) -> None:
+    assert labels_of(definition, bundled=False) == labels
+
+
+def test_our_own_labels_are_believed_and_the_user_overrides_them_all() -> None:
+    definition = {"_meta": {"io.homeport/labels": ["can-be-taken-back", "nonsense"]}}
+    assert labels_of(definition, bundled=True) == {"can-be-taken-back"}
+    assert labels_of({}, bundled=True) == {"destructive"}
+    assert labels_of(definition, bundled=True, override=["read-only"]) == {"read-only"}
