@@ -252,6 +252,11 @@ def add_questions(server: Server) -> None:
         add(name, requests)
 
     @server.tool()
+    async def test_streaming_elicitation(ctx: Context[Any]) -> str | InputRequiredResult:
+        """Ask in the answer's stream."""
+        return "done" if given(ctx) else ask_for({"user_name": NAME}, "asked")
+
+    @server.tool()
     async def test_input_required_result_multi_round(ctx: Context[Any]) -> str | InputRequiredResult:
         """Ask twice."""
         answers = given(ctx)

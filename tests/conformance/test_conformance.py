@@ -102,6 +102,9 @@ def failures(folder: Path, url: str, *arguments: str) -> dict[str, set[str]]:
 def test_our_server_wrapper_meets_the_requirements_of_the_revision(tmp_path: Path, revision: str) -> None:
     with serving(sys.executable, str(HERE / "fixture_server.py"), "PORT") as url:
         failed = failures(tmp_path, url, "--requirements", revision)
+        if "server-stateless" in failed:  # it waits 0.6 s for a first frame: a busy machine gets a second chance
+            again = failures(tmp_path / "again", url, "--scenario", "server-stateless", "--spec-version", revision)
+            failed = {name: checks for name, checks in failed.items() if name != "server-stateless"} | again
 
     required = {scenario for scenario in failed if not scenario.startswith("tasks-")} - NOT_SCORED
     assert required == (NOT_OFFERED if revision == "2025-11-25" else set()), failed
