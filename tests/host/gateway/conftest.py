@@ -91,7 +91,7 @@ class Gateway:
 async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Wait until `condition` holds, and fail when it does not."""
     with anyio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is outside of this process or has no event
+        while not condition():
             await anyio.sleep(0.01)
 
 

@@ -230,7 +230,7 @@ async def test_a_bundled_server_in_a_process_of_its_own_still_believes_the_host(
 @contextmanager
 def sleeping() -> Generator[Any]:
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    with subprocess.Popen(command) as process:  # noqa: TID251 - must not be ended by its parent
+    with subprocess.Popen(command) as process:
         yield process
         process.kill()
 
@@ -258,7 +258,7 @@ anyio.run(main)
 
 @pytest.mark.subprocess
 def test_no_server_outlives_a_host_that_is_killed(tmp_path: Path) -> None:
-    with subprocess.Popen(  # noqa: TID251 - is killed, not cancelled
+    with subprocess.Popen(
         [sys.executable, "-c", HOST, str(tmp_path), str(FIXTURES / "everything.py"), "child"],
         stdout=subprocess.PIPE,
         text=True,
