@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Scripted:
     async def describe(self, name: str) -> ModelInfo:
         return ModelInfo(name, self.context_length)
 
-    async def stream(self, name: str, request: ModelRequest, *, who: Any) -> AsyncIterator[Any]:
+    async def stream(self, name: str, request: ModelRequest, *, who: Any) -> AsyncGenerator[Any]:
         self.requests.append(request)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if callable(reply) and not isinstance(reply, BaseException):

@@ -16,9 +16,9 @@ RUNS, STEPS = 4, 12
 PROGRAM = Path(__file__).with_name("crashing.py")
 
 
-def start(folder: Path) -> subprocess.Popen[str]:  # noqa: TID251 - a process to be killed, outside of any loop
+def start(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(PROGRAM), str(folder), str(RUNS), str(STEPS)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: TID251
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.faults

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
 
 import anyio
 
@@ -15,35 +15,27 @@ from homeport_host.agents.runs import RunStore
 from homeport_host.agents.task import Turn
 from homeport_host.providers.protocol import (
     ModelAnswer,
+    ModelEvent,
     ModelInfo,
     ModelRequest,
     ProviderError,
     ProviderFault,
+    Restarted,
     TextDelta,
+    UsageOwner,
 )
 
 ATTEMPTS = 2
 PAUSE_SECONDS, LONGEST_PAUSE = 0.5, 10.0
-PASSING: frozenset[ProviderFault] = frozenset({"unreachable", "broken_stream", "server_error", "rate_limited"})
+PASSING: frozenset[ProviderFault] = frozenset({"unreachable", "broken_stream", "server_error"})
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class UsageOwner:
-    """Whom a model call is counted for."""
-
-    session: str = ""
-    agent: str = ""
-    run: str = ""
-    user: str = ""
-    tenant: str = ""
 
 
 class Models(Protocol):
     """The models of the host."""
 
-    def stream(self, name: str, request: ModelRequest, *, who: Any) -> AsyncIterator[Any]:
-        """Yield text deltas and then one answer; anything else among them makes the text so far void."""
+    def stream(self, name: str, request: ModelRequest, *, who: UsageOwner) -> AsyncGenerator[ModelEvent]:
+        """Yield deltas, then one answer."""
         ...
 
     async def describe(self, name: str) -> ModelInfo:
@@ -89,13 +81,14 @@ class Asking:
 
     async def _once(self, name: str, request: ModelRequest, who: UsageOwner, message: str) -> ModelAnswer:
         answer: ModelAnswer | None = None
-        async for event in self._models.stream(name, request, who=who):
-            if isinstance(event, TextDelta):
-                await self._recorder.text(who.run, message, event.text, thinking=event.thinking)
-            elif isinstance(event, ModelAnswer):
-                answer = event
-            else:
-                await self._recorder.emit(who.run, "restart", {"reason": str(getattr(event, "reason", event))})
+        async with aclosing(self._models.stream(name, request, who=who)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    await self._recorder.text(who.run, message, event.text, thinking=event.thinking)
+                elif isinstance(event, Restarted):
+                    await self._recorder.emit(who.run, "restart", {"reason": event.reason})
+                else:
+                    answer = event
         if answer is None:
             raise ProviderError("broken_stream", f"The answer of {name} broke off.", "Try again.")
         return answer

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport_host.agents.answers import fault_of
-from homeport_host.agents.asking import Asking, Models, UsageOwner
+from homeport_host.agents.asking import Asking, Models
 from homeport_host.agents.calling import Calling, Made, call_event, outcome_event, refused
 from homeport_host.agents.citations import Sources
 from homeport_host.agents.limits import Repeats, Spent
@@ -25,7 +25,7 @@ from homeport_host.engine.protocol import RunState, Steps
 from homeport_host.governance.calls import Caller
 from homeport_host.governance.dispatch import Dispatcher
 from homeport_host.governance.policy import matches
-from homeport_host.providers.protocol import Message, ModelRequest, ToolCall
+from homeport_host.providers.protocol import Message, ModelRequest, ProviderError, ToolCall, UsageOwner
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import Identity
 
@@ -106,9 +106,12 @@ class Turns:
             corrected = fault is not None
 
     async def _measure(self) -> int:
-        info = await self._parts.models.describe(self._task.model)
+        try:
+            longest = (await self._parts.models.describe(self._task.model)).context_length
+        except ProviderError:
+            longest = 0  # its provider may be away while a fallback answers; asking tells what is wrong
         asked = self._task.num_ctx or self._task.agent.num_ctx
-        return window_of(asked, longest=info.context_length, local=self._task.model.startswith("ollama/"))
+        return window_of(asked, longest=longest, local=self._task.model.startswith("ollama/"))
 
     async def _turn(self, number: int) -> Turn:
         turn = Turn.from_json(await self._steps.step(f"model {number}", lambda: self._ask(number)))
