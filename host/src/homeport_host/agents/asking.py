@@ -11,7 +11,6 @@ from typing import Protocol
 import anyio
 
 from homeport_host.agents.recorder import Recorder
-from homeport_host.agents.runs import RunStore
 from homeport_host.agents.task import Turn
 from homeport_host.providers.protocol import (
     ModelAnswer,
@@ -46,10 +45,9 @@ class Models(Protocol):
 class Asking:
     """Asks models on behalf of runs."""
 
-    def __init__(self, models: Models, recorder: Recorder, store: RunStore) -> None:
+    def __init__(self, models: Models, recorder: Recorder) -> None:
         self._models = models
         self._recorder = recorder
-        self._store = store
 
     async def ask(self, name: str, request: ModelRequest, who: UsageOwner, *, message: str, turn: int) -> Turn:
         """Return one complete answer.
@@ -59,13 +57,11 @@ class Asking:
             request: What to ask.
             who: Whom it is counted for; its run is told the text.
             message: The message that the text belongs to.
-            turn: The number of this turn; one that was begun before a crash is begun anew.
+            turn: The number of this turn, for the log.
 
         Raises:
             ProviderError: When there is no complete answer.
         """
-        if not await self._store.mark(who.run, f"turn {turn}"):
-            await self._recorder.emit(who.run, "restart", {"reason": "Homeport was restarted in this answer."})
         started = time.perf_counter()
         for attempt in range(1, ATTEMPTS + 1):
             try:
