@@ -147,9 +147,12 @@ class CompatibleProvider:
         import openai
 
         body = self._body(request)
-        raw = await self._call(
-            lambda client: deadline.within(client.chat.completions.with_raw_response.create(**body)), request.model
-        )
+
+        def create(client: openai.AsyncOpenAI) -> Awaitable[Any]:
+            completions: Any = client.chat.completions.with_raw_response
+            return deadline.within(completions.create(**body))
+
+        raw = await self._call(create, request.model)
         async with aclosing(raw.http_response):
             if "event-stream" not in raw.headers.get("content-type", ""):
                 raise self._no_stream(await deadline.within(raw.http_response.aread()), request.model)
@@ -316,5 +319,6 @@ def _code(error: Any) -> int:
 
 
 def _words(error: openai.APIStatusError) -> str:
-    body = cast("dict[str, Any]", error.body) if isinstance(error.body, dict) else {}
-    return str(body.get("message") or error.message)
+    body: Any = error.body
+    said = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else None
+    return str(said or error.message)
