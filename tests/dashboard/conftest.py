@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,6 +89,12 @@ class Site:
     world: Any
     portal: BlockingPortal
     folder: Path
+    close: Callable[[], None]
+
+    async def close_streams(self) -> None:
+        """End every browser's stream."""
+        self.close()
+
 
     def run(self, function: Any, *args: Any) -> Any:
         """Run a coroutine function of the world where it lives."""
@@ -125,13 +131,13 @@ def site(tmp_path: Path) -> Generator[Site]:
                 ready.set()
 
             server.on_started = started
-            made.update(portal=portal, world=world, port=port, server=server)
+            made.update(portal=portal, world=world, port=port, server=server, close=lambda: app.state.close())
             await server.serve()
 
     thread = threading.Thread(target=anyio.run, args=(serve,))
     thread.start()
     assert ready.wait(20)
-    yield Site(f"http://127.0.0.1:{made['port']}", made["world"], made["portal"], folder)
+    yield Site(f"http://127.0.0.1:{made['port']}", made["world"], made["portal"], folder, made["close"])
     made["server"].should_exit = True
     thread.join(20)
     assert not thread.is_alive()
@@ -155,11 +161,16 @@ def browser() -> Generator[Browser]:
 
 
 @pytest.fixture
-def context(browser: Browser, site: Site) -> Generator[BrowserContext]:
+def problems() -> list[str]:
+    """What the browser complained about; a test that provokes complaints clears it."""
+    return []
+
+
+@pytest.fixture
+def context(browser: Browser, site: Site, problems: list[str]) -> Generator[BrowserContext]:
     """A browser that is signed in; a script that fails or a refused load fails the test."""
     made = browser.new_context(viewport={"width": 1280, "height": 860})
     made.set_default_timeout(10_000)
-    problems: list[str] = []
     made.on("weberror", lambda error: problems.append(str(error.error)))
     made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page = made.new_page()

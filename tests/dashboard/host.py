@@ -67,6 +67,7 @@ class World:
     ask_before: str = ""
     gate: anyio.Event | None = None
     step: float = STEP
+    upstreams: dict[str, Client] = field(default_factory=dict)
 
     async def event(self, run: str, kind: str, **data: Any) -> None:
         """Add an event to a run and tell who listens."""
@@ -406,6 +407,7 @@ async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator
         ):
             upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context))
         server, world = build_host(context, upstreams)
+        world.upstreams = upstreams
 
         @asynccontextmanager
         async def connect() -> AsyncGenerator[Client]:
