@@ -142,8 +142,24 @@ class World:
             "state": "done",
             "usage": {"prompt_tokens": 812, "completion_tokens": 96, "usd": 0.0, "seconds": 2.31},
             "citations": [
-                {"n": 1, "title": "lease.pdf", "uri": "files://documents/lease.pdf", "place": "page 3", "document_id": "d1", "chunk_id": "1", "text": "The lease runs until 30 June 2027."},
-                {"n": 2, "title": "lease.pdf", "uri": "files://documents/lease.pdf", "place": "page 4", "document_id": "d1", "chunk_id": "2", "text": "Notice: three months before the end."},
+                {
+                    "n": 1,
+                    "title": "lease.pdf",
+                    "uri": "files://documents/lease.pdf",
+                    "place": "page 3",
+                    "document_id": "d1",
+                    "chunk_id": "1",
+                    "text": "The lease runs until 30 June 2027.",
+                },
+                {
+                    "n": 2,
+                    "title": "lease.pdf",
+                    "uri": "files://documents/lease.pdf",
+                    "place": "page 4",
+                    "document_id": "d1",
+                    "chunk_id": "2",
+                    "text": "Notice: three months before the end.",
+                },
             ],  # fmt: skip
         }
 
@@ -341,7 +357,9 @@ def _other_tools(server: Server, world: World) -> None:
 
     @server.tool()
     async def homeport__list_models(query: str = "") -> Anything:
-        return Anything(models=[{"name": name} for name in ("ollama/qwen3:8b", "ollama/llama3.2:3b", "openrouter/z-ai/glm-5")])
+        return Anything(
+            models=[{"name": name} for name in ("ollama/qwen3:8b", "ollama/llama3.2:3b", "openrouter/z-ai/glm-5")]
+        )
 
     @server.tool()
     async def homeport__set_model(name: str, agent: str = "", session_id: str = "") -> Anything:
@@ -389,7 +407,9 @@ def _other_tools(server: Server, world: World) -> None:
 
 
 @asynccontextmanager
-async def _upstream(name: str, build: Any, home: Path, flags: dict[str, Any], host: ServerContext) -> AsyncGenerator[Client]:
+async def _upstream(
+    name: str, build: Any, home: Path, flags: dict[str, Any], host: ServerContext
+) -> AsyncGenerator[Client]:
     async with open_context(name, home=home, flags=flags, in_process=True) as context:
         context.changes.subscribe(lambda event: host.tasks.start_soon(host.changes.publish, event))
         async with Client(build(context)) as client:

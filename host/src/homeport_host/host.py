@@ -69,7 +69,9 @@ from homeport_shared.vault import Vault
 
 logger = logging.getLogger(__name__)
 EXPOSE_HEADER = "x-homeport-expose"
-HOST = Caller("person", "host")
+# What the host does in one go because a person asked for it: adding a folder, attaching a file.
+OWN_STEPS = ("files__add_root", "rag__add_folder", "rag__sync_folder", "rag__add", "rag__create_collection")
+HOST = Caller("person", "host", approved=OWN_STEPS)
 
 
 class Host:
@@ -295,7 +297,12 @@ class Host:
         return [asdict(total) for total in await self.usage.totals(cast("Any", by))]
 
     async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
-        roots = await self.call("files__add_root", {"folder": path})
+        try:
+            roots = await self.call("files__add_root", {"folder": path})
+        except HomeportError as error:
+            if error.code != "conflict":
+                raise
+            roots = await self.call("files__roots", {})  # it is a root already: only look for news in it
         await self.call("rag__add_folder", {"path": path})
         job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
         root = next((r["name"] for r in roots["roots"] if Path(r["folder"]) == Path(path).resolve()), path)

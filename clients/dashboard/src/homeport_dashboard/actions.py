@@ -27,7 +27,9 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         arguments = await _body(request)
         result = await connection.result(tool, arguments)
         error = error_of(result) if result.is_error else None
-        approval = await _approval_for(connection, tool, arguments) if error and error.code == "approval_required" else None
+        approval = (
+            await _approval_for(connection, tool, arguments) if error and error.code == "approval_required" else None
+        )
         if request.query_params.get("as") == "html":
             shown = picture(cast("Json | None", result.structured_content), text_of(result))
             return pages.fragment(
@@ -132,7 +134,9 @@ def _place(wanted: Any) -> str:
         return "/knowledge?" + urlencode({k: wanted[k] for k in ("document", "line", "page", "chunk") if k in wanted})
     if uri.startswith("files://"):
         return "/files?" + urlencode({"path": uri.removeprefix("files://"), **_only(wanted, "line")})
-    raise HomeportError("not_found", f"Nothing here opens {uri or 'this link'}.", "Ask for the document by name instead.")
+    raise HomeportError(
+        "not_found", f"Nothing here opens {uri or 'this link'}.", "Ask for the document by name instead."
+    )
 
 
 def _only(wanted: Any, name: str) -> dict[str, str]:

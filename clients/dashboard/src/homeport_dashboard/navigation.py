@@ -36,7 +36,9 @@ PAGES = (
         "Documents that answers may cite",
         ("rag", "rag__show_knowledge"),
     ),
-    Page("files", "Files", "/files", "files", "second", "Folders that agents may work in", ("files", "files__show_files")),
+    Page(
+        "files", "Files", "/files", "files", "second", "Folders that agents may work in", ("files", "files__show_files")
+    ),
     Page("approvals", "Approvals", "/approvals", "approvals", "third", "Actions that wait for your decision"),
 )
 TIERS = ("first", "second", "third")

@@ -72,7 +72,12 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(
-            moment=moment, short=short, clock=clock, size=size, pretty=pretty, part=lambda text: quote(str(text), safe="")
+            moment=moment,
+            short=short,
+            clock=clock,
+            size=size,
+            pretty=pretty,
+            part=lambda text: quote(str(text), safe=""),
         )
         self._environment.tests["local_model"] = lambda name: str(name).startswith("ollama/")
         self._environment.globals.update(asset=self.asset, TIERS=navigation.TIERS, PAGES=navigation.PAGES)

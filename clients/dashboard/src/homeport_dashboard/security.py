@@ -75,7 +75,9 @@ class Guard:
         self._app = app
         self._sessions = sessions
         address = urlsplit(base_url)
-        hosts = {address.hostname or ""} | ({"localhost", "127.0.0.1"} if is_loopback(address.hostname or "") else set())
+        hosts = {address.hostname or ""} | (
+            {"localhost", "127.0.0.1"} if is_loopback(address.hostname or "") else set()
+        )
         port = f":{address.port}" if address.port else ""
         self._hosts = {f"{host}{port}" for host in hosts}
         self._origins = {f"{address.scheme}://{host}" for host in self._hosts}
@@ -131,7 +133,9 @@ def login_route(sessions: Sessions, redeem: Callable[[str], bool]) -> Callable[[
         if not is_loopback(client):
             return PlainTextResponse("One-time links work only on the machine that runs Homeport.", 403)
         if not redeem(request.query_params.get("token", "")):
-            return PlainTextResponse("This link was used or has expired. Run the command 'homeport' for a new one.", 403)
+            return PlainTextResponse(
+                "This link was used or has expired. Run the command 'homeport' for a new one.", 403
+            )
         response = RedirectResponse(request.url_for("home").path, 303)
         response.set_cookie(
             sessions.cookie, sessions.make(), max_age=SESSION_SECONDS, httponly=True, samesite="strict", path="/"

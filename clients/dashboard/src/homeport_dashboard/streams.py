@@ -19,7 +19,9 @@ def routes(connection: Connection) -> list[Route]:
     async def open_stream(request: Request) -> Response:
         live = cast("Live", request.app.state.live)
         return StreamingResponse(
-            live.stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+            live.stream(),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
 
     async def watch(request: Request) -> Response:

@@ -10,7 +10,15 @@ from homeport_dashboard.connection import Connection, Json
 from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all
 
 SESSIONS_SHOWN = 50
-EMPTY: Json = {"id": "", "title": "New chat", "agent": "", "model": "", "archived": False, "running_run": "", "messages": []}
+EMPTY: Json = {
+    "id": "",
+    "title": "New chat",
+    "agent": "",
+    "model": "",
+    "archived": False,
+    "running_run": "",
+    "messages": [],
+}
 PARTS = {"messages": "parts/messages.html", "context": "parts/context.html", "sessions": "parts/sessions.html"}
 
 
