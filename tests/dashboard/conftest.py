@@ -16,9 +16,9 @@ import httpx2
 import pytest
 import uvicorn
 from anyio.from_thread import BlockingPortal
-from homeport_dashboard.app import create_dashboard
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from homeport_dashboard.app import create_dashboard
 from homeport_shared.serving import HttpServer
 
 from . import host
@@ -95,7 +95,6 @@ class Site:
         """End every browser's stream."""
         self.close()
 
-
     def run(self, function: Any, *args: Any) -> Any:
         """Run a coroutine function of the world where it lives."""
         return self.portal.call(function, *args)
@@ -122,7 +121,10 @@ def site(tmp_path: Path) -> Generator[Site]:
         async with BlockingPortal() as portal, host.serving_host(tmp_path / "home", folder) as (connect, world):
             port = _free_port()
             app = create_dashboard(
-                connect, version="0.1.0", redeem_login=lambda token: token == "fresh", base_url=f"http://127.0.0.1:{port}"
+                connect,
+                version="0.1.0",
+                redeem_login=lambda token: token == "fresh",
+                base_url=f"http://127.0.0.1:{port}",
             )
             config = uvicorn.Config(app, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=1)
             server = HttpServer(config, closing=lambda: app.state.close())

@@ -36,7 +36,9 @@ def test_an_answer_streams_in_with_its_tool_calls_and_ends_with_its_sources(site
     expect(answer.locator("strong").first).to_have_text("30 June 2027")
     expect(answer.locator("table")).to_contain_text("24 months")
     expect(answer.locator("code .hljs-keyword").first).to_have_text("def")
-    expect(answer.locator(".cite").first).to_have_attribute("href", "/open?uri=files%3A%2F%2Fdocuments%2Flease.pdf&document=d1&chunk=1&place=page%203")
+    expect(answer.locator(".cite").first).to_have_attribute(
+        "href", "/open?uri=files%3A%2F%2Fdocuments%2Flease.pdf&document=d1&chunk=1&place=page%203"
+    )
     answer.locator(".call summary").click()
     expect(answer.locator(".call")).to_contain_text("2 passages")
     expect(page.locator(".context")).to_contain_text("The lease runs until 30 June 2027.")
@@ -218,7 +220,16 @@ def test_hostile_markdown_runs_nothing_and_loads_nothing(site: Site, page: Page)
     ask(page, site, "<img src=x onerror=alert(1)>")
     expect(page.locator(".sources a")).to_have_count(2)
     made = page.locator(".markdown, article.user")
-    for dangerous in ("script", "img", "iframe", "svg[onload]", "b", '[href^="javascript"]', '[href^="data"]', "[onmouseover]"):
+    for dangerous in (
+        "script",
+        "img",
+        "iframe",
+        "svg[onload]",
+        "b",
+        '[href^="javascript"]',
+        '[href^="data"]',
+        "[onmouseover]",
+    ):
         expect(made.locator(dangerous)).to_have_count(0)
     assert "broken" not in page.title()
     assert outside == []

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from homeport_dashboard import forms
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeport_dashboard import forms
 from homeport_shared.errors import HomeportError
 
 SCHEMA: dict[str, Any] = {
@@ -56,7 +56,10 @@ def test_a_filled_form_becomes_typed_arguments_without_what_was_left_empty() -> 
     }
 
 
-@pytest.mark.parametrize(("name", "text", "words"), [("limit", "five", "a whole number"), ("filter", "{", "JSON"), ("threshold", "x", "a number")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [("limit", "five", "a whole number"), ("filter", "{", "JSON"), ("threshold", "x", "a number")],
+)
 def test_what_cannot_be_read_is_named(name: str, text: str, words: str) -> None:
     with pytest.raises(HomeportError, match=words):
         forms.arguments(SCHEMA, {"path": "a", name: text})

@@ -13,7 +13,18 @@ from .conftest import Desk
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize(("path", "title"), [("/", "Dashboard"), ("/chat", "Chat"), ("/approvals", "Approvals"), ("/setup", "Set-up"), ("/servers", "Servers"), ("/servers/clock", "Clock"), ("/tools/clock__now", "What time is it")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/", "Dashboard"),
+        ("/chat", "Chat"),
+        ("/approvals", "Approvals"),
+        ("/setup", "Set-up"),
+        ("/servers", "Servers"),
+        ("/servers/clock", "Clock"),
+        ("/tools/clock__now", "What time is it"),
+    ],
+)
 async def test_every_page_has_menu_breadcrumbs_content_and_version(desk: Desk, path: str, title: str) -> None:
     page = (await desk.client.get(path)).text
     assert f"<title>{title} · Homeport</title>" in page

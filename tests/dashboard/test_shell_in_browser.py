@@ -8,15 +8,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import homeport_dashboard
 import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Frame, Page, expect
 
+import homeport_dashboard
+
 from .conftest import Site
 
 pytestmark = pytest.mark.browser
-PAGES = ("/", "/chat", "/chat/c001", "/approvals", "/setup?step=model", "/setup?step=folder", "/setup?step=question", "/servers", "/servers/clock", "/tools/clock__now", "/files?path=documents/lease.txt", "/knowledge")  # fmt: skip
+PAGES = (
+    "/",
+    "/chat",
+    "/chat/c001",
+    "/approvals",
+    "/setup?step=model",
+    "/setup?step=folder",
+    "/setup?step=question",
+    "/servers",
+    "/servers/clock",
+    "/tools/clock__now",
+    "/files?path=documents/lease.txt",
+    "/knowledge",
+)
 RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 DIST = Path(homeport_dashboard.__file__).parent / "static" / "dist"
 
@@ -29,7 +43,13 @@ def filled(site: Site) -> None:
         site.world.message(chat, "user", "When does it end?")
         await site.world.begin(chat)
         site.world.new_approval("clock__wipe")
-        site.world.message(site.world.new_chat("Broken"), "assistant", "", state="failed", error={"code": "unavailable", "message": "Down.", "hint": "Up."})  # fmt: skip
+        site.world.message(
+            site.world.new_chat("Broken"),
+            "assistant",
+            "",
+            state="failed",
+            error={"code": "unavailable", "message": "Down.", "hint": "Up."},
+        )
 
     site.run(fill)
 
@@ -224,7 +244,9 @@ def test_a_view_reaches_neither_the_page_nor_the_network_nor_other_servers(
     list(frames(page))
     frame = page.frames[1]
     assert frame.evaluate("origin") == "null"
-    assert frame.evaluate("() => { try { return parent.document.title } catch (e) { return e.name } }") == "SecurityError"
+    assert (
+        frame.evaluate("() => { try { return parent.document.title } catch (e) { return e.name } }") == "SecurityError"
+    )
     assert frame.evaluate("url => fetch(url).then(() => 'reached', e => e.name)", f"{site.url}/shell") == "TypeError"
     ask = """call => new Promise(done => { addEventListener('message', e => e.data.id === 'x' && done(e.data));
         parent.postMessage({jsonrpc: '2.0', id: 'x', method: call[0], params: call[1]}, '*'); })"""

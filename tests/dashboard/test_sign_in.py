@@ -53,14 +53,22 @@ async def test_a_forged_or_expired_cookie_is_refused(desk: Desk) -> None:
         assert (await desk.client.get("/shell", headers={"Cookie": f"{name}={forged}"})).status_code == 401
 
 
-@pytest.mark.parametrize("name", ["evil.example", "evil.example:8642", "127.0.0.1", "127.0.0.1:9", "homeport.local:8642"])
+@pytest.mark.parametrize(
+    "name", ["evil.example", "evil.example:8642", "127.0.0.1", "127.0.0.1:9", "homeport.local:8642"]
+)
 async def test_a_rebound_host_name_is_refused(desk: Desk, name: str) -> None:
     assert (await desk.client.get("/", headers={"Host": name})).status_code == 400
 
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"Origin": "null"}, {"Origin": "https://evil.example"}, {"Origin": "http://127.0.0.1:9999"}, {"Origin": "http://127.0.0.1"}],
+    [
+        {},
+        {"Origin": "null"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://127.0.0.1:9999"},
+        {"Origin": "http://127.0.0.1"},
+    ],
 )
 async def test_actions_are_refused_unless_a_page_of_this_address_asks(desk: Desk, headers: dict[str, str]) -> None:
     answer = await desk.client.post("/act/homeport__set_mode", json={"mode": "CLOUD"}, headers=headers)
@@ -85,8 +93,9 @@ async def test_two_homeports_on_one_machine_use_two_cookies(tmp_path: Path) -> N
 
 
 async def test_a_session_outlives_a_restart_when_the_key_does(tmp_path: Path, desk: Desk) -> None:
-    from homeport_dashboard.security import Sessions
     from starlette.requests import HTTPConnection
+
+    from homeport_dashboard.security import Sessions
 
     cookie = Sessions(b"kept", BASE).make()
     scope = {"type": "http", "headers": [(b"cookie", f"homeport_8642={cookie}".encode())]}

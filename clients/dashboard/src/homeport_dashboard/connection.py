@@ -150,8 +150,8 @@ class _PlainErrors:
         if isinstance(error, MCPError):
             if error.code == CONNECTION_CLOSED:
                 self._lost.set()
-            data = error.data if isinstance(error.data, dict) else {}
-            raise _from_dict(cast("Json", data), str(error)) from error
+            data = cast("Json", error.data) if isinstance(error.data, dict) else {}
+            raise _from_dict(data, str(error)) from error
 
 
 def error_of(result: CallToolResult) -> HomeportError:
