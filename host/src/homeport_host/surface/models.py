@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Literal
 
 from homeport_host.providers.protocol import ModelInfo
-from homeport_host.providers.usage import GroupBy
 from homeport_host.surface.results import Item, Json, ModelList, Named, Rows, dumped
 from homeport_host.surface.services import HostServices
 from homeport_host.surface.tools import changing, reading
+from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
 MOST = 500
@@ -32,7 +31,7 @@ def _choosing(server: Server, host: HostServices) -> None:
         elif agent:
             host.agents.choose_model(agent, name)
         else:
-            await host.models.set_default(name)
+            await host.models.set_default(_checked(name))
         await changes.updated("homeport://models", "homeport://status", "homeport://setup")
         return Named(id=name, state="chosen")
 
@@ -46,12 +45,13 @@ def _choosing(server: Server, host: HostServices) -> None:
     @reading(server, "Check provider")
     async def check_provider(name: str) -> Named:
         """Make a real call to a provider such as ollama or openrouter; an error gives its reason."""
-        return Named(id=name, state=await host.models.check(name))
+        await host.models.check(name)
+        return Named(id=name, state="works")
 
     @changing(server, "Pull model", "person-only")
     async def pull_model(name: str) -> Item:
-        """Download a local model as a job."""
-        return Item(**await host.pull_model(name))
+        """Download a local model; how far it is shows in homeport://models."""
+        return Item(**await host.pulling.start(name))
 
 
 def _reading(server: Server, host: HostServices) -> None:
@@ -61,9 +61,9 @@ def _reading(server: Server, host: HostServices) -> None:
         return ModelList(**await _models(host, query))
 
     @reading(server, "Usage")
-    async def usage(by: GroupBy = "day") -> Rows:
+    async def usage(by: Literal["day", "model", "provider", "agent", "session", "user"] = "day") -> Rows:
         """Total the model calls: number, tokens, US dollars."""
-        return Rows(rows=await _usage(host, by))
+        return Rows(rows=await host.usage(by))
 
     @server.resource("homeport://models", title="Models", mime_type="application/json")
     async def models() -> str:
@@ -78,12 +78,17 @@ def _reading(server: Server, host: HostServices) -> None:
     @server.resource("homeport://usage", title="Usage", mime_type="application/json")
     async def usage_by_day() -> str:
         """The model calls by day."""
-        return dumped({"rows": await _usage(host, "day")})
+        return dumped({"rows": await host.usage("day")})
 
 
 async def _models(host: HostServices, query: str) -> Json:
     found = (await host.models.models(query))[:MOST]
-    return {"models": [_shaped(model) for model in found], "default": host.models.default, "mode": host.models.mode}
+    return {
+        "models": [_shaped(model) for model in found],
+        "default": host.models.default,
+        "mode": host.models.mode,
+        "downloads": host.pulling.all(),
+    }
 
 
 def _shaped(model: ModelInfo) -> Json:
@@ -96,5 +101,7 @@ def _shaped(model: ModelInfo) -> Json:
     }
 
 
-async def _usage(host: HostServices, by: GroupBy) -> list[Json]:
-    return [asdict(total) for total in await host.usage.totals(by)]
+def _checked(name: str) -> str:
+    if "/" not in name:
+        raise HomeportError("invalid", f"{name!r} names no provider.", f"Write it like ollama/{name}.")
+    return name

@@ -87,6 +87,7 @@ class ModelList(BaseModel):
     models: list[Json]
     default: str
     mode: str
+    downloads: list[Json]
 
 
 class Rows(BaseModel):

@@ -23,6 +23,8 @@ from homeport_host.surface.results import (
 )
 from homeport_host.surface.services import HostServices
 from homeport_host.surface.tools import changing, reading
+from homeport_shared import identity
+from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
 
@@ -50,11 +52,14 @@ def _running(server: Server, host: HostServices) -> None:
         interactive: Annotated[bool, Field(description="somebody answers approvals")] = True,
     ) -> Started:
         """Let an agent do something; returns at once. Follow `run_events`."""
+        by_person = identity.current().caller == "person"
+        if yes and not by_person:
+            raise HomeportError("denied", "Only a person allows tools beforehand.", "Leave `yes` empty.")
         run = await host.runs.start(
             prompt,
             agent=agent,
             model=model,
-            kind=kind,
+            kind=kind if by_person else "chat",
             tools=tuple(tools),
             yes=tuple(yes),
             limits=limits,

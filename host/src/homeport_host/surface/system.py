@@ -15,7 +15,9 @@ from homeport_shared.clock import iso
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
-PATHS: dict[Purpose, str] = {"login": "/login?token=", "upload": "/upload/", "secret": "/secrets/"}
+PATHS: dict[Purpose, str] = {
+    "login": "/login?ticket=", "upload": "/upload?ticket=", "secret": "/secrets?ticket=",
+}  # fmt: skip
 
 
 def register(server: Server, host: HostServices) -> None:

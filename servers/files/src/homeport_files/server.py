@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
+from mcp.server.apps import Apps
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
@@ -18,6 +19,7 @@ from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import LABELS
 from homeport_shared.server import Server
+from homeport_shared.views import view
 
 INSTRUCTIONS = (
     "Files below some folders, the roots. A path is root/relative/path; list without a path shows the roots. "
@@ -37,8 +39,8 @@ Sha256 = Annotated[str, Field(description="only if the content is this")]
 
 def build_server(context: ServerContext) -> Server:
     """Make the files server."""
-    server = Server(context, title="Files", instructions=INSTRUCTIONS)
     workspace = Workspace(context)
+    server = Server(context, title="Files", instructions=INSTRUCTIONS, extensions=[_view(workspace)])
     _reading_tools(server, workspace)
     _changing_tools(server, workspace)
     _root_tools(server, workspace)
@@ -183,6 +185,15 @@ def _resources(server: Server, workspace: Workspace) -> None:
             f"Summarise the folder {path}: what it is about, its most important files and what each says, in at most "
             f"ten sentences. Read the files that matter with the tool read and cite each by its path. Files: {names}"
         )
+
+
+def _view(workspace: Workspace) -> Apps:
+    async def show_files(path: Annotated[str, Field(description="root/path to open")] = "") -> RootRows:
+        """Open the page that browses files, and return the roots."""
+        return workspace.rows()
+
+    uri = "ui://files/browser.html"
+    return view(show_files, package="homeport_files", page="browser.html", uri=uri, title="files", meta=PRIVATE)
 
 
 def main() -> None:
