@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -112,3 +113,16 @@ class AgentFolder:
         agent = parse(markdown, name)
         write_atomically(self._folder / f"{name}.md", markdown.encode())
         return agent
+
+    def choose_model(self, name: str, model: str) -> Agent:
+        """Store another model in an agent's file; everything else in it stays as it is.
+
+        Raises:
+            HomeportError: `not_found` or `invalid`.
+        """
+        text = self.markdown(name)
+        front = _FRONT.match(text)
+        lines = front[1].splitlines() if front else []
+        kept = [line for line in lines if not line.startswith("model:")]
+        header = "\n".join(["---", *kept, f"model: {json.dumps(model)}", "---"])
+        return self.save(name, f"{header}\n{text[front.end() :] if front else text}")

@@ -8,18 +8,19 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from homeport_host.agents.limits import Spent
+from homeport_host.agents.runs import Run
 from homeport_host.agents.task import Task
 from homeport_host.agents.turns import Parts, Turns
 from homeport_host.engine.protocol import RunState, Steps
 from homeport_shared.errors import HomeportError
 
-Done = Callable[[str], Awaitable[None]]
+Done = Callable[[Run], Awaitable[None]]
 logger = logging.getLogger(__name__)
 
 
@@ -41,47 +42,40 @@ class AgentLoop:
         await self._parts.enter(steps.run, "running", key="running")
         await self._parts.store.change(steps.run, started=self._parts.store.now())
         try:
-            outcome = _Outcome("completed", *await turns.answer())
+            answer, citations = await turns.answer()
+            ended = _Ended("completed", answer, citations)
         except DBAPIError:
             raise  # the engine keeps the run open and tries again
         except HomeportError as error:
-            outcome = _Outcome("failed", error=error.as_dict())
+            ended = _Ended("failed", error=error.as_dict())
         except Exception:  # the boundary of a run: a bug ends this run, with a reference, and nothing else
             reference = secrets.token_hex(4)
             logger.exception("run %s failed, reference %s", steps.run, reference)
             error = HomeportError("internal", f"The run failed in a way nobody foresaw (reference {reference}).")
-            outcome = _Outcome("failed", error=error.as_dict())
-        await steps.step("finish", lambda: self.finish(steps.run, outcome, turns.spent))
-        return {"state": outcome.state}
+            ended = _Ended("failed", error=error.as_dict())
+        await steps.step("finish", lambda: self._finish(steps.run, ended, turns.spent))
+        return {"state": ended.state}
 
-    async def finish(self, run: str, outcome: _Outcome, spent: Spent) -> None:
-        """Store how a run ended, tell those who wait for it, and the readers last."""
-        usage = spent.as_usage()
-        await self._parts.store.change(
-            run,
-            state=outcome.state,
-            finished=self._parts.store.now(),
-            answer=outcome.answer,
-            error=outcome.error,
-            citations=outcome.citations,
+    async def _finish(self, run: str, ended: _Ended, spent: Spent) -> None:
+        """Tell those who keep the answer, then store the end, so that a reader who sees it finds everything."""
+        store = self._parts.store
+        row = replace(
+            await store.get(run),
+            state=ended.state,
+            finished=store.now(),
+            answer=ended.answer,
+            citations=ended.citations,
+            error=ended.error,
             steps=spent.turns + spent.tool_calls,
-            usage=usage,
+            usage=spent.as_usage(),
         )
         for told in self.on_done:
-            await told(run)
-        done = {
-            "status": outcome.state,
-            "answer": outcome.answer,
-            "citations": outcome.citations,
-            "usage": usage,
-            "error": outcome.error,
-        }
-        await self._parts.recorder.emit(run, "state", {"state": outcome.state}, key="ended")
-        await self._parts.recorder.emit(run, "done", done, key="done", durable=True)
+            await told(row)
+        await self._parts.recorder.end(row)
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Ended:
     state: RunState
     answer: str = ""
     citations: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from homeport_host.agents.runs import NewEvent, RunStore
+from homeport_host.agents.runs import NewEvent, Run, RunStore
 from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
 
@@ -52,6 +52,25 @@ class Recorder:
         await self._flush_text(run)
         await self._batcher.add(NewEvent(run, self._store.now(), kind, data, key), durable=durable)
 
+    async def end(self, run: Run) -> None:
+        """Store that a run has ended and tell its readers."""
+        await self._flush_text(run.id)
+        await self._batcher.drain()
+        done = {
+            "status": run.state,
+            "answer": run.answer,
+            "citations": run.citations,
+            "usage": run.usage,
+            "error": run.error,
+        }
+        now = self._store.now()
+        events = [
+            NewEvent(run.id, now, "state", {"state": run.state}, "ended"),
+            NewEvent(run.id, now, "done", done, "done"),
+        ]
+        await self._store.end(run, events)
+        await self._changes.updated(f"run://{run.id}/events", f"run://{run.id}", "run://recent")
+
     async def drain(self) -> None:
         """Wait until everything is stored."""
         for run in list(self._text):
@@ -68,7 +87,7 @@ class Recorder:
         await self._store.append(events)
         for run in {event.run for event in events}:
             self._telling.touch(run)
-        changed = [f"run://{event.run}" for event in events if event.kind in {"state", "done"}]
+        changed = [f"run://{event.run}" for event in events if event.kind == "state"]
         if changed:
             await self._changes.updated(*changed, "run://recent")
 

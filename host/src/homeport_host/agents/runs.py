@@ -129,6 +129,17 @@ class RunStore:
         statement = update(runs).where(runs.c.id == run, runs.c.state.not_in(FINAL)).values(values)
         return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
 
+    async def end(self, run: Run, events: list[NewEvent]) -> None:
+        """Store how a run ended together with its last events: a reader who sees the state finds the events."""
+        names = ("state", "finished", "answer", "error", "citations", "steps", "usage")
+        values = {name: getattr(run, name) for name in names}
+
+        def work(connection: Connection) -> None:
+            connection.execute(update(runs).where(runs.c.id == run.id, runs.c.state.not_in(FINAL)).values(values))
+            _append(connection, events)
+
+        await self._database.write(work)
+
     async def latest(self, *, state: str = "", limit: int = 50, before: tuple[str, str] | None = None) -> list[Run]:
         """Return runs, newest first.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from homeport_host.agents.definition import AgentFolder
@@ -45,7 +46,7 @@ class Runs:
         self._recorder = recorder
         self._agents = agents
         self._default_model = default_model
-        self.on_cancelled: list[Callable[[str], Awaitable[None]]] = []
+        self.on_cancelled: list[Callable[[Run], Awaitable[None]]] = []
 
     async def start(
         self,
@@ -111,7 +112,7 @@ class Runs:
             tenant=who.tenant,
             today=self._store.clock.now().date().isoformat(),
         )
-        run = _run_id(idempotency_key)
+        run = self.run_id(idempotency_key)
         row = Run(run, kind, chosen.name, task.model, prompt, session_id, "queued", self._store.now())
         await self._store.add(row)
         await self._engine.start(KIND, task.model_dump(mode="json"), run=run)
@@ -157,20 +158,22 @@ class Runs:
         if row.state in FINAL:
             return row
         await self._engine.cancel(run)
-        if await self._store.change(run, state="cancelled", finished=self._store.now()):
+        row = await self._store.get(run)
+        if row.state not in FINAL:  # it may have ended while it was being stopped
+            row = replace(row, state="cancelled", finished=self._store.now())
             for told in self.on_cancelled:
-                await told(run)
-            done: dict[str, Any] = {
-                "status": "cancelled", "answer": "", "citations": [], "usage": row.usage, "error": None,
-            }  # fmt: skip
-            await self._recorder.emit(run, "state", {"state": "cancelled"}, key="ended")
-            await self._recorder.emit(run, "done", done, key="done", durable=True)
-        return await self._store.get(run)
+                await told(row)
+            await self._recorder.end(row)
+        return row
 
     async def decided(self, hold: Hold) -> None:
         """Wake the run that waits for this approval; to be registered with the approvals."""
         if hold.run:
             await self._engine.send(hold.run, f"approval:{hold.id}", {"approve": hold.state == "approved"})
+
+    def run_id(self, key: str = "") -> str:
+        """Return a new id, or the one that `key` always gives: the engine starts an id once."""
+        return hashlib.sha256(f"run {key}".encode()).hexdigest()[:32] if key else secrets.token_hex(16)
 
     def _model(self, name: str) -> str:
         name = name or self._default_model()
@@ -191,10 +194,3 @@ def _limits(limits: Limits, changes: dict[str, Any]) -> Limits:
     except ValueError as error:
         fields = ", ".join(Limits.model_fields)
         raise HomeportError("invalid", f"These limits do not fit: {changes}.", f"Known limits: {fields}.") from error
-
-
-def _run_id(key: str) -> str:
-    """Return a new id, or the one that `key` always gives: the engine starts an id once."""
-    if not key:
-        return secrets.token_hex(16)
-    return hashlib.sha256(f"run {key}".encode()).hexdigest()[:32]

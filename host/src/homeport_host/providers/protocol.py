@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -184,14 +184,32 @@ class ModelInfo:
     usd_per_million: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class UsageOwner:
+    """Whom a model call is counted for. Empty = nobody of that kind."""
+
+    session: str = ""
+    agent: str = ""
+    run: str = ""
+    user: str = ""
+    tenant: str = ""
+
+
 class Provider(Protocol):
     """Where models run."""
 
-    name: str
-    cloud: bool
+    @property
+    def name(self) -> str:
+        """The prefix of its models' names."""
+        ...
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[ModelEvent]:
-        """Yield deltas, then the answer.
+    @property
+    def cloud(self) -> bool:
+        """What is sent there leaves this machine or network."""
+        ...
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
+        """Yield deltas, then the answer; closing the generator stops the model.
 
         Raises:
             ProviderError: When there is no complete answer, whatever was yielded before.
@@ -212,4 +230,16 @@ class Provider(Protocol):
         Raises:
             ProviderError: `unknown_model` when there is no such model.
         """
+        ...
+
+    async def check(self) -> str:
+        """Make a real test call and return what the provider says of itself or of the key.
+
+        Raises:
+            ProviderError: Why it does not work.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connections."""
         ...

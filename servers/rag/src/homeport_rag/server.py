@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+from mcp.server.apps import Apps
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
@@ -26,6 +27,7 @@ from homeport_shared import serving
 from homeport_shared.context import ServerContext
 from homeport_shared.identity import LABELS
 from homeport_shared.server import Server
+from homeport_shared.views import view
 
 INSTRUCTIONS = (
     "Search documents by words and by meaning and cite the place of each passage. `search` finds passages, `get` reads"
@@ -44,8 +46,8 @@ PERSON = {"ui": {"visibility": ["app"]}}  # not offered to models
 
 def build_server(context: ServerContext) -> Server:
     """Make the knowledge server."""
-    server = Server(context, title="Knowledge", instructions=INSTRUCTIONS)
     knowledge = Knowledge(context)
+    server = Server(context, title="Knowledge", instructions=INSTRUCTIONS, extensions=[_view(knowledge)])
     _reading_tools(server, knowledge)
     _writing_tools(server, knowledge)
     _personal_tools(server, knowledge)
@@ -182,6 +184,15 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
     async def job(job_id: str) -> str:  # pyright: ignore[reportUnusedFunction]
         """How far a job is; also the tool `jobs`."""
         return knowledge.job_info(await knowledge.jobs.get(job_id)).model_dump_json()
+
+
+def _view(knowledge: Knowledge) -> Apps:
+    async def show_knowledge(document: str = "") -> Stats:
+        """Open the page of the knowledge base, and return its statistics."""
+        return await knowledge.stats()
+
+    uri = "ui://rag/knowledge.html"
+    return view(show_knowledge, package="homeport_rag", page="knowledge.html", uri=uri, title="knowledge", meta=PRIVATE)
 
 
 def main() -> None:

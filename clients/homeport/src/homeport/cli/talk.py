@@ -121,9 +121,9 @@ def add(folder: Path, collection: str, wait: bool, as_json: bool) -> None:
         return
     job = cast("dict[str, Any]", added.get("job") or {})
     counters = cast("dict[str, int]", job.get("counters") or {})
-    told = ", ".join(f"{value} {name}" for name, value in counters.items() if value) or "nothing new"
+    told = ", ".join(f"{value:g} {name}" for name, value in counters.items() if value) or "nothing new"
     console.print(f"Added [bold]{path}[/] as {added['root']!r}: {told}.")
-    for problem in cast("list[str]", job.get("problems") or [])[:10]:
+    for problem in cast("list[str]", job.get("notes") or [])[:10]:
         console.print(f"  [yellow]left out[/] {problem}")
 
 
@@ -132,7 +132,7 @@ async def _follow(client: Client, job: str, *, quiet: bool) -> dict[str, Any]:
     with console.status("Indexing …") as status:
         async with client.listen(resource_subscriptions=[f"job://{job}"]) as updates:
             while True:
-                state = await call(client, "rag__get_job", job_id=job)
+                state = (await call(client, "rag__jobs", job_id=job))["jobs"][0]
                 if state["state"] in {"completed", "failed", "cancelled"}:
                     break
                 if not quiet:

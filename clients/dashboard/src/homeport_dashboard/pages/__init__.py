@@ -1,0 +1,1 @@
+"""The pages that the dashboard renders itself, one module each."""

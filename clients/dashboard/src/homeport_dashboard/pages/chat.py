@@ -1,0 +1,74 @@
+"""Chat: sessions, the conversation, and the context and tools beside it."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from homeport_dashboard.connection import Connection, Json
+from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all
+
+SESSIONS_SHOWN = 50
+EMPTY: Json = {
+    "id": "",
+    "title": "New chat",
+    "agent": "",
+    "model": "",
+    "archived": False,
+    "running_run": "",
+    "messages": [],
+}
+PARTS = {"messages": "parts/messages.html", "context": "parts/context.html", "sessions": "parts/sessions.html"}
+
+
+def routes(connection: Connection, pages: Pages) -> list[Route]:
+    """Return the routes of this module."""
+
+    async def session_of(key: str) -> Outcome:
+        if not key:
+            return Outcome(value=EMPTY)
+        return await attempt(connection.call("homeport__get_chat", {"session_id": key}))
+
+    async def sessions_of(request: Request) -> Outcome:
+        wanted = {
+            "archived": request.query_params.get("archived") == "1",
+            "query": request.query_params.get("q", ""),
+            "limit": SESSIONS_SHOWN,
+        }
+        return await attempt(connection.call("homeport__list_chats", wanted))
+
+    async def chat(request: Request) -> Response:
+        key = request.path_params.get("session", "")
+        part = request.query_params.get("part", "")
+        filters = {"archived": request.query_params.get("archived") == "1", "query": request.query_params.get("q", "")}
+        if part == "sessions":
+            listed = await sessions_of(request)
+            return pages.fragment(PARTS[part], sessions=listed, session_id=key, **filters)
+        if part == "messages":
+            return pages.fragment(PARTS[part], session=await session_of(key))
+        found = await attempt_all(
+            models=connection.call("homeport__list_models"),
+            tools=connection.call("homeport__list_tools"),
+            status=connection.read("homeport://status"),
+        )
+        values = {**found, "session": await session_of(key), "session_id": key, **filters}
+        if part == "context":
+            return pages.fragment(PARTS[part], **values)
+        title = values["session"].value["title"] if values["session"].value else "Chat"
+        crumbs = [("Chat", "/chat"), *([(title, f"/chat/{key}")] if key else [])]
+        values["sessions"] = await sessions_of(request)
+        return await pages.page(request, "chat.html", current="chat", crumbs=crumbs, **values)
+
+    async def commands(_request: Request) -> Response:
+        """List every tool as a slash command."""
+        found = await connection.call("homeport__list_tools")
+        return JSONResponse(
+            [{k: tool[k] for k in ("name", "title", "server", "description")} for tool in found["tools"]]
+        )
+
+    return [
+        Route("/chat", chat, name="chat"),
+        Route("/chat/commands", commands),
+        Route("/chat/{session}", chat),
+    ]

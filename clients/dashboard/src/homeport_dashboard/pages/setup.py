@@ -1,0 +1,29 @@
+"""First run: a model, a folder, a first question. Each step can be skipped, and all of it repeated."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from homeport_dashboard.connection import Connection
+from homeport_dashboard.rendering import Pages, attempt_all
+
+STEPS = ("model", "folder", "question")
+
+
+def routes(connection: Connection, pages: Pages) -> list[Route]:
+    """Return the routes of this module."""
+
+    async def setup(request: Request) -> Response:
+        found = await attempt_all(
+            setup=connection.call("homeport__get_setup"), models=connection.call("homeport__list_models")
+        )
+        reached = found["setup"].value["step"] if found["setup"].value else "model"
+        step = request.query_params.get("step", reached)
+        values = {**found, "step": step if step in STEPS else "model", "steps": STEPS}
+        if "part" in request.query_params:
+            return pages.fragment("parts/setup.html", **values)
+        return await pages.page(request, "setup.html", current="", crumbs=[("Set-up", "/setup")], **values)
+
+    return [Route("/setup", setup)]

@@ -1,0 +1,90 @@
+"""The `ui://` views of servers, sandboxed: their document, and the calls that they make through the page."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from homeport_dashboard import navigation
+from homeport_dashboard.connection import Connection, Json, error_of
+from homeport_dashboard.rendering import Pages, attempt
+from homeport_shared.errors import HomeportError
+
+
+def routes(connection: Connection, pages: Pages) -> list[Route]:
+    """Return the routes of this module."""
+
+    async def view_page(request: Request) -> Response:
+        """Show a view as a whole page; its query arguments go to the launch tool, so every state has a link."""
+        entry = next(page for page in navigation.PAGES if page.path == request.url.path)
+        server, tool = entry.view
+        launch = await attempt(launched(tool, dict(request.query_params)))
+        return await pages.page(
+            request,
+            "view.html",
+            current=entry.key,
+            crumbs=[(entry.title, entry.path)],
+            title=entry.title,
+            server=server,
+            launch=launch,
+        )
+
+    async def launched(tool: str, arguments: dict[str, str]) -> Json:
+        client = await connection.client()
+        tools = await client.list_tools()
+        found = next((item for item in tools.tools if item.name == tool), None)
+        if found is None:
+            raise HomeportError(
+                "not_found", f"The server of {tool} is not running.", "See the list of servers for the reason."
+            )
+        accepted = found.input_schema.get("properties", {})
+        given = {k: v for k, v in arguments.items() if k in accepted}
+        result = await connection.result(tool, given)
+        if result.is_error:
+            raise error_of(result)
+        ui = cast("Json", (found.meta or {}).get("ui") or {})
+        return {
+            "uri": ui.get("resourceUri", ""),
+            "tool": tool,
+            "arguments": arguments,
+            "result": result.model_dump(mode="json", by_alias=True, exclude_none=True),
+        }
+
+    async def frame(request: Request) -> Response:
+        uri = f"ui://{request.path_params['path']}"
+        html, media_type = await connection.read_text(uri)
+        if not media_type.startswith("text/html"):
+            raise HomeportError("unsupported", f"{uri} is not a page.")
+        return HTMLResponse(html)
+
+    async def call(request: Request) -> Response:
+        """Call a tool for a view: only tools of its own server that are meant for views."""
+        wanted = await request.json()
+        server, name = request.path_params["server"], str(wanted["name"])
+        public = name if name.startswith(f"{server}__") else f"{server}__{name}"
+        client = await connection.client()
+        tools = await client.list_tools()
+        found = next((item for item in tools.tools if item.name == public), None)
+        ui = cast("Json", (found.meta or {}).get("ui") or {}) if found else {}
+        if found is None or "app" not in ui.get("visibility", ["model", "app"]):
+            raise HomeportError("denied", f"This view may not call {name}.", "Use the tool from Chat instead.")
+        result = await connection.result(public, wanted.get("arguments") or {})
+        return JSONResponse(result.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    async def read(request: Request) -> Response:
+        """Read a resource for a view: only of its own server."""
+        server, uri = request.path_params["server"], request.query_params["uri"]
+        if not uri.startswith((f"{server}://", f"{server}+", f"ui://{server}/")):
+            raise HomeportError("denied", f"This view may not read {uri}.")
+        text, media_type = await connection.read_text(uri)
+        return JSONResponse({"contents": [{"uri": uri, "mimeType": media_type, "text": text}]})
+
+    return [
+        *(Route(page.path, view_page) for page in navigation.PAGES if page.view[0]),
+        Route("/views/frame/{path:path}", frame),
+        Route("/views/{server}/call", call, methods=["POST"]),
+        Route("/views/{server}/read", read),
+    ]

@@ -1,0 +1,29 @@
+"""The section `host` of `homeport.toml`."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from homeport_host.governance.calls import Label
+
+
+class HostSettings(BaseModel):
+    """What clients are shown, and how servers are run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    exposure: dict[str, str] = Field(
+        default_factory=dict[str, str], description="client name → what it is shown: all, search or profile:NAME"
+    )
+    profiles: dict[str, list[str]] = Field(
+        default_factory=dict[str, list[str]], description="profile name → patterns of tool names, such as files__*"
+    )
+    pinned: list[str] = Field(
+        default_factory=list[str], description="tools that the exposure `search` shows besides its own three"
+    )
+    labels: dict[str, list[Label]] = Field(
+        default_factory=dict[str, list[Label]], description="tool name → labels that replace the tool's own"
+    )
+    isolated: list[str] = Field(
+        default_factory=list[str], description="bundled servers that run in a process of their own"
+    )

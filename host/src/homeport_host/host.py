@@ -1,0 +1,364 @@
+"""The host, put together: stores, governance, servers, models, agents and the one endpoint over all of it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server as LowLevelServer
+from starlette.applications import Starlette
+
+from homeport_host import metrics
+from homeport_host.agents.definition import AgentFolder
+from homeport_host.agents.loop import AgentLoop
+from homeport_host.agents.recorder import Recorder
+from homeport_host.agents.runs import RunStore
+from homeport_host.agents.service import KIND, Runs
+from homeport_host.agents.turns import Parts
+from homeport_host.chat.attach import Attaching
+from homeport_host.chat.service import Chats
+from homeport_host.chat.store import ChatStore
+from homeport_host.configuration import HostSettings
+from homeport_host.database import Database
+from homeport_host.engine.dbos import DbosEngine
+from homeport_host.events.bus import EventBus
+from homeport_host.gateway import config
+from homeport_host.gateway.catalog import Catalog
+from homeport_host.gateway.exposure import Exposures
+from homeport_host.gateway.front import Front, holder_of
+from homeport_host.gateway.http import mcp_app
+from homeport_host.gateway.routing import OWN_SERVER, Routing
+from homeport_host.gateway.search import ToolIndex
+from homeport_host.gateway.serverfile import ServerFile
+from homeport_host.gateway.upstreams import Upstreams
+from homeport_host.governance.approvals import Approvals
+from homeport_host.governance.calls import Caller
+from homeport_host.governance.definitions import DefinitionWatch
+from homeport_host.governance.dispatch import Dispatcher
+from homeport_host.governance.ledger import Ledger
+from homeport_host.governance.pins import Pins
+from homeport_host.governance.taint import Taints
+from homeport_host.providers.configured import providers_for
+from homeport_host.providers.ollama import OllamaProvider
+from homeport_host.providers.pulling import Pulling
+from homeport_host.providers.router import Models
+from homeport_host.providers.settings import ModelSettings
+from homeport_host.providers.usage import UsageStore
+from homeport_host.server import build_server
+from homeport_host.surface.servers import Registry
+from homeport_host.surface.services import HostServices
+from homeport_host.tickets import Tickets
+from homeport_shared import settings
+from homeport_shared.audit import AuditLog, Entry
+from homeport_shared.batching import Batcher
+from homeport_shared.changes import ChangeBus
+from homeport_shared.context import ServerContext
+from homeport_shared.errors import ErrorCode, HomeportError
+from homeport_shared.identity import ERROR
+from homeport_shared.server import Server
+from homeport_shared.vault import Vault
+
+logger = logging.getLogger(__name__)
+EXPOSE_HEADER = "x-homeport-expose"
+# What the host does in one go because a person asked for it: adding a folder, attaching a file.
+OWN_STEPS = ("files__add_root", "rag__add_folder", "rag__sync_folder", "rag__add", "rag__create_collection")
+HOST = Caller("person", "host", approved=OWN_STEPS)
+
+
+class Host:
+    """One running host. Made by `open_host`.
+
+    Args:
+        home: The data root.
+        url: The address of the HTTP server; empty when there is none.
+        tasks: Runs everything that goes on in the background.
+    """
+
+    def __init__(self, home: Path, url: str, tasks: TaskGroup) -> None:
+        self.home, self.url = home, url
+        self._tasks = tasks
+        self._started = time.monotonic()
+        self.settings = settings.load(HostSettings, "host", home=home)
+        folder = home / "host"
+        self.database = Database(folder / "host.db")
+        self.audit = AuditLog(folder / "audit.db")
+        self.changes = ChangeBus()
+        self.tickets = Tickets()
+        self.vault = Vault(home)
+        self._secrets: set[str] = set()
+        self.events = EventBus(tasks, self.database, self.changes)
+        self._rows = Batcher[Entry](tasks, self._append)
+        self._govern()
+        self._think(folder)
+
+    def _govern(self) -> None:
+        """Servers, the catalog over them, and the one way to them."""
+        self.upstreams = Upstreams(self._tasks, home=self.home, events=self.events)
+        labels = cast("Mapping[str, Iterable[str]]", self.settings.labels)
+        self.catalog = Catalog(self.upstreams, labels)
+        self.approvals = Approvals(self.database, self.changes)
+        pins = Pins(self.database, lambda server: not self.upstreams.get(server).config.bundled)
+        self.exposures = Exposures(self.settings.profiles)
+        self.dispatcher = Dispatcher(
+            Routing(self.catalog, self.upstreams),
+            self.exposures,
+            approvals=self.approvals,
+            taints=Taints(self.database),
+            pins=pins,
+            ledger=Ledger(self.database),
+            record=lambda entry, durable: self._rows.add(entry, durable=durable),
+            secrets=lambda: self._secrets,
+        )
+        self.catalog.on_change.append(DefinitionWatch(pins, self.approvals, self._third_party_tools).look)
+        self.upstreams.on_change.append(self._tell_servers)
+
+    def _think(self, folder: Path) -> None:
+        """Models, agents, runs and conversations."""
+        models = settings.load(ModelSettings, "models", home=self.home)
+        self.usage = UsageStore(self.database)
+        providers = providers_for(models, self.vault.get)
+        self.models = Models(providers, models, self.usage, home=self.home)
+        ollama = cast("OllamaProvider", providers["ollama"])
+        self.pulling = Pulling(self._tasks, ollama.library.pull, lambda: self.changes.updated("homeport://models"))
+        self.engine = DbosEngine(folder / "engine.db", self.database, self._tasks)
+        self.run_store = RunStore(self.database)
+        self.recorder = Recorder(self._tasks, self.run_store, self.changes)
+        self.loop = AgentLoop(Parts(self.models, self.dispatcher, self.run_store, self.recorder))
+        self.engine.register(KIND, self.loop)
+        self.agents = AgentFolder(self.home / "agents")
+        self.runs = Runs(self.engine, self.run_store, self.recorder, self.agents, lambda: self.models.default)
+        attaching = Attaching(self.call, self.home / "uploads")
+        self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
+        self.loop.on_done.append(self.chats.ended)
+        self.runs.on_cancelled.append(self.chats.ended)
+        self.approvals.on_decided.append(self.runs.decided)
+
+    async def open(self) -> None:
+        """Open the stores, connect the servers and go on with what a crash cut off."""
+        await self.database.open()
+        await anyio.to_thread.run_sync(self._load_secrets)
+        self.file = ServerFile(self.home / "mcp.json")
+        own = config.ServerConfig(OWN_SERVER, "in-process", build=self._build_own_server)
+        for each in (own, *config.bundled(self.settings.isolated), *self.file.configs()):
+            self.upstreams.add(each)
+        await self.upstreams.wait_ready()
+        await self.engine.launch()
+        await self.chats.recover()
+
+    async def aclose(self) -> None:
+        """Write what is still to be written and close the stores; runs go on at the next start."""
+        await self.engine.aclose()
+        await self.recorder.drain()
+        await self.events.drain()
+        await self._rows.drain()
+        await self.models.aclose()
+        await self.database.aclose()
+        await self.audit.aclose()
+
+    # Endpoints
+
+    def mcp_app(self, port: int) -> Starlette:
+        """Return the ASGI app of `/mcp`; its lifespan must be entered."""
+        self._http = self.front(self._caller_over_http)
+        return mcp_app(self._http, port=port)
+
+    def person_server(self) -> LowLevelServer[Any]:
+        """Return the endpoint of a person in this process, such as the dashboard."""
+        self._pages = self.front(lambda _: Caller("person", "dashboard"))
+        return self._pages.server
+
+    def front(self, caller_of: Callable[[ServerRequestContext[Any, Any]], Caller]) -> Front:
+        """Return an endpoint over everything, for the callers that `caller_of` tells."""
+        return Front(
+            self.catalog,
+            self.dispatcher,
+            self.upstreams,
+            caller_of,
+            tasks=self._tasks,
+            index=ToolIndex,
+            pinned=self.settings.pinned,
+        )
+
+    def close_streams(self) -> None:
+        """End the streams that clients listen on, so that the HTTP server can stop."""
+        self._http.listening.close()
+
+    def _caller_over_http(self, context: ServerRequestContext[Any, Any]) -> Caller:
+        holder = holder_of(context)
+        if holder in {"person", "job"}:
+            return Caller("person" if holder == "person" else "job", "command line" if holder == "person" else holder)
+        name = holder.removeprefix("client:")
+        headers = cast("Mapping[str, str]", getattr(context.request, "headers", None) or {})
+        exposure = self.settings.exposure.get(name) or headers.get(EXPOSE_HEADER) or "all"
+        return Caller("client", name, exposure=exposure)
+
+    # What the routes beside /mcp need
+
+    async def health(self) -> dict[str, Any]:
+        """Whether the host works, without anything private."""
+        down = [upstream.name for upstream in self.upstreams.all() if upstream.state == "down"]
+        return {"status": "degraded" if down else "ok", "down": down}
+
+    async def metrics(self) -> str:
+        """The counters in Prometheus' text format."""
+        runs = await self.run_store.count()
+        used = await self.usage.totals("provider")
+        samples: list[metrics.Sample] = [
+            ("homeport_uptime_seconds", "Since the host started.", {}, time.monotonic() - self._started),
+            ("homeport_approvals_pending", "Calls that wait for a person.", {}, len(await self.approvals.list())),
+        ]
+        samples += [
+            ("homeport_server_up", "Whether a server is ready.", {"server": u.name}, u.state == "ready")
+            for u in self.upstreams.all()
+        ]
+        samples += [("homeport_runs", "Runs by state.", {"state": s}, n) for s, n in sorted(runs.items())]
+        samples += [("homeport_model_calls", "Calls of models.", {"provider": u.group}, u.calls) for u in used]
+        samples += [("homeport_model_usd", "US dollars spent.", {"provider": u.group}, u.usd) for u in used]
+        return metrics.text(samples)
+
+    async def receive_upload(self, target: str, file: Path, name: str) -> dict[str, Any]:
+        """Take over an uploaded file: `chat:SESSION` attaches it, `knowledge:COLLECTION` adds it to the documents.
+
+        Raises:
+            HomeportError: `invalid` for another target, or what the tool says.
+        """
+        kind, _, place = target.partition(":")
+        if kind == "chat":
+            kept = await self._keep(file, place or "new", name)
+            session, attachment = await self.chats.attach(place, name, path=str(kept))
+            return {"session_id": session, **asdict(attachment)}
+        if kind == "knowledge":
+            kept = await self._keep(file, place, name)
+            return await self.call("rag__add", {"paths": [str(kept)], "collection": place or "default"})
+        raise HomeportError("invalid", f"Nothing takes uploads for {target!r}.", "Use chat: or knowledge:.")
+
+    async def store_secret(self, name: str, value: str) -> None:
+        """Put a secret that a person entered into the vault."""
+        await anyio.to_thread.run_sync(self.vault.set, name, value)
+        self._secrets.add(value)
+        await self.changes.updated("homeport://models", "homeport://setup")
+
+    async def busy(self) -> bool:
+        """Whether a run or an indexing job is under way."""
+        runs = await self.run_store.count()
+        documents = await self._documents() or {}
+        return bool(runs.get("running") or runs.get("queued") or documents.get("indexing"))
+
+    # The host's own server and what it needs
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Call a tool for a person, through the dispatch path, and return its structured content.
+
+        Raises:
+            HomeportError: What the tool, or policy, says.
+        """
+        result = await self.dispatcher.call_tool(HOST, tool, arguments)
+        if result.get("isError"):
+            told = cast("dict[str, Any]", result.get("_meta") or {}).get(ERROR)
+            if told:
+                raise HomeportError(cast("ErrorCode", told["code"]), told["message"], told["hint"])
+            raise HomeportError("internal", f"{tool} failed: {result['content']}")
+        return cast("dict[str, Any]", result.get("structuredContent") or {})
+
+    def _build_own_server(self, context: ServerContext) -> Server:
+        context.changes = self.changes
+        services = HostServices(
+            home=self.home,
+            runs=self.runs,
+            run_store=self.run_store,
+            agents=self.agents,
+            chats=self.chats,
+            approvals=self.approvals,
+            registry=Registry(self.upstreams, self.catalog, self.file, lambda: self.dispatcher.last_used),
+            models=self.models,
+            events=self.events,
+            audit=self.audit,
+            tickets=self.tickets,
+            usage=self._usage,
+            add_folder=self._add_folder,
+            folders=self._folders,
+            documents=self._documents,
+            pulling=self.pulling,
+            url=lambda: self.url,
+            uptime=lambda: time.monotonic() - self._started,
+        )
+        return build_server(context, services)
+
+    async def _usage(self, by: str) -> list[dict[str, Any]]:
+        return [asdict(total) for total in await self.usage.totals(cast("Any", by))]
+
+    async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
+        try:
+            roots = await self.call("files__add_root", {"folder": path})
+        except HomeportError as error:
+            if error.code != "conflict":
+                raise
+            roots = await self.call("files__roots", {})  # it is a root already: only look for news in it
+        await self.call("rag__add_folder", {"path": path})
+        job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
+        root = next((r["name"] for r in roots["roots"] if Path(r["folder"]) == Path(path).resolve()), path)
+        return {"root": root, "job_id": job.get("id", "")}
+
+    def _folders(self) -> list[str]:
+        roots = settings.read_file(self.home).get("files", {}).get("roots", [])
+        return [str(root) for root in roots]
+
+    async def _documents(self) -> dict[str, Any] | None:
+        try:
+            stats = await self.call("rag__stats", {})
+        except HomeportError:
+            return None
+        return {"count": stats.get("documents", 0), "indexing": stats.get("indexing", 0)}
+
+    async def _keep(self, file: Path, place: str, name: str) -> Path:
+        """Move an uploaded file to where the knowledge base may read it."""
+        folder = self.home / "uploads" / (place or "default")
+        await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
+        await self.call("rag__add_folder", {"path": str(folder)})
+        return Path(await anyio.Path(file).replace(folder / name))
+
+    async def _append(self, entries: list[Entry]) -> None:
+        await self.audit.append(*entries)
+        await self.changes.updated("audit://recent")
+
+    async def _tell_servers(self) -> None:
+        await self.changes.updated("homeport://servers", "homeport://tools", "homeport://status")
+
+    def _third_party_tools(self) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:
+        known = [upstream for upstream in self.upstreams.all() if not upstream.config.bundled]
+        return [(upstream.name, upstream.tools) for upstream in known if upstream.state == "ready"]
+
+    def _load_secrets(self) -> None:
+        names = {*self.vault.names(), "OPENROUTER_API_KEY"}
+        self._secrets = {value for name in names if (value := self.vault.get(name))}
+
+
+@asynccontextmanager
+async def open_host(home: Path, *, url: str = "") -> AsyncGenerator[Host]:
+    """Run the host of `home` for as long as the block.
+
+    Args:
+        home: The data root; the caller holds it (`process.sole_host`).
+        url: The address of the HTTP server that the caller starts; empty when there is none.
+
+    Raises:
+        HomeportError: When settings, a store or `mcp.json` cannot be used.
+    """
+    async with anyio.create_task_group() as tasks:
+        host = Host(home, url, tasks)
+        await host.open()
+        try:
+            yield host
+        finally:
+            with anyio.CancelScope(shield=True):
+                await host.aclose()
+            tasks.cancel_scope.cancel()

@@ -1,0 +1,153 @@
+"""Runs of agents, and the agents themselves, as tools and resources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from homeport_host.agents.task import RunKind
+from homeport_host.surface.results import (
+    NO_JSON,
+    NONE,
+    AgentList,
+    Item,
+    Json,
+    RunEvents,
+    RunList,
+    Started,
+    dumped,
+    run_json,
+)
+from homeport_host.surface.services import HostServices
+from homeport_host.surface.tools import changing, reading
+from homeport_shared import identity
+from homeport_shared.errors import HomeportError
+from homeport_shared.server import Server
+
+
+def register(server: Server, host: HostServices) -> None:
+    """Add what concerns runs and agents."""
+    _running(server, host)
+    _watching(server, host)
+    _agents(server, host)
+    _resources(server, host)
+
+
+def _running(server: Server, host: HostServices) -> None:
+    @changing(server, "Start a run")
+    async def run_start(
+        prompt: str,
+        agent: str = "",
+        model: str = "",
+        kind: RunKind = "ask",
+        tools: Annotated[Sequence[str], Field(description="patterns that narrow the agent's tools")] = NONE,
+        yes: Annotated[Sequence[str], Field(description="tools allowed beforehand")] = NONE,
+        limits: dict[str, Any] = NO_JSON,
+        instructions: str = "",
+        num_ctx: Annotated[int, Field(ge=0)] = 0,
+        idempotency_key: str = "",
+        interactive: Annotated[bool, Field(description="somebody answers approvals")] = True,
+    ) -> Started:
+        """Let an agent do something; returns at once. Follow `run_events`."""
+        by_person = identity.current().caller == "person"
+        if yes and not by_person:
+            raise HomeportError("denied", "Only a person allows tools beforehand.", "Leave `yes` empty.")
+        run = await host.runs.start(
+            prompt,
+            agent=agent,
+            model=model,
+            kind=kind if by_person else "chat",
+            tools=tuple(tools),
+            yes=tuple(yes),
+            limits=limits,
+            instructions=instructions,
+            num_ctx=num_ctx,
+            interactive=interactive,
+            idempotency_key=idempotency_key,
+        )
+        return Started(run_id=run)
+
+    @changing(server, "Cancel a run")
+    async def run_cancel(run_id: str) -> Item:
+        """Stop a run and the call that it is in."""
+        return Item(**run_json(await host.runs.cancel(run_id)))
+
+
+def _watching(server: Server, host: HostServices) -> None:
+    @reading(server, "Run")
+    async def run_get(run_id: str) -> Item:
+        """Read a run: state, answer, citations, usage, error."""
+        return Item(**run_json(await host.runs.get(run_id)))
+
+    @reading(server, "Events of a run")
+    async def run_events(run_id: str, after: int = 0, limit: Annotated[int, Field(ge=1, le=2000)] = 500) -> RunEvents:
+        """Read what happened in a run after event number `after`."""
+        return RunEvents(**await _events(host, run_id, after, limit))
+
+    @reading(server, "Runs")
+    async def list_runs(state: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 50, cursor: str = "") -> RunList:
+        """List runs, newest first."""
+        page, following = await host.runs.list(state=state, limit=limit, cursor=cursor)
+        return RunList(runs=[run_json(run) for run in page], next=following)
+
+
+def _agents(server: Server, host: HostServices) -> None:
+    @reading(server, "Agents")
+    async def list_agents() -> AgentList:
+        """List the agents with what they are for."""
+        return AgentList(agents=_agent_list(host))
+
+    @reading(server, "Agent")
+    async def get_agent(name: str) -> Item:
+        """Read an agent and its file."""
+        agent = host.agents.get(name).model_dump(mode="json")
+        return Item(**agent | {"markdown": host.agents.markdown(name)})
+
+    @changing(server, "Save agent", "person-only")
+    async def save_agent(name: str, markdown: str) -> Item:
+        """Store an agent: Markdown with YAML front matter."""
+        saved = host.agents.save(name, markdown)
+        await server.homeport.changes.updated("homeport://agents")
+        return Item(**saved.model_dump(mode="json"))
+
+
+def _resources(server: Server, host: HostServices) -> None:
+    @server.resource("homeport://agents", title="Agents", mime_type="application/json")
+    async def agents() -> str:
+        """The agents with what they are for."""
+        return dumped({"agents": _agent_list(host)})
+
+    @server.resource("run://recent", title="Runs", mime_type="application/json")
+    async def recent() -> str:
+        """The latest runs."""
+        page, following = await host.runs.list()
+        return dumped({"runs": [run_json(run) for run in page], "next": following})
+
+    @server.resource("run://{run_id}", title="Run", mime_type="application/json")
+    async def run(run_id: str) -> str:
+        """One run."""
+        return dumped(run_json(await host.runs.get(run_id)))
+
+    @server.resource("run://{run_id}/events", title="Events of a run", mime_type="application/json")
+    async def events(run_id: str) -> str:
+        """The first 2,000 events of a run; read on with /events/{after}."""
+        return dumped(await _events(host, run_id, 0, 2_000))
+
+    @server.resource("run://{run_id}/events/{after}", title="Later events of a run", mime_type="application/json")
+    async def events_after(run_id: str, after: int) -> str:
+        """The events of a run after a number."""
+        return dumped(await _events(host, run_id, after, 2_000))
+
+
+async def _events(host: HostServices, run: str, after: int, limit: int) -> Json:
+    events, row = await host.runs.events(run, after=after, limit=limit)
+    last = events[-1].seq if events else after
+    return {"events": [asdict(event) for event in events], "next": last, "state": row.state}
+
+
+def _agent_list(host: HostServices) -> list[Json]:
+    agents = [host.agents.get(name) for name in host.agents.names()]
+    return [agent.model_dump(mode="json", include={"name", "title", "description", "model"}) for agent in agents]

@@ -1,0 +1,56 @@
+"""What the host's own MCP server stands on: the services of one host, filled in where the host is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homeport_host.agents.definition import AgentFolder
+from homeport_host.agents.runs import RunStore
+from homeport_host.agents.service import Runs
+from homeport_host.chat.service import Chats
+from homeport_host.events.bus import EventBus
+from homeport_host.governance.approvals import Approvals
+from homeport_host.providers.pulling import Pulling
+from homeport_host.providers.router import Models
+from homeport_host.surface.servers import Registry
+from homeport_host.tickets import Tickets
+from homeport_shared.audit import AuditLog
+
+Json = dict[str, Any]
+
+
+@dataclass
+class HostServices:
+    """The services of one host.
+
+    Attributes:
+        usage: Totals of model calls by `day`, `model`, `provider`, `agent`, `session` or `user`.
+        add_folder: Makes a folder a root of files and has it indexed; returns `{root, job_id}`.
+        folders: The folders that were added.
+        documents: `{count, indexing}`, or None while the knowledge base is not there.
+        pulling: Downloads of local models.
+        url: The address of the dashboard; empty when there is none.
+        uptime: Seconds since the host started.
+    """
+
+    home: Path
+    runs: Runs
+    run_store: RunStore
+    agents: AgentFolder
+    chats: Chats
+    approvals: Approvals
+    registry: Registry
+    models: Models
+    events: EventBus
+    audit: AuditLog
+    tickets: Tickets
+    usage: Callable[[str], Awaitable[list[Json]]]
+    add_folder: Callable[[str, str], Awaitable[Json]]
+    folders: Callable[[], list[str]]
+    documents: Callable[[], Awaitable[Json | None]]
+    pulling: Pulling
+    url: Callable[[], str]
+    uptime: Callable[[], float]

@@ -1,0 +1,53 @@
+// Owns the one event stream of this browser: HTTP/1.1 allows six connections, so each tab must not open its own.
+const ports = new Map(); // port → URIs its tab shows
+let source = null;
+let key = "";
+let pause = 500;
+let again = 0;
+
+self.onconnect = (event) => {
+  const port = event.ports[0];
+  ports.set(port, []);
+  port.onmessage = ({ data }) => {
+    if (data.close) ports.delete(port);
+    else if (data.theme) tell(data, port);
+    else ports.set(port, data.watch);
+    watch();
+  };
+  port.postMessage({ linked: Boolean(key) });
+  if (!source) open();
+};
+
+function open() {
+  source = new EventSource("/live");
+  source.addEventListener("hello", ({ data }) => {
+    const missed = key !== "" || pause > 500;
+    key = data;
+    pause = 500;
+    watch();
+    tell({ linked: true, missed });
+  });
+  source.onmessage = ({ data }) => {
+    const changed = JSON.parse(data);
+    for (const [port, uris] of ports) if (uris.includes(changed)) port.postMessage({ changed });
+  };
+  source.onerror = () => {
+    // Reopened by ourselves: the browser gives up for good on a refusal such as 401 or 503.
+    source.close();
+    tell({ linked: false });
+    clearTimeout(again);
+    again = setTimeout(open, pause);
+    pause = Math.min(pause * 2, 3000);
+  };
+}
+
+function watch() {
+  if (!key) return;
+  const uris = [...new Set([...ports.values()].flat())];
+  fetch(`/live/${key}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(uris) })
+    .catch(() => { /* the stream's own error handler reconnects */ });
+}
+
+function tell(message, except) {
+  for (const port of ports.keys()) if (port !== except) port.postMessage(message);
+}

@@ -1,0 +1,72 @@
+// Small parts that views build their pages from. Text is only ever set as text.
+const SHAPES = {
+  folder: "M3 7a2 2 0 0 1 2-2h4l2 3h8a2 2 0 0 1 2 2v7a2 2 0 0 1-2 2H5a2 2 0 0 1-2-2z",
+  file: "M6 3.5h8l4 4v13H6zM14 3.500v4h4",
+  search: "M11 4.500a6.500 6.500 0 1 0 0 13a6.500 6.500 0 1 0 0-13M16 16l4.500 4.500",
+  close: "M6 6l12 12M18 6L6 18",
+  back: "M15 5l-7 7 7 7",
+  warning: "M12 4l9 16H3zM12 10v4.500M12 17.200v.1",
+  book: "M12 6c-2-1.500-5-2-8-2v14c3 0 6 .5 8 2 2-1.500 5-2 8-2V4c-3 0-6 .5-8 2zM12 6v14",
+};
+
+/** Make an element; properties starting with "on" are listeners, others attributes. */
+export function h(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", SHAPES[name]);
+  svg.append(path);
+  return svg;
+}
+
+export const empty = (shape, title, text, ...actions) =>
+  h("div", { class: "empty" }, h("span", { class: "empty-icon" }, icon(shape)), h("h2", {}, title), h("p", {}, text), actions.length ? h("div", { class: "row" }, ...actions) : null);
+
+export const problem = (error, retry) =>
+  h("div", { class: "problem", role: "alert" }, icon("warning"), h("div", {}, error.message), retry ? h("button", { class: "button small", type: "button", onclick: retry }, "Try again") : null);
+
+export const skeleton = (label) => h("div", { class: "skeleton pad", role: "status", "aria-label": label }, h("i"), h("i"), h("i"), h("i"));
+
+export function size(bytes) {
+  for (const unit of ["B", "KB", "MB", "GB"]) {
+    if (bytes < 1024 || unit === "GB") return unit === "B" ? `${bytes} B` : `${bytes.toFixed(1)} ${unit}`;
+    bytes /= 1024;
+  }
+}
+
+export const moment = (text) => text ? new Date(text).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }) : "";
+
+/** Ask in a dialog of the view itself. */
+export function ask({ title, text = "", yes = "OK", field }) {
+  const input = field === undefined ? null : h("input", { type: "text", value: field, "aria-label": title });
+  const box = h("dialog", { class: "ask" }, h("h2", {}, title), text ? h("p", {}, text) : null, input,
+    h("div", { class: "row end" }, h("button", { class: "button", type: "button", onclick: () => box.close("") }, "Cancel"), h("button", { class: "button primary", type: "button", onclick: () => box.close("yes") }, yes)));
+  document.body.append(box);
+  box.showModal();
+  return new Promise((resolve) => {
+    box.onclose = () => { box.remove(); resolve(box.returnValue === "yes" ? input?.value ?? true : null); };
+  });
+}
+
+/** Text with line numbers, the wanted lines marked. */
+export function lines(text, first, marked = [0, 0]) {
+  const rows = text.replace(/\n$/, "").split("\n").map((line, i) => {
+    const n = first + i;
+    const hit = n >= marked[0] && n <= marked[1];
+    return h("div", { class: hit ? "line hit" : "line" }, h("span", { class: "ln", "aria-hidden": "true" }, String(n)), h("span", {}, line || "\u200b"));
+  });
+  return h("div", { class: "lines" }, rows);
+}
