@@ -275,6 +275,12 @@ class Store:
 
         return await self._writing.read(work)  # may take long: searches do not wait for it
 
+    async def last_passage(self) -> int:
+        """Return the greatest id of a passage; 0 when there is none."""
+        return await self._writing.read(
+            lambda database: database.conn.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()[0]
+        )
+
     async def count_after(self, after: int) -> int:
         """Return the number of passages with ids greater than `after`."""
 
