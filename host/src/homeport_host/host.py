@@ -298,14 +298,15 @@ class Host:
 
     async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
         try:
-            roots = await self.call("files__add_root", {"folder": path})
+            await self.call("files__add_root", {"folder": path})
         except HomeportError as error:
-            if error.code != "conflict":
+            if error.code != "conflict":  # it is a root already: only look for news in it
                 raise
-            roots = await self.call("files__roots", {})  # it is a root already: only look for news in it
         await self.call("rag__add_folder", {"path": path})
         job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
-        root = next((r["name"] for r in roots["roots"] if Path(r["folder"]) == Path(path).resolve()), path)
+        roots = await self.call("files__roots", {})
+        folder = Path(await anyio.Path(path).resolve())
+        root = next((r["name"] for r in roots["roots"] if Path(r["folder"]) == folder), path)
         return {"root": root, "job_id": job.get("id", "")}
 
     def _folders(self) -> list[str]:
