@@ -161,8 +161,8 @@ def settings() -> str:
     parts = [
         "Settings are in `homeport.toml` in the data folder; without the file, all have their defaults. A flag goes "
         "before `HOMEPORT_<SECTION>_<FIELD>` in the environment, that before the file. Lists in the environment are "
-        "separated like paths (`:`, on Windows `;`). Pages and commands that change a setting keep your comments. An unknown or "
-        "wrong field is an error that names it. `homeport stop` and a new start take over a change by hand."
+        "separated like paths (`:`, on Windows `;`). Pages and commands that change a setting keep your comments. An "
+        "unknown or wrong field is an error that names it. After a change by hand, stop and start Homeport."
     ]
     for section, model in sections().items():
         parts += [f"## [{section}]", (model.__doc__ or "").strip(), fields(model)]
@@ -206,8 +206,8 @@ decides on the dashboard, with `homeport approve`, or in a client that can ask; 
 a terminal, or with `--json`), it is denied and the message says how to allow it (`--yes TOOL`). *deny* refuses.
 
 Beforehand, *ask* and *confirm* are answered by `--yes TOOL`, or by `always` of an earlier approval; `never` refuses,
-and goes before `always`. In the last row neither counts. A job may call what changes reversibly when it names the tool, and
-what is destructive only when it was approved for exactly these arguments."""
+and goes before `always`. In the last row `--yes` and `always` do not count. A job may call what changes reversibly when
+it names the tool, and what is destructive only when it was approved for exactly these arguments."""
 LABELS = {
     "read-only": "changes nothing",
     "can-be-taken-back": "what it changes can be undone",
