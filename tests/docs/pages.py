@@ -50,7 +50,9 @@ def blocks_of(page: Path) -> list[Block]:
     for match in _BLOCK.finditer(text):
         language, *marks = match["info"].split() or [""]
         lines = [line.removeprefix(match["indent"]) for line in match["text"].splitlines()]
-        found.append(Block(page, text.count("\n", 0, match.start()) + 1, language, tuple(marks), "\n".join(lines) + "\n"))
+        found.append(
+            Block(page, text.count("\n", 0, match.start()) + 1, language, tuple(marks), "\n".join(lines) + "\n")
+        )
     return found
 
 

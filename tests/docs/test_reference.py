@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import get_args
 
 import pytest
@@ -17,19 +18,19 @@ from .pages import ROOT
 REFERENCE = ROOT / "docs" / "reference"
 
 
-def generated() -> dict[str, str]:
+def generated_module() -> ModuleType:
     spec = importlib.util.spec_from_file_location("homeport_docs_generate", ROOT / "docs" / "generate.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.pages()
+    return module
 
 
 def test_generated_pages_are_fresh() -> None:
     stale = [
         name
-        for name, text in generated().items()
+        for name, text in generated_module().pages().items()
         if not (REFERENCE / name).exists() or (REFERENCE / name).read_text("utf-8") != text
     ]
     assert stale == [], "run: uv run python docs/generate.py"
