@@ -70,7 +70,9 @@ def _formatter() -> logging.Formatter:
         processors=[
             correlate,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(
+                structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # they hold what users wrote
+            ),
             hide,
             structlog.processors.JSONRenderer(),
         ],
