@@ -298,11 +298,11 @@ class Host:
 
     async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
         try:
-            roots = await self.call("files__add_root", {"folder": path})
+            await self.call("files__add_root", {"folder": path})
         except HomeportError as error:
-            if error.code != "conflict":
+            if error.code != "conflict":  # it is a root already: only look for news in it
                 raise
-            roots = await self.call("files__roots", {})  # it is a root already: only look for news in it
+        roots = await self.call("files__roots", {})
         await self.call("rag__add_folder", {"path": path})
         job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
         root = next((r["name"] for r in roots["roots"] if Path(r["folder"]) == Path(path).resolve()), path)
