@@ -283,7 +283,7 @@ class Host:
             events=self.events,
             audit=self.audit,
             tickets=self.tickets,
-            usage=self._usage,
+            usage=self.usage,
             add_folder=self._add_folder,
             folders=self._folders,
             documents=self._documents,
@@ -292,9 +292,6 @@ class Host:
             uptime=lambda: time.monotonic() - self._started,
         )
         return build_server(context, services)
-
-    async def _usage(self, by: str) -> list[dict[str, Any]]:
-        return [asdict(total) for total in await self.usage.totals(cast("Any", by))]
 
     async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
         try:

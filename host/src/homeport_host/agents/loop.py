@@ -38,7 +38,8 @@ class AgentLoop:
     async def __call__(self, steps: Steps, parameters: dict[str, Any]) -> dict[str, Any]:
         """Do one run to its end, whatever the end is."""
         task = Task.model_validate(parameters)
-        turns = Turns(self._parts, steps, task)
+        recovered = not await self._parts.store.mark(steps.run, "begun")
+        turns = Turns(self._parts, steps, task, recovered=recovered)
         await self._parts.enter(steps.run, "running", key="running")
         await self._parts.store.change(steps.run, started=self._parts.store.now())
         try:

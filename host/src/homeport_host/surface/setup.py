@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -31,7 +30,7 @@ async def describe(host: HostServices) -> Json:
         "step": step,
         "model": await _found(host),
         "folders": folders,
-        "recommendation": asdict(recommend()),
+        "recommendation": _recommended(),
     }
 
 
@@ -48,3 +47,9 @@ async def _found(host: HostServices) -> Json:
     except HomeportError as error:
         found["problem"] = str(error)
     return found
+
+
+def _recommended() -> Json:
+    """Return the local model that suits this machine; its name is empty when none does."""
+    found = recommend()
+    return {"model": f"ollama/{found.name}" if found.name else "", "reason": found.reason}

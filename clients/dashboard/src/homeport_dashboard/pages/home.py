@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -19,7 +22,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
             setup = await attempt(connection.read("homeport://setup"))
             if setup.value and not setup.value["done"]:
                 return RedirectResponse("/setup", 303)
-        found = await attempt_all(
+        found: Mapping[str, Any] = await attempt_all(
             status=connection.read("homeport://status"),
             runs=connection.call("homeport__list_runs", {"limit": 6}),
             chats=connection.call("homeport__list_chats", {"limit": 5}),
