@@ -16,7 +16,7 @@ import httpx2
 import pytest
 import uvicorn
 from anyio.from_thread import BlockingPortal
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from homeport_dashboard.app import create_dashboard
 from homeport_shared.serving import HttpServer
@@ -24,6 +24,7 @@ from homeport_shared.serving import HttpServer
 from . import host
 
 BASE = "http://127.0.0.1:8642"
+expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
@@ -138,7 +139,7 @@ def site(tmp_path: Path) -> Generator[Site]:
 
     thread = threading.Thread(target=anyio.run, args=(serve,))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(45)
     yield Site(f"http://127.0.0.1:{made['port']}", made["world"], made["portal"], folder, made["close"])
     made["server"].should_exit = True
     thread.join(20)
@@ -172,7 +173,7 @@ def problems() -> list[str]:
 def context(browser: Browser, site: Site, problems: list[str]) -> Generator[BrowserContext]:
     """A browser that is signed in; a script that fails or a refused load fails the test."""
     made = browser.new_context(viewport={"width": 1280, "height": 860})
-    made.set_default_timeout(10_000)
+    made.set_default_timeout(20_000)
     made.on("weberror", lambda error: problems.append(str(error.error)))
     made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page = made.new_page()

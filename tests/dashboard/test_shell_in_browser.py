@@ -58,7 +58,7 @@ def frames(page: Page) -> Iterator[Frame]:
     """Wait until views are drawn, then give every frame."""
     if page.locator("[data-view]").count():
         expect(page.locator("[data-view]")).to_have_class(re.compile("ready"))
-        expect(page.frame_locator("iframe").locator(".list, .lines, .empty").first).to_be_visible()
+        expect(page.frame_locator("iframe").locator(":is(.list, .lines, .empty):visible").first).to_be_visible()
     yield from page.frames
 
 

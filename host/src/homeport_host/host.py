@@ -295,26 +295,28 @@ class Host:
 
     async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
         try:
-            await self.call("files__add_root", {"folder": path})
+            root: str = (await self.call("files__add_root", {"folder": path}))["name"]
         except HomeportError as error:
-            if error.code != "conflict":  # it is a root already: only look for news in it
+            if error.code != "conflict":
                 raise
-        roots = await self.call("files__roots", {})
+            known = (await self.call("files__roots", {}))["roots"]  # it is a root already: only look for news in it
+            root = next((each["name"] for each in known if each["folder"] == path), path)
         await self.call("rag__add_folder", {"path": path})
         job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
-        root = next((r["name"] for r in roots["roots"] if Path(r["folder"]) == Path(path).resolve()), path)
         return {"root": root, "job_id": job.get("id", "")}
 
     def _folders(self) -> list[str]:
         roots = settings.read_file(self.home).get("files", {}).get("roots", [])
-        return [str(root) for root in roots]
+        return [str(root).partition("=")[2] or str(root) for root in roots]
 
     async def _documents(self) -> dict[str, Any] | None:
         try:
             stats = await self.call("rag__stats", {})
         except HomeportError:
             return None
-        return {"count": stats.get("documents", 0), "indexing": stats.get("indexing", 0)}
+        collections = cast("list[dict[str, int]]", stats["collections"])
+        missing = sum(each["chunks"] - each["embedded"] for each in collections) if stats.get("model") else 0
+        return {"count": sum(each["documents"] for each in collections), "indexing": missing}
 
     async def _keep(self, file: Path, place: str, name: str) -> Path:
         """Move an uploaded file to where the knowledge base may read it."""

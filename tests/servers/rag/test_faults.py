@@ -169,6 +169,10 @@ async def test_a_cancelled_ingest_stops_and_keeps_what_it_has(tmp_path: Path) ->
         with anyio.fail_after(30):
             while not (await call(client, "search", query="glacier"))["hits"]:
                 await anyio.sleep(0.02)
+        [running] = (await call(client, "jobs", job_id=started["id"]))["jobs"]
+        assert running["state"] == "running"
+        assert (running["total"], running["seconds"] > 0) == (400, True)
+        assert {"memory_mb", "chunks_per_second", "new"} <= set(running["counters"])
         cancelled = await call(client, "cancel_job", job_id=started["id"])
         assert cancelled == {"id": started["id"], "state": "cancelled"}
         [default, *_] = (await call(client, "stats"))["collections"]

@@ -150,7 +150,8 @@ class _PlainErrors:
         if isinstance(error, MCPError):
             if error.code == CONNECTION_CLOSED:
                 self._lost.set()
-            data = cast("Json", error.data) if isinstance(error.data, dict) else {}
+            carried: Any = error.data
+            data = cast("Json", carried) if isinstance(carried, dict) else {}
             raise _from_dict(data, str(error)) from error
 
 

@@ -12,7 +12,7 @@ from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Limits
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunEvent, RunStore
-from homeport_host.agents.task import RunKind, Said, Task
+from homeport_host.agents.task import RunKind, Said, Task, row_of
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.governance.calls import Hold
 from homeport_shared import identity, paging
@@ -113,9 +113,9 @@ class Runs:
             today=self._store.clock.now().date().isoformat(),
         )
         run = self.run_id(idempotency_key)
-        row = Run(run, kind, chosen.name, task.model, prompt, session_id, "queued", self._store.now())
-        await self._store.add(row)
+        # Accepted by the engine first: whatever happens after that, the run begins and finds or makes its row.
         await self._engine.start(KIND, task.model_dump(mode="json"), run=run)
+        await self._store.add(row_of(run, task, self._store.now()))
         return run
 
     async def get(self, run: str) -> Run:

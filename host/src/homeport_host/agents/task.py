@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from homeport_host.agents.definition import Agent
 from homeport_host.agents.limits import Limits
+from homeport_host.agents.runs import Run
 from homeport_host.providers.protocol import Message, ModelAnswer, ToolCall, Usage
 
 RunKind = Literal["chat", "ask", "job"]
@@ -51,6 +52,11 @@ class Task(BaseModel):
     actor: str = ""
     tenant: str = ""
     today: str = ""
+
+
+def row_of(run: str, task: Task, created: str) -> Run:
+    """Return a run that has not begun, as it is stored."""
+    return Run(run, task.kind, task.agent.name, task.model, task.prompt, task.session_id, "queued", created)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -30,7 +31,7 @@ async def describe(host: HostServices) -> Json:
         "step": step,
         "model": await _found(host),
         "folders": folders,
-        "recommendation": _recommended(),
+        "recommendation": asdict(recommend()),
     }
 
 
@@ -47,9 +48,3 @@ async def _found(host: HostServices) -> Json:
     except HomeportError as error:
         found["problem"] = str(error)
     return found
-
-
-def _recommended() -> Json:
-    """Return the local model that suits this machine; its name is empty when none does."""
-    found = recommend()
-    return {"model": f"ollama/{found.name}" if found.name else "", "reason": found.reason}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -214,6 +215,8 @@ class Knowledge:
         counters = dict(job.counters)
         if elapsed and "chunks" in counters:
             counters["chunks_per_second"] = round(counters["chunks"] / elapsed, 1)
+        if job.state == "running":
+            counters["memory_mb"] = _memory_mb()
         return JobInfo(
             job_id=job.id,
             kind=job.kind,
@@ -226,6 +229,18 @@ class Knowledge:
             seconds=elapsed,
             error=job.error,
         )
+
+
+def _memory_mb() -> float:
+    """Return the resident memory of this process and its workers in megabytes."""
+    import psutil
+
+    ours = psutil.Process()
+    size = ours.memory_info().rss
+    for child in ours.children():
+        with suppress(psutil.Error):  # it ended meanwhile
+            size += child.memory_info().rss
+    return round(size / 1e6, 1)
 
 
 def _window(lines: list[str]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from homeport_rag.records import Known, Outcome, Source, Unembedded
 from homeport_rag.results import Collection, Document, Hit
-from homeport_rag.search import Filters, full_text_query
+from homeport_rag.search import Filters, full_text_query, query_words
 from homeport_rag.store import statements
 from homeport_rag.store.schema import BUILT_IN, migrations
 from homeport_shared.errors import HomeportError
@@ -225,9 +225,11 @@ class Store:
             found: list[list[tuple[int, float]]] = []
             for english in (True, False):
                 ids = [identifier for identifier, language in scope.items() if (language == "en") is english]
-                query = full_text_query(text, english=english)
-                if ids and query:
-                    found.append(statements.match(database.conn, statements.INDEX[english], query, ids, filters, limit))
+                words = query_words(text, english=english)
+                if ids and words:
+                    index = statements.INDEX[english]
+                    query = full_text_query(statements.affordable(database.conn, index, words))
+                    found.append(statements.match(database.conn, index, query, ids, filters, limit))
             return found
 
         return await self._reading.read(work)
@@ -272,6 +274,12 @@ class Store:
             return [Unembedded(*row) for row in rows]
 
         return await self._writing.read(work)  # may take long: searches do not wait for it
+
+    async def last_passage(self) -> int:
+        """Return the greatest id of a passage; 0 when there is none."""
+        return await self._writing.read(
+            lambda database: database.conn.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()[0]
+        )
 
     async def count_after(self, after: int) -> int:
         """Return the number of passages with ids greater than `after`."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from homeport_rag.records import Outcome, Passage, Source
 from homeport_rag.results import Collection, Document, Hit
-from homeport_rag.search import Filters, searchable
+from homeport_rag.search import Filters, full_text_query, searchable, telling
 from homeport_shared.errors import HomeportError
 
+BUDGET = 8_000  # passages that one query ranks: about 10 ms
 INDEX = {True: "chunks_fts", False: "chunks_fts_plain"}  # by whether the collection is English
 
 
@@ -111,6 +112,16 @@ def conditions(scope: list[int], filters: Filters) -> tuple[str, list[Any]]:
         where.append("EXISTS (SELECT 1 FROM json_each(d.metadata) m WHERE m.key = ? AND m.value = ?)")
         values += [key, value]
     return " AND ".join(where), values
+
+
+def affordable(connection: sqlite3.Connection, index: str, words: list[str]) -> list[str]:
+    """Return those of `words` whose matches can be ranked without delay; all of them while there are few passages."""
+    (passages,) = connection.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()
+    if passages <= BUDGET or len(words) == 1:
+        return words
+    count = f"SELECT count(*) FROM (SELECT 1 FROM {index} WHERE {index} MATCH ? LIMIT ?)"  # noqa: S608 - our own names
+    found = {word: connection.execute(count, (full_text_query([word]), BUDGET)).fetchone()[0] for word in words}
+    return telling({word: frequency for word, frequency in found.items() if frequency} or found, BUDGET)
 
 
 def match(
