@@ -25,7 +25,14 @@ from homeport_host.engine.protocol import RunState, Steps
 from homeport_host.governance.calls import Caller
 from homeport_host.governance.dispatch import Dispatcher
 from homeport_host.governance.policy import matches
-from homeport_host.providers.protocol import Message, ModelRequest, ProviderError, ToolCall, UsageOwner
+from homeport_host.providers.protocol import (
+    CALL_SECONDS,
+    Message,
+    ModelRequest,
+    ProviderError,
+    ToolCall,
+    UsageOwner,
+)
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import Identity
 
