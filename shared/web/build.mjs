@@ -32,6 +32,13 @@ await build({
   // Every browser that runs these scripts reads woff2.
   loader: { ".woff2": "file", ".woff": "empty", ".ttf": "empty" },
 });
+const bundled = ["htmx.org", "streaming-markdown", "highlight.js", "katex"];
+const licences = await Promise.all(bundled.map(async (name) => {
+  const folder = join(here, "node_modules", name);
+  const file = (await readdir(folder)).find((entry) => /^licen[cs]e/i.test(entry));
+  return `${name}\n\n${await readFile(join(folder, file), "utf8")}`;
+}));
+await writeFile(join(dist, "licences.txt"), licences.join("\n\n---\n\n"));
 const manifest = {};
 for (const name of await readdir(dist)) {
   if (/\.(js|css)$/.test(name)) manifest[name] = createHash("sha256").update(await readFile(join(dist, name))).digest("hex").slice(0, 12);

@@ -67,6 +67,7 @@ class World:
     ask_before: str = ""
     gate: anyio.Event | None = None
     step: float = STEP
+    upstreams: dict[str, Client] = field(default_factory=dict)
 
     async def event(self, run: str, kind: str, **data: Any) -> None:
         """Add an event to a run and tell who listens."""
@@ -87,13 +88,37 @@ class World:
     def new_chat(self, title: str = "", **more: Any) -> dict[str, Any]:
         """Make a session."""
         key = f"c{len(self.chats) + 1:03}"
-        made = {"id": key, "title": title, "agent": "", "model": "", "archived": False, "created": now(), "updated": now(), "running_run": "", "messages": []}  # fmt: skip
+        made = {
+            "id": key,
+            "title": title,
+            "agent": "",
+            "model": "",
+            "archived": False,
+            "created": now(),
+            "updated": now(),
+            "running_run": "",
+            "messages": [],
+        }
         self.chats[key] = {**made, **more}
         return self.chats[key]
 
     def message(self, chat: dict[str, Any], role: str, text: str, **more: Any) -> dict[str, Any]:
         """Append a message to a session."""
-        made = {"id": f"{chat['id']}m{len(chat['messages']) + 1}", "role": role, "text": text, "created": now(), "run_id": "", "state": "done", "error": None, "calls": [], "citations": [], "model": "", "provider": "", "usage": None, "attachments": []}  # fmt: skip
+        made = {
+            "id": f"{chat['id']}m{len(chat['messages']) + 1}",
+            "role": role,
+            "text": text,
+            "created": now(),
+            "run_id": "",
+            "state": "done",
+            "error": None,
+            "calls": [],
+            "citations": [],
+            "model": "",
+            "provider": "",
+            "usage": None,
+            "attachments": [],
+        }
         made |= more
         chat["messages"].append(made)
         return made
@@ -115,14 +140,32 @@ class World:
         if scope.cancelled_caught:
             message["state"] = "stopped"
         chat["running_run"] = ""
-        await self.event(run, "done", status=message["state"], answer=message["text"], citations=message["citations"], usage=message["usage"], error=message["error"])  # fmt: skip
+        await self.event(
+            run,
+            "done",
+            status=message["state"],
+            answer=message["text"],
+            citations=message["citations"],
+            usage=message["usage"],
+            error=message["error"],
+        )
         await self.touch(f"chat://sessions/{chat['id']}", "chat://sessions", "run://recent", "homeport://status")
 
     async def _script(self, message: dict[str, Any], run: str) -> None:
         if error := self.fail.get("model"):
             message |= {"state": "failed", "error": error.as_dict()}
             return
-        call = {"id": f"{run}t1", "tool": "rag__search", "server": "rag", "arguments": {"query": "lease"}, "state": "running", "result_text": "", "error": "", "milliseconds": 0, "approval_id": ""}  # fmt: skip
+        call = {
+            "id": f"{run}t1",
+            "tool": "rag__search",
+            "server": "rag",
+            "arguments": {"query": "lease"},
+            "state": "running",
+            "result_text": "",
+            "error": "",
+            "milliseconds": 0,
+            "approval_id": "",
+        }
         message["calls"].append(call)
         await self.event(run, "call", **call)
         await anyio.sleep(self.step)
@@ -159,15 +202,32 @@ class World:
                     "chunk_id": "2",
                     "text": "Notice: three months before the end.",
                 },
-            ],  # fmt: skip
+            ],
         }
 
     async def _ask(self, message: dict[str, Any], run: str) -> None:
         approval = self.new_approval(self.ask_before)
-        call = {"id": f"{run}t2", "tool": self.ask_before, "server": self.ask_before.partition("__")[0], "arguments": approval["arguments"], "state": "waiting", "result_text": "", "error": "", "milliseconds": 0, "approval_id": approval["id"]}  # fmt: skip
+        call = {
+            "id": f"{run}t2",
+            "tool": self.ask_before,
+            "server": self.ask_before.partition("__")[0],
+            "arguments": approval["arguments"],
+            "state": "waiting",
+            "result_text": "",
+            "error": "",
+            "milliseconds": 0,
+            "approval_id": approval["id"],
+        }
         message["calls"].append(call)
         await self.event(run, "call", **call)
-        await self.event(run, "approval", approval_id=approval["id"], tool=call["tool"], arguments=call["arguments"], reason=approval["reason"])  # fmt: skip
+        await self.event(
+            run,
+            "approval",
+            approval_id=approval["id"],
+            tool=call["tool"],
+            arguments=call["arguments"],
+            reason=approval["reason"],
+        )
         await self.touch("approval://pending", "homeport://status")
         await self.decided[approval["id"]].wait()
         call["state"] = "ok" if approval["state"] == "approved" else "denied"
@@ -176,7 +236,19 @@ class World:
     def new_approval(self, tool: str, **more: Any) -> dict[str, Any]:
         """Let an action wait for a person."""
         key = f"a{len(self.approvals) + 1:03}"
-        made = {"id": key, "tool": tool, "server": tool.partition("__")[0], "title": "Delete a file", "arguments": {"path": "documents/old.txt"}, "digest": "0", "caller": "agent assistant", "run": "", "reason": "It deletes something.", "created": now(), "expires": now(), "state": "pending"}  # fmt: skip
+        made = {
+            "id": key,
+            "tool": tool,
+            "server": tool.partition("__")[0],
+            "arguments": {"path": "documents/old.txt"},
+            "digest": "0",
+            "caller": "agent assistant",
+            "run": "",
+            "reason": "It deletes something.",
+            "created": now(),
+            "expires": now(),
+            "state": "pending",
+        }
         self.approvals[key] = {**made, **more}
         self.decided[key] = anyio.Event()
         return self.approvals[key]
@@ -185,7 +257,19 @@ class World:
         """Return what `homeport://status` holds."""
         running = [chat for chat in self.chats.values() if chat["running_run"]]
         waiting = [item for item in self.approvals.values() if item["state"] == "pending"]
-        return {"version": "0.1.0", "home": "/home/ada/.homeport", "mode": self.mode, "default_model": self.model, "servers": {"ready": 3, "down": 0}, "runs": {"running": len(running), "waiting": 0}, "approvals": len(waiting), "documents": {"count": 4, "indexing": 0}, "last_errors": [], "uptime_seconds": 12.0, "url": ""}  # fmt: skip
+        return {
+            "version": "0.1.0",
+            "home": "/home/ada/.homeport",
+            "mode": self.mode,
+            "default_model": self.model,
+            "servers": {"ready": 3, "down": 0},
+            "runs": {"running": len(running), "waiting": 0},
+            "approvals": len(waiting),
+            "documents": {"count": 4, "indexing": 0},
+            "last_errors": [],
+            "uptime_seconds": 12.0,
+            "url": "",
+        }
 
 
 class Composed(Server):
@@ -316,11 +400,20 @@ def _chat_tools(server: Server, world: World) -> None:
     @server.tool()
     async def homeport__list_runs(limit: int = 20) -> Anything:
         runs = [
-            {"id": m["run_id"], "kind": "chat", "agent": "assistant", "model": m["model"], "prompt": c["messages"][i - 1]["text"], "state": {"done": "completed", "stopped": "cancelled"}.get(m["state"], m["state"]), "created": m["created"], "session_id": c["id"]}
+            {
+                "id": m["run_id"],
+                "kind": "chat",
+                "agent": "assistant",
+                "model": m["model"],
+                "prompt": c["messages"][i - 1]["text"],
+                "state": {"done": "completed", "stopped": "cancelled"}.get(m["state"], m["state"]),
+                "created": m["created"],
+                "session_id": c["id"],
+            }
             for c in world.chats.values()
             for i, m in enumerate(c["messages"])
             if m["run_id"]
-        ]  # fmt: skip
+        ]
         return Anything(runs=runs[::-1][:limit], next="")
 
 
@@ -345,19 +438,49 @@ def _other_tools(server: Server, world: World) -> None:
     @server.tool()
     async def homeport__list_servers() -> Anything:
         names = [("files", "Files", "ready"), ("rag", "Knowledge", "ready"), ("clock", "Clock", "ready")]
-        return Anything(servers=[{"name": n, "title": t, "kind": "in-process", "state": s, "reason": "", "tools": 3, "resources": 2, "prompts": 0, "view": "", "protocol": "2026-07-28", "since": now()} for n, t, s in names])  # fmt: skip
+        return Anything(
+            servers=[
+                {
+                    "name": n,
+                    "title": t,
+                    "kind": "in-process",
+                    "state": s,
+                    "reason": "",
+                    "tools": 3,
+                    "resources": 2,
+                    "prompts": 0,
+                    "view": "",
+                    "protocol": "2026-07-28",
+                    "since": now(),
+                }
+                for n, t, s in names
+            ]
+        )
 
     @server.tool()
     async def homeport__list_tools(query: str = "", server: str = "") -> Anything:
         listed = [t for t in await mcp.list_tools() if t.name.startswith(server)]
         tools = [t for t in listed if query.lower() in f"{t.name} {t.title} {t.description}".lower()]
-        rows = [{"name": t.name, "server": t.name.partition("__")[0], "title": t.title or t.name.partition("__")[2].replace("_", " ").capitalize(), "description": t.description or "", "input_schema": t.input_schema, "labels": [], "state": "ready", "last_used": ""} for t in tools]  # fmt: skip
+        rows = [
+            {
+                "name": t.name,
+                "server": t.name.partition("__")[0],
+                "title": t.title or t.name.partition("__")[2].replace("_", " ").capitalize(),
+                "description": t.description or "",
+                "input_schema": t.input_schema,
+                "labels": [],
+                "state": "ready",
+                "last_used": "",
+            }
+            for t in tools
+        ]
         return Anything(tools=rows)
 
     @server.tool()
     async def homeport__list_models(query: str = "") -> Anything:
         return Anything(
-            models=[{"name": name} for name in ("ollama/qwen3:8b", "ollama/llama3.2:3b", "openrouter/z-ai/glm-5")]
+            models=[{"name": name} for name in ("ollama/qwen3:8b", "ollama/llama3.2:3b", "openrouter/z-ai/glm-5")],
+            downloads=[],
         )
 
     @server.tool()
@@ -385,7 +508,15 @@ def _other_tools(server: Server, world: World) -> None:
 
     @server.tool()
     async def homeport__get_setup() -> Anything:
-        return Anything(recommendation={"model": "ollama/qwen3:8b", "reason": "needs 6 GB of the 16 GB here"}, model={}, **world.setup)  # fmt: skip
+        return Anything(
+            recommendation={
+                "name": "qwen3:8b",
+                "size_bytes": 5_200_000_000,
+                "reason": "This machine has 16 GiB of memory; qwen3:8b runs well in it.",
+            },
+            model={},
+            **world.setup,
+        )
 
     @server.tool()
     async def homeport__finish_setup(skipped: bool = False) -> Anything:
@@ -426,6 +557,7 @@ async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator
         ):
             upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context))
         server, world = build_host(context, upstreams)
+        world.upstreams = upstreams
 
         @asynccontextmanager
         async def connect() -> AsyncGenerator[Client]:

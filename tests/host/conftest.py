@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunEvent, RunStore
 from homeport_host.agents.service import KIND, Runs
 from homeport_host.agents.turns import Parts
+from homeport_host.chat.attach import Attaching
+from homeport_host.chat.service import Chats
+from homeport_host.chat.store import ChatStore, Message
 from homeport_host.database import Database
 from homeport_host.engine.dbos import DbosEngine
 from homeport_host.engine.protocol import FINAL
@@ -45,15 +48,16 @@ Reply = str | ModelAnswer | ProviderError | Callable[[ModelRequest], Any]
 class Scripted:
     """A model that says what the test wrote, one reply after the other; the last one for ever."""
 
-    def __init__(self, replies: Iterable[Reply], context_length: int = 32_768) -> None:
+    def __init__(self, replies: Iterable[Reply]) -> None:
         self.replies = list(replies)
         self.requests: list[ModelRequest] = []
-        self.context_length = context_length
+        self.context_length = 32_768
+        self.endless = False
 
     async def describe(self, name: str) -> ModelInfo:
         return ModelInfo(name, self.context_length)
 
-    async def stream(self, name: str, request: ModelRequest, *, who: Any) -> AsyncIterator[Any]:
+    async def stream(self, name: str, request: ModelRequest, *, who: Any) -> AsyncGenerator[Any]:
         self.requests.append(request)
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         if callable(reply) and not isinstance(reply, BaseException):
@@ -66,6 +70,8 @@ class Scripted:
         answer = answer_of(reply) if isinstance(reply, str) else reply
         for word in answer.text.split(" "):
             yield TextDelta(word + " ")
+        if self.endless:
+            await anyio.sleep_forever()
         yield answer
 
 
@@ -136,7 +142,7 @@ class Stage:
             desk,
             approvals=self.approvals,
             taints=Taints(database),
-            pins=Pins(database),
+            pins=Pins(database, lambda _: False),
             ledger=Ledger(database),
             record=self._record,
         )
@@ -147,10 +153,28 @@ class Stage:
         self.agents = AgentFolder(home / "agents")
         self.runs = Runs(self.engine, self.store, self.recorder, self.agents, lambda: "test/scripted:1")
         self.engine.register(KIND, self.loop)
+        attaching = Attaching(self.as_person, home / "attachments")
+        self.chats = Chats(ChatStore(database), self.runs, attaching, self.changes)
+        self.loop.on_done.append(self.chats.ended)
+        self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)
 
     async def _record(self, entry: Entry, durable: bool) -> None:
         self.audit.append(entry)
+
+    async def as_person(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        result = await self.dispatcher.call_tool(Caller("person", "tester"), name, arguments)
+        assert not result.get("isError"), result
+        return result["structuredContent"]
+
+    async def answered(self, session: str) -> list[Message]:
+        """Wait until no answer is being written in a chat, and return its messages."""
+        with anyio.fail_after(20):
+            while True:
+                _, running, messages = await self.chats.get(session)
+                if not running:
+                    return messages
+                await anyio.sleep(0.01)
 
     async def ended(self, run: str, *states: str) -> Run:
         """Wait until a run is in one of `states`, or has ended."""
@@ -180,12 +204,14 @@ def staged(tmp_path: Path, desk: Desk) -> Callable[..., AbstractAsyncContextMana
     """Open the agent layer on a model that gives these replies; again and again on the same folder, as after a stop."""
 
     @asynccontextmanager
-    async def open_stage(*replies: Reply, context_length: int = 32_768) -> AsyncIterator[Stage]:
+    async def open_stage(*replies: Reply, endless: bool = False) -> AsyncIterator[Stage]:
         database = Database(tmp_path / "host.db")
         await database.open()
         async with anyio.create_task_group() as tasks:
-            stage = Stage(tmp_path, tasks, database, Scripted(replies, context_length), desk)
+            stage = Stage(tmp_path, tasks, database, Scripted(replies), desk)
+            stage.model.endless = endless
             await stage.engine.launch()
+            await stage.chats.recover()
             try:
                 yield stage
             finally:

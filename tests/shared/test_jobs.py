@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import Process
 from mcp.server.subscriptions import ResourceUpdated
 
 from homeport_shared import jobs
@@ -205,15 +205,16 @@ anyio.run(main)
 
 
 @asynccontextmanager
-async def another_process(home: Path, what: str) -> AsyncGenerator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(home), what], stdout=subprocess.PIPE, text=True)
+async def another_process(home: Path, what: str) -> AsyncGenerator[Process]:
+    process = await anyio.open_process([sys.executable, "-c", PROGRAM, str(home), what], stderr=None)
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
-        assert await anyio.to_thread.run_sync(process.stdout.readline) == "running\n"
+        assert (await process.stdout.receive()).strip() == b"running"
         yield process
     finally:
-        process.kill()
-        process.communicate()
+        with suppress(ProcessLookupError):  # a test may have killed it
+            process.kill()
+        await process.aclose()
 
 
 @pytest.mark.subprocess

@@ -283,7 +283,7 @@ class Host:
             events=self.events,
             audit=self.audit,
             tickets=self.tickets,
-            usage=self._usage,
+            usage=self.usage,
             add_folder=self._add_folder,
             folders=self._folders,
             documents=self._documents,
@@ -293,31 +293,30 @@ class Host:
         )
         return build_server(context, services)
 
-    async def _usage(self, by: str) -> list[dict[str, Any]]:
-        return [asdict(total) for total in await self.usage.totals(cast("Any", by))]
-
     async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
         try:
-            roots = await self.call("files__add_root", {"folder": path})
+            root: str = (await self.call("files__add_root", {"folder": path}))["name"]
         except HomeportError as error:
             if error.code != "conflict":
                 raise
-            roots = await self.call("files__roots", {})  # it is a root already: only look for news in it
+            known = (await self.call("files__roots", {}))["roots"]  # it is a root already: only look for news in it
+            root = next((each["name"] for each in known if each["folder"] == path), path)
         await self.call("rag__add_folder", {"path": path})
         job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
-        root = next((r["name"] for r in roots["roots"] if Path(r["folder"]) == Path(path).resolve()), path)
         return {"root": root, "job_id": job.get("id", "")}
 
     def _folders(self) -> list[str]:
         roots = settings.read_file(self.home).get("files", {}).get("roots", [])
-        return [str(root) for root in roots]
+        return [str(root).partition("=")[2] or str(root) for root in roots]
 
     async def _documents(self) -> dict[str, Any] | None:
         try:
             stats = await self.call("rag__stats", {})
         except HomeportError:
             return None
-        return {"count": stats.get("documents", 0), "indexing": stats.get("indexing", 0)}
+        collections = cast("list[dict[str, int]]", stats["collections"])
+        missing = sum(each["chunks"] - each["embedded"] for each in collections) if stats.get("model") else 0
+        return {"count": sum(each["documents"] for each in collections), "indexing": missing}
 
     async def _keep(self, file: Path, place: str, name: str) -> Path:
         """Move an uploaded file to where the knowledge base may read it."""

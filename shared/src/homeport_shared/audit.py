@@ -129,7 +129,7 @@ def _append(connection: sqlite3.Connection, rows: list[tuple[str, Entry]]) -> No
     seq, previous = _head(connection)
     for at, entry in rows:
         seq += 1
-        body = json.dumps(redaction.tree(asdict(entry)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        body = json.dumps(redaction.tree(asdict(entry)), sort_keys=True, separators=(",", ":"))
         previous = _chain(previous, seq, at, body)
         connection.execute(
             "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

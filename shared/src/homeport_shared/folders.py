@@ -14,6 +14,7 @@ hangs. A replaced file becomes a new file, so what hard links to the old one sho
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -107,8 +108,10 @@ class Folder(ABC):
         path, at = self._at(name)
         try:
             return os.readlink(path, dir_fd=at) if stat.S_ISLNK(self.look(name).st_mode) else None
-        except FileNotFoundError:
-            return None
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.EINVAL}:  # EINVAL: it was one a moment ago; `enter` follows none
+                return None
+            raise
 
     def open(self, name: str) -> BinaryIO:
         """Open the regular file `name` for reading.
@@ -280,6 +283,8 @@ class ResolvedFolder(Folder):
     def __init__(self, path: Path, shown: str, closed: frozenset[Identity]) -> None:
         super().__init__(shown, closed)
         self._path = path
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", str(path))
         self._check(path)
 
     def _at(self, name: str) -> tuple[str, int | None]:
@@ -308,7 +313,7 @@ class ResolvedFolder(Folder):
         path, _ = self._at(name)
         status = self.look(name)
         if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(20, "not a folder", name)
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder", name)
         self._admit(name, status)
         return ResolvedFolder(Path(path), f"{self.shown}/{name}", self._closed)
 

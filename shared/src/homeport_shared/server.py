@@ -181,12 +181,17 @@ def wrong_fields(error: ValidationError) -> str:
 def _lean(schema: dict[str, Any], *, output: bool = False) -> dict[str, Any]:
     """Drop what a client learns nothing from, a third of the list: titles, docstrings of models, empty defaults.
 
-    Of results also which fields are always there: what is there is seen in the result.
+    Of results also which fields are always there: what is there is seen in the result. A definition that is used once
+    stands where it is used.
     """
+    definitions = cast("dict[str, Any]", schema.get("$defs", {}))
+    once = {f"#/$defs/{name}": name for name in definitions if json.dumps(schema).count(f'"#/$defs/{name}"') == 1}
 
     def walk(value: Any, *, names: bool = False) -> Any:
         if isinstance(value, dict):
             items = cast("dict[str, Any]", value)
+            if not names and items.get("$ref") in once:
+                return walk(definitions[once[items["$ref"]]])
             return {
                 k: walk(v, names=k in {"properties", "$defs"} and not names)
                 for k, v in items.items()
@@ -196,7 +201,9 @@ def _lean(schema: dict[str, Any], *, output: bool = False) -> dict[str, Any]:
             return [walk(item) for item in cast("list[Any]", value)]
         return value
 
-    return cast("dict[str, Any]", walk(schema))
+    used = {name: definition for name, definition in definitions.items() if name not in once.values()}
+    rest = {k: v for k, v in schema.items() if k != "$defs"}
+    return cast("dict[str, Any]", walk({**rest, "$defs": used} if used else rest))
 
 
 def _redundant(key: str, value: Any, schema: dict[str, Any]) -> bool:

@@ -184,10 +184,20 @@ class HttpServer(uvicorn.Server):
         if self.on_started is not None and self.servers:
             await self.on_started(self.servers[0].sockets[0].getsockname()[1])
 
+    async def main_loop(self) -> None:
+        """Serve until a signal; when the task is cancelled instead, connections are closed just as well."""
+        try:
+            await super().main_loop()
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self.shutdown()
+            raise
+
     async def shutdown(self, sockets: Any = None) -> None:
         """End the streams that would keep connections open, then shut down."""
         self._closing()
         await super().shutdown(sockets)
+        self._captured_signals.clear()  # uvicorn would raise them again: the process would end with its stores open
 
 
 async def serve_http(

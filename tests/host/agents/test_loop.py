@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from homeport_host.agents.task import Task
 from homeport_host.providers.protocol import ProviderError, ProviderFault
 from homeport_shared.errors import HomeportError
 
@@ -310,3 +311,18 @@ async def test_runs_are_listed_in_pages_newest_first(staged: Any) -> None:
         rest, end = await stage.runs.list(limit=2, cursor=cursor)
         assert sorted(run.id for run in [*page, *rest]) == sorted(made)
         assert end == ""
+
+
+async def test_a_run_that_was_accepted_before_a_crash_begins_even_without_its_row(staged: Any) -> None:
+    async with staged("Hello.") as stage:
+        task = Task(prompt="Hi", agent=stage.agents.get(), model="test/scripted:1")
+        await stage.engine.start("agent", task.model_dump(mode="json"), run="accepted")
+        with anyio.fail_after(20):
+            while True:
+                try:
+                    row = await stage.runs.get("accepted")
+                    break
+                except HomeportError:
+                    await anyio.sleep(0.01)
+        assert row.prompt == "Hi"
+        assert (await stage.ended("accepted")).answer == "Hello."

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -10,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import platformdirs
 import pytest
 from anyio.abc import TaskGroup
 
@@ -83,6 +88,13 @@ class Gateway:
         await self.upstreams.wait_ready(20)
 
 
+async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait until `condition` holds, and fail when it does not."""
+    with anyio.fail_after(seconds):
+        while not condition():
+            await anyio.sleep(0.01)
+
+
 Open = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 
@@ -92,6 +104,38 @@ def in_process(name: str = "here", entry: str = "everything:build_server") -> Se
 
 def stdio(name: str = "child", script: str = "everything.py", *args: str) -> ServerConfig:
     return ServerConfig(name, "stdio", command=sys.executable, args=(str(FIXTURES / script), name, *args))
+
+
+@pytest.fixture(scope="session")
+def python_130() -> str:
+    """A Python with mcp 1.30, whose servers and clients speak the protocol of 2025; made once for this user."""
+    folder = platformdirs.user_cache_path("homeport-tests") / "mcp-1.30"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists() or subprocess.run([python, "-c", "import mcp"], check=False).returncode:
+        subprocess.run(["uv", "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
+        subprocess.run(["uv", "pip", "install", "-q", "--python", python, "mcp==1.30.*"], check=True)
+    return str(python)
+
+
+@asynccontextmanager
+async def http_server(python: str, script: str, name: str) -> AsyncGenerator[ServerConfig]:
+    """Run a fixture server over HTTP and yield how to reach it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with await anyio.open_process([python, str(FIXTURES / script), name, str(port)], stderr=None) as process:
+        try:
+            with anyio.fail_after(20):
+                while True:
+                    try:
+                        await (await anyio.connect_tcp("127.0.0.1", port)).aclose()
+                        break
+                    except OSError:
+                        await anyio.sleep(0.05)
+            yield ServerConfig(name, "http", url=f"http://127.0.0.1:{port}/mcp")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
 
 
 @pytest.fixture

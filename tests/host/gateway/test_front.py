@@ -5,8 +5,9 @@ from __future__ import annotations
 import anyio
 import pytest
 from mcp import Client, MCPError
+from mcp.types import PromptReference
 
-from .conftest import Open, in_process, stdio
+from .conftest import Open, eventually, in_process, stdio
 
 ERAS = pytest.mark.parametrize("era", ["auto", "legacy"])
 SERVERS = pytest.mark.parametrize("config", [in_process("one"), stdio("one")], ids=["in-process", "stdio"])
@@ -37,9 +38,7 @@ async def test_progress_of_a_call_reaches_the_client(gateway: Open, era, config)
 
     async with gateway(config) as running, Client(running.front.server, mode=era) as client:
         await client.call_tool("one__count", {"steps": 3}, progress_callback=progress)
-        with anyio.fail_after(5):
-            while len(seen) < 3:
-                await anyio.sleep(0.01)
+        await eventually(lambda: len(seen) == 3)
 
     assert seen == [1, 2, 3]
 
@@ -52,9 +51,7 @@ async def test_cancelling_a_call_stops_the_work_in_the_server(gateway: Open, era
     async with gateway(config) as running, Client(running.front.server, mode=era) as client:
         with anyio.move_on_after(0.5):
             await client.call_tool("one__wait", {"marker": str(marker)})
-        with anyio.fail_after(10):
-            while not marker.exists():
-                await anyio.sleep(0.01)
+        await eventually(marker.exists)
 
         again = await client.call_tool("one__echo", {"text": "still here"})
 
@@ -72,10 +69,8 @@ async def test_resources_templates_prompts_and_completions_are_relayed(gateway: 
         view = await client.read_resource("ui://one/board/main.html")
         prompts = [prompt.name for prompt in (await client.list_prompts()).prompts]
         prompt = await client.get_prompt("one__greet", {"person": "Ada"})
-        completed = (
-            await client.complete({"type": "ref/prompt", "name": "one__greet"}, {"name": "person", "value": "A"})
-            if False
-            else None
+        completed = await client.complete(
+            PromptReference(type="ref/prompt", name="one__greet"), {"name": "person", "value": "A"}
         )
 
     assert {"info://server", "ui://one/board/main.html"} <= listed
@@ -84,7 +79,7 @@ async def test_resources_templates_prompts_and_completions_are_relayed(gateway: 
     assert str(view.contents[0].uri) == "ui://one/board/main.html"
     assert prompts == ["one__greet"]
     assert prompt.messages[0].content.text == "Say hello to Ada."
-    assert completed is None
+    assert completed.completion.values == ["Ada"]
 
 
 @pytest.mark.anyio

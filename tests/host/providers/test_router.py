@@ -82,7 +82,7 @@ async def test_a_changed_mode_holds_from_the_next_call_on_and_stays(opened: Open
     async with ModelDouble(["ok"]) as double, opened(double) as models:
         await models.complete(CLOUD, ask())
         await models.set_mode("LOCAL")
-        with pytest.raises(ProviderError, match="forbid|does not allow"):
+        with pytest.raises(ProviderError, match="does not allow"):
             await models.complete(CLOUD, ask())
         await models.set_default("ollama/llama3.2:3b")
         assert (await models.complete("", ask())).model.startswith("llama3.2:3b@")
@@ -106,10 +106,11 @@ async def test_a_failed_attempt_is_declared_void_before_the_fallback_answers(ope
 
 
 async def test_the_fallback_order_keeps_to_the_mode(opened: Opened) -> None:
-    async with ModelDouble([Reply("x", fault="http_500")]) as double:
-        async with opened(double, mode="LOCAL", fallback=[CLOUD, "ollama/llama3.2:3b"]) as models:
-            with pytest.raises(ProviderError) as caught:
-                await models.complete(LOCAL, ask())
+    order = [CLOUD, "ollama/llama3.2:3b"]
+    failing = ModelDouble([Reply("x", fault="http_500")])
+    async with failing as double, opened(double, mode="LOCAL", fallback=order) as models:
+        with pytest.raises(ProviderError) as caught:
+            await models.complete(LOCAL, ask())
     assert f"(1) {LOCAL}:" in caught.value.message
     assert "(2) ollama/llama3.2:3b:" in caught.value.message
     assert {request.path for request in double.chats} == {"/api/chat"}
@@ -198,8 +199,7 @@ async def test_cancelling_the_caller_closes_the_connection(opened: Opened, name:
     async with ModelDouble([Reply("A long answer to leave", fault="stall")]) as double, opened(double) as models:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(models.complete, name, ask())
-            while not double.chats:
-                await anyio.sleep(0.001)
+            await double.asked()
             tasks.cancel_scope.cancel()
         with anyio.fail_after(5):
             await double.chats[0].finished.wait()
@@ -211,11 +211,11 @@ async def test_a_key_reaches_its_own_provider_only_and_no_error_and_no_log(
 ) -> None:
     key = "sk-or-v1-0123456789abcdef0123456789abcdef"
     caplog.set_level(logging.DEBUG)
-    async with ModelDouble(["x"]) as local, ModelDouble(["x"], key="sk-other") as cloud:
-        async with opened(local, cloud, key=key, fallback=[LOCAL]) as models:
-            with pytest.raises(ProviderError) as caught:
-                await models.check("openrouter")
-            answer = await models.complete(CLOUD, ask())
+    local, cloud = ModelDouble(["x"]), ModelDouble(["x"], key="sk-other")
+    async with local, cloud, opened(local, cloud, key=key, fallback=[LOCAL]) as models:
+        with pytest.raises(ProviderError) as caught:
+            await models.check("openrouter")
+        answer = await models.complete(CLOUD, ask())
     assert caught.value.fault == "refused_key"
     assert "User not found." in caught.value.message
     assert {request.key for request in cloud.requests} == {key}
@@ -249,7 +249,7 @@ async def test_one_provider_that_is_down_does_not_hide_the_others(opened: Opened
     async with ModelDouble() as double, opened(double, ollama_url="http://127.0.0.1:9") as models:
         assert [model.name for model in await models.models("qwen")] == [CLOUD]
         await models.set_mode("LOCAL")
-        with pytest.raises(ProviderError, match="Ollama does not answer at http://127.0.0.1:9. Start it"):
+        with pytest.raises(ProviderError, match=r"Ollama does not answer at http://127.0.0.1:9\. Start it"):
             await models.models()
 
 
@@ -276,7 +276,7 @@ async def test_a_pinned_version_is_answered_by_those_weights_only(opened: Opened
     async with ModelDouble(default="x") as double, opened(double) as models:
         exact = (await models.complete(LOCAL, ask())).model
         assert (await models.complete(f"ollama/{exact}", ask())).model == exact
-        with pytest.raises(ProviderError, match="is now version .*, not the pinned 000000000000"):
+        with pytest.raises(ProviderError, match=r"is now version .*, not the pinned 000000000000"):
             await models.complete("ollama/qwen3:8b@000000000000", ask())
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from homeport_rag import weights
 from homeport_rag.embedding import find_embedder
 from homeport_shared.workers import Worker
+
+Search = Callable[..., Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import anyio
 import pytest
 
 from homeport_rag import inference, weights
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Hub:
-    """Serves the files of a folder; `cut` = bytes after which it hangs up, `ranges` = whether it can continue."""
+    """Serves the files of a folder; `cut` = bytes after which it hangs up."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -25,6 +26,7 @@ class Hub:
         self.ranges = True
         self.honest = True
         self.content: bytes | None = None
+        self.endless = False
         self.asked: list[tuple[str, str | None]] = []
         self.address = ""
 
@@ -44,6 +46,8 @@ class Hub:
         request.end_headers()
         try:
             request.wfile.write(sent)
+            while self.endless:
+                request.wfile.write(sent)
         except OSError:  # the client has enough
             request.close_connection = True
 
@@ -139,6 +143,12 @@ async def test_another_content_is_refused_and_deleted(hub: Hub, tmp_path: Path, 
         await weights.download(tmp_path, address=hub.address)
     assert refused.value.code == "damaged"
     assert names(tmp_path) == []
+
+
+async def test_an_answer_without_an_end_is_stopped(hub: Hub, tmp_path: Path) -> None:
+    hub.endless, hub.honest = True, False
+    with anyio.fail_after(20), pytest.raises(HomeportError, match=r"another tokenizer\.json"):
+        await weights.download(tmp_path, address=hub.address)
 
 
 async def test_an_address_without_the_files_is_named(hub: Hub, tmp_path: Path) -> None:

@@ -102,11 +102,14 @@ async def test_ollamas_v1_gives_usage_only_when_asked_and_loses_an_error() -> No
 
 
 async def test_ragged_chunks_are_cut_inside_lines_and_characters() -> None:
-    async with ModelDouble([Reply("東京タワー", ragged=True)]) as double:
-        async with httpx2.AsyncClient(base_url=double.ollama_url) as http:
-            asked = {"model": "qwen3:8b", "messages": ASK}
-            async with http.stream("POST", "/api/chat", json=asked) as answer:
-                pieces = [piece async for piece in answer.aiter_raw()]
+    asked = {"model": "qwen3:8b", "messages": ASK}
+    double = ModelDouble([Reply("東京タワー", ragged=True)])
+    async with (
+        double,
+        httpx2.AsyncClient() as http,
+        http.stream("POST", double.ollama_url + "/api/chat", json=asked) as got,
+    ):
+        pieces = [piece async for piece in got.aiter_raw()]
     assert any(not piece.endswith(b"\n") for piece in pieces)
     with pytest.raises(UnicodeDecodeError):
         for piece in pieces:
@@ -179,11 +182,20 @@ async def test_a_rule_answers_step_by_step_whoever_asks_in_between() -> None:
     assert "".join(chunk["message"]["content"] for chunk in other) == "two"
 
 
+async def test_the_last_reply_of_a_rule_goes_on_for_ever() -> None:
+    turn = list(ASK)
+    async with ModelDouble([on("hello", call("same", n=1))]) as double:
+        for _ in range(5):
+            chunks = await lines(double, messages=turn)
+            assert chunks[0]["message"]["tool_calls"][0]["function"]["name"] == "same"
+            turn += [{"role": "assistant", "content": ""}, {"role": "tool", "content": "done"}]
+
+
 async def test_a_fault_with_times_heals() -> None:
-    async with ModelDouble([Reply("well", fault="http_503", times=2, retry_after=1)]) as double:
-        async with httpx2.AsyncClient(base_url=double.ollama_url) as http:
-            asked = {"model": "qwen3:8b", "messages": ASK}
-            answers = [await http.post("/api/chat", json=asked) for _ in range(3)]
+    asked = {"model": "qwen3:8b", "messages": ASK}
+    double = ModelDouble([Reply("well", fault="http_503", times=2, retry_after=1)])
+    async with double, httpx2.AsyncClient() as http:
+        answers = [await http.post(f"{double.ollama_url}/api/chat", json=asked) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [503, 503, 200]
     assert answers[0].headers["retry-after"] == "1"
 
@@ -201,11 +213,10 @@ async def test_a_client_that_leaves_is_seen_in_the_journal() -> None:
 
 
 async def test_openrouter_wants_its_key() -> None:
-    async with ModelDouble(["x"], key="sk-right") as double:
-        async with httpx2.AsyncClient(base_url=double.openrouter_url) as http:
-            assert (await http.get("/key")).status_code == 401
-            assert (await http.get("/key", headers={"Authorization": "Bearer wrong"})).status_code == 401
-            assert (await http.get("/key", headers={"Authorization": "Bearer sk-right"})).status_code == 200
+    async with ModelDouble(["x"], key="sk-right") as double, httpx2.AsyncClient() as http:
+        headers = [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Bearer sk-right"}]
+        answers = [await http.get(f"{double.openrouter_url}/key", headers=each) for each in headers]
+    assert [answer.status_code for answer in answers] == [401, 401, 200]
 
 
 async def test_pull_shows_progress_and_the_model_is_there_afterwards() -> None:
@@ -230,15 +241,14 @@ async def test_two_hundred_conversations_run_side_by_side() -> None:
 
     async def converse(http: httpx2.AsyncClient, number: int) -> None:
         asked = {"model": "qwen3:8b", "messages": [{"role": "user", "content": f"number {number}"}]}
-        answer = await http.post("/api/chat", json=asked)
+        answer = await http.post(f"{double.ollama_url}/api/chat", json=asked)
         said[number] = "".join(json.loads(line)["message"]["content"] for line in answer.text.splitlines())
 
-    limits = httpx2.Limits(max_connections=None)
-    async with ModelDouble([on("number", "You said {question}")]) as double:
-        async with httpx2.AsyncClient(base_url=double.ollama_url, limits=limits, timeout=30) as http:
-            async with anyio.create_task_group() as tasks:
-                for number in range(200):
-                    tasks.start_soon(converse, http, number)
+    double = ModelDouble([on("number", "You said {question}")])
+    client = httpx2.AsyncClient(limits=httpx2.Limits(max_connections=None), timeout=30)
+    async with double, client as http, anyio.create_task_group() as tasks:
+        for number in range(200):
+            tasks.start_soon(converse, http, number)
     assert said == {number: f"You said number {number}" for number in range(200)}
 
 

@@ -115,22 +115,18 @@ class Connection:
     async def follow(self, uri: str, changed: Callable[[str], Awaitable[None]]) -> None:
         """Call `changed(uri)` whenever the resource may have new content, until cancelled.
 
-        After a loss the stream is opened again and `changed` is called once, because streams have no replay.
+        It is also called whenever the stream was opened, because streams have no replay.
         """
-        first = True
         while True:
             try:
                 client = await self.client()
                 async with client.listen(resource_subscriptions=[uri]) as stream:
-                    if not first:
-                        await changed(uri)
-                    first = False
+                    await changed(uri)
                     async for event in stream:
                         if isinstance(event, ResourceUpdated):
                             await changed(str(event.uri))
             except (MCPError, SubscriptionLost, HomeportError, anyio.ClosedResourceError, TimeoutError) as error:
                 logger.info("stream of %s ended: %s", uri, error)
-            first = False
             await anyio.sleep(0.5)
 
     def _plain_errors(self, subject: str) -> _PlainErrors:
@@ -154,8 +150,9 @@ class _PlainErrors:
         if isinstance(error, MCPError):
             if error.code == CONNECTION_CLOSED:
                 self._lost.set()
-            data = error.data if isinstance(error.data, dict) else {}
-            raise _from_dict(cast("Json", data), str(error)) from error
+            carried: Any = error.data
+            data = cast("Json", carried) if isinstance(carried, dict) else {}
+            raise _from_dict(data, str(error)) from error
 
 
 def error_of(result: CallToolResult) -> HomeportError:

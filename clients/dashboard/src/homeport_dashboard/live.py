@@ -66,7 +66,9 @@ class Live:
         browser = self._browsers.get(key)
         if browser is None:
             return False
-        browser.uris = set(list(uris)[:MOST_URIS])
+        before, browser.uris = browser.uris, set(list(uris)[:MOST_URIS])
+        for uri in (browser.uris - before) & self._held.keys():
+            self._send(browser, uri)  # it may have changed since the page was rendered; a new stream says so by itself
         for uri in browser.uris - self._held.keys():
             scope = self._held[uri] = anyio.CancelScope()
             self._tasks.start_soon(self._hold, uri, scope)
@@ -84,12 +86,14 @@ class Live:
 
     async def _tell(self, uri: str) -> None:
         for browser in list(self._browsers.values()):
-            if uri not in browser.uris:
-                continue
-            try:
-                browser.send.send_nowait(uri)
-            except (anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                browser.send.close()  # it reads too slowly; on reconnecting it fetches everything again
+            if uri in browser.uris:
+                self._send(browser, uri)
+
+    def _send(self, browser: Browser, uri: str) -> None:
+        try:
+            browser.send.send_nowait(uri)
+        except (anyio.WouldBlock, anyio.ClosedResourceError, anyio.BrokenResourceError):
+            browser.send.close()  # it reads too slowly; on reconnecting it fetches everything again
 
     def _release(self) -> None:
         wanted: set[str] = set[str]().union(*(browser.uris for browser in self._browsers.values()))

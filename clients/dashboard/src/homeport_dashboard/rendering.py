@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import anyio
@@ -19,8 +19,8 @@ from homeport_dashboard import navigation
 from homeport_dashboard.connection import Connection, Json
 from homeport_shared.errors import HomeportError
 
+PATIENCE = 1.0
 THEMES = ("system", "light", "dark", "contrast")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,17 @@ async def attempt(work: Awaitable[Any]) -> Outcome:
         return Outcome(value=await work)
     except HomeportError as error:
         return Outcome(error=error)
+
+
+async def in_time(work: Awaitable[Any]) -> Any:
+    """Wait for `work` as long as a page may wait for what it can do without, such as a provider's list of models.
+
+    Raises:
+        HomeportError: `timeout`, after `PATIENCE` seconds.
+    """
+    with anyio.move_on_after(PATIENCE):
+        return await work
+    raise HomeportError("timeout", "The list takes too long.", "Reload the page to try again.")
 
 
 async def attempt_all(**work: Awaitable[Any]) -> dict[str, Outcome]:
@@ -71,17 +82,11 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(
-            moment=moment,
-            short=short,
-            clock=clock,
-            size=size,
-            pretty=pretty,
-            part=lambda text: quote(str(text), safe=""),
-        )
-        self._environment.tests["local_model"] = lambda name: str(name).startswith("ollama/")
-        self._environment.globals.update(asset=self.asset, TIERS=navigation.TIERS, PAGES=navigation.PAGES)
-        self._environment.globals["ui"] = self._environment.get_template("macros.html").module
+        environment: Any = self._environment  # Jinja types its tables by their first entries
+        environment.filters.update(moment=moment, short=short, clock=clock, size=size, pretty=pretty, part=part)
+        environment.tests["local_model"] = is_local_model
+        environment.globals.update(asset=self.asset, TIERS=navigation.TIERS, PAGES=navigation.PAGES)
+        environment.globals["ui"] = environment.get_template("macros.html").module
 
     def asset(self, name: str) -> str:
         """Return the address of a built file; it changes with the content, so browsers may keep it for ever."""
@@ -170,3 +175,13 @@ def size(count: float) -> str:
 def pretty(value: Any) -> str:
     """Return `value` as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def part(text: Any) -> str:
+    """Return `text` as a part of a query."""
+    return quote(str(text), safe="")
+
+
+def is_local_model(name: str) -> bool:
+    """Say whether a model answers on this machine."""
+    return name.startswith("ollama/")

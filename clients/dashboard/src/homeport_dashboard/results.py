@@ -54,8 +54,12 @@ def table(title: str, rows: list[dict[str, Any]]) -> Table:
     """Return `rows` with the columns that the first of them fill, the widest kinds of values last."""
     columns = list(dict.fromkeys(name for row in rows[:20] for name in row))[:MOST_COLUMNS]
     shown = rows[:MOST_ROWS]
-    return Table(title, [heading(c) for c in columns], [[cell(row.get(c)) for c in columns] for row in shown],
-                 hidden=len(rows) - len(shown))  # fmt: skip
+    return Table(
+        title,
+        [heading(c) for c in columns],
+        [[cell(row.get(c)) for c in columns] for row in shown],
+        hidden=len(rows) - len(shown),
+    )
 
 
 def heading(name: str) -> str:
@@ -77,4 +81,5 @@ def cell(value: Any) -> str:
 
 
 def _is_rows(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in cast("list[Any]", value))
+    rows = cast("list[Any]", value) if isinstance(value, list) else []
+    return bool(rows) and all(isinstance(row, dict) for row in rows)

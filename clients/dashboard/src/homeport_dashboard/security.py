@@ -75,9 +75,8 @@ class Guard:
         self._app = app
         self._sessions = sessions
         address = urlsplit(base_url)
-        hosts = {address.hostname or ""} | (
-            {"localhost", "127.0.0.1"} if is_loopback(address.hostname or "") else set()
-        )
+        name = address.hostname or ""
+        hosts = [name, "localhost", "127.0.0.1"] if is_loopback(name) else [name]
         port = f":{address.port}" if address.port else ""
         self._hosts = {f"{host}{port}" for host in hosts}
         self._origins = {f"{address.scheme}://{host}" for host in self._hosts}

@@ -70,7 +70,7 @@ async def _serve(
 
         async def started(bound: int) -> None:
             process.announce(running.home, running.url, __version__)
-            await ready(f"{running.url}/login?ticket={running.tickets.create('login')}")
+            await ready(f"{running.url}/login?token={running.tickets.create('login')}")
 
         for part in inner:  # a mounted app's lifespan is entered by nobody else
             await tasks.start(_lifespan, part)

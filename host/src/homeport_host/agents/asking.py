@@ -4,46 +4,37 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Protocol
 
 import anyio
 
 from homeport_host.agents.recorder import Recorder
-from homeport_host.agents.runs import RunStore
 from homeport_host.agents.task import Turn
 from homeport_host.providers.protocol import (
     ModelAnswer,
+    ModelEvent,
     ModelInfo,
     ModelRequest,
     ProviderError,
     ProviderFault,
+    Restarted,
     TextDelta,
+    UsageOwner,
 )
 
 ATTEMPTS = 2
 PAUSE_SECONDS, LONGEST_PAUSE = 0.5, 10.0
-PASSING: frozenset[ProviderFault] = frozenset({"unreachable", "broken_stream", "server_error", "rate_limited"})
+PASSING: frozenset[ProviderFault] = frozenset({"unreachable", "broken_stream", "server_error"})
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class UsageOwner:
-    """Whom a model call is counted for."""
-
-    session: str = ""
-    agent: str = ""
-    run: str = ""
-    user: str = ""
-    tenant: str = ""
 
 
 class Models(Protocol):
     """The models of the host."""
 
-    def stream(self, name: str, request: ModelRequest, *, who: Any) -> AsyncIterator[Any]:
-        """Yield text deltas and then one answer; anything else among them makes the text so far void."""
+    def stream(self, name: str, request: ModelRequest, *, who: UsageOwner) -> AsyncGenerator[ModelEvent]:
+        """Yield deltas, then one answer."""
         ...
 
     async def describe(self, name: str) -> ModelInfo:
@@ -54,10 +45,9 @@ class Models(Protocol):
 class Asking:
     """Asks models on behalf of runs."""
 
-    def __init__(self, models: Models, recorder: Recorder, store: RunStore) -> None:
+    def __init__(self, models: Models, recorder: Recorder) -> None:
         self._models = models
         self._recorder = recorder
-        self._store = store
 
     async def ask(self, name: str, request: ModelRequest, who: UsageOwner, *, message: str, turn: int) -> Turn:
         """Return one complete answer.
@@ -67,13 +57,11 @@ class Asking:
             request: What to ask.
             who: Whom it is counted for; its run is told the text.
             message: The message that the text belongs to.
-            turn: The number of this turn; one that was begun before a crash is begun anew.
+            turn: The number of this turn, for the log.
 
         Raises:
             ProviderError: When there is no complete answer.
         """
-        if not await self._store.mark(who.run, f"turn {turn}"):
-            await self._recorder.emit(who.run, "restart", {"reason": "Homeport was restarted in this answer."})
         started = time.perf_counter()
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -89,13 +77,14 @@ class Asking:
 
     async def _once(self, name: str, request: ModelRequest, who: UsageOwner, message: str) -> ModelAnswer:
         answer: ModelAnswer | None = None
-        async for event in self._models.stream(name, request, who=who):
-            if isinstance(event, TextDelta):
-                await self._recorder.text(who.run, message, event.text, thinking=event.thinking)
-            elif isinstance(event, ModelAnswer):
-                answer = event
-            else:
-                await self._recorder.emit(who.run, "restart", {"reason": str(getattr(event, "reason", event))})
+        async with aclosing(self._models.stream(name, request, who=who)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    await self._recorder.text(who.run, message, event.text, thinking=event.thinking)
+                elif isinstance(event, Restarted):
+                    await self._recorder.emit(who.run, "restart", {"reason": event.reason})
+                else:
+                    answer = event
         if answer is None:
             raise ProviderError("broken_stream", f"The answer of {name} broke off.", "Try again.")
         return answer

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from homeport_host.agents.citations import Passage, passages_of
-from homeport_host.agents.recorder import Recorder
 from homeport_host.governance.calls import Caller
 from homeport_host.governance.dispatch import APPROVAL, Dispatcher
 from homeport_shared.errors import HomeportError
@@ -53,30 +52,23 @@ class Calling:
 
     Args:
         dispatcher: The one way to tools.
-        recorder: Told of each call when it begins and when it ends.
     """
 
-    def __init__(self, dispatcher: Dispatcher, recorder: Recorder) -> None:
+    def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
-        self._recorder = recorder
 
-    async def call(self, caller: Caller, name: str, arguments: dict[str, Any], *, id: str, key: str) -> Made:
+    async def call(self, caller: Caller, name: str, arguments: dict[str, Any], *, key: str) -> Made:
         """Make one call; whatever the tool answers comes back, also its error.
 
         Args:
             caller: The run.
             name: The tool's public name.
             arguments: What the model gave.
-            id: The call's id within the run.
             key: Idempotency key of the step.
         """
-        event = call_event(id, name, arguments)
-        await self._recorder.emit(caller.identity.run, "call", event)
         started = time.perf_counter()
         made = made_of(await self._dispatcher.call_tool(caller, name, arguments, key=key), name)
-        made = replace(made, seconds=time.perf_counter() - started)
-        await self._recorder.emit(caller.identity.run, "call", {**event, **outcome_event(made)}, durable=True)
-        return made
+        return replace(made, seconds=time.perf_counter() - started)
 
 
 def made_of(result: Mapping[str, Any], name: str) -> Made:

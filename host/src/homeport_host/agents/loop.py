@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from homeport_host.agents.limits import Spent
 from homeport_host.agents.runs import Run
-from homeport_host.agents.task import Task
+from homeport_host.agents.task import Task, row_of
 from homeport_host.agents.turns import Parts, Turns
 from homeport_host.engine.protocol import RunState, Steps
 from homeport_shared.errors import HomeportError
@@ -38,7 +38,9 @@ class AgentLoop:
     async def __call__(self, steps: Steps, parameters: dict[str, Any]) -> dict[str, Any]:
         """Do one run to its end, whatever the end is."""
         task = Task.model_validate(parameters)
-        turns = Turns(self._parts, steps, task)
+        await self._parts.store.add(row_of(steps.run, task, self._parts.store.now()))
+        recovered = not await self._parts.store.mark(steps.run, "begun")
+        turns = Turns(self._parts, steps, task, recovered=recovered)
         await self._parts.enter(steps.run, "running", key="running")
         await self._parts.store.change(steps.run, started=self._parts.store.now())
         try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from homeport_host.agents.definition import Agent
 from homeport_host.agents.limits import Limits
+from homeport_host.agents.runs import Run
 from homeport_host.providers.protocol import Message, ModelAnswer, ToolCall, Usage
 
 RunKind = Literal["chat", "ask", "job"]
@@ -51,6 +52,47 @@ class Task(BaseModel):
     actor: str = ""
     tenant: str = ""
     today: str = ""
+
+
+class Options(TypedDict, total=False):
+    """What a run may be given besides its prompt.
+
+    Attributes:
+        agent: The agent's name; empty = the built-in assistant.
+        model: Empty = the agent's, or else the default model.
+        kind: Where it comes from, which decides what it may do unasked.
+        history: The conversation before.
+        context: Put before the prompt.
+        instructions: Added to the agent's.
+        tools: Patterns that narrow the agent's tools further.
+        yes: Tools whose questions are answered beforehand.
+        limits: Replace single limits of the agent.
+        num_ctx: Context window in tokens; 0 = the agent's.
+        interactive: A person waits and can approve calls.
+        session_id: The chat it belongs to.
+        message_id: The message that its text belongs to.
+        idempotency_key: The same key starts one run only, also after a restart.
+    """
+
+    agent: str
+    model: str
+    kind: RunKind
+    history: list[Said]
+    context: str
+    instructions: str
+    tools: tuple[str, ...]
+    yes: tuple[str, ...]
+    limits: dict[str, Any]
+    num_ctx: int
+    interactive: bool
+    session_id: str
+    message_id: str
+    idempotency_key: str
+
+
+def row_of(run: str, task: Task, created: str) -> Run:
+    """Return a run that has not begun, as it is stored."""
+    return Run(run, task.kind, task.agent.name, task.model, task.prompt, task.session_id, "queued", created)
 
 
 @dataclass(frozen=True, slots=True)

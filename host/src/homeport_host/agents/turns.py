@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport_host.agents.answers import fault_of
-from homeport_host.agents.asking import Asking, Models, UsageOwner
+from homeport_host.agents.asking import Asking, Models
 from homeport_host.agents.calling import Calling, Made, call_event, outcome_event, refused
 from homeport_host.agents.citations import Sources
 from homeport_host.agents.limits import Repeats, Spent
@@ -25,7 +25,14 @@ from homeport_host.engine.protocol import RunState, Steps
 from homeport_host.governance.calls import Caller
 from homeport_host.governance.dispatch import Dispatcher
 from homeport_host.governance.policy import matches
-from homeport_host.providers.protocol import Message, ModelRequest, ToolCall
+from homeport_host.providers.protocol import (
+    CALL_SECONDS,
+    Message,
+    ModelRequest,
+    ProviderError,
+    ToolCall,
+    UsageOwner,
+)
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import Identity
 
@@ -52,8 +59,8 @@ class Parts:
     recorder: Recorder
 
     def __post_init__(self) -> None:
-        self.asking = Asking(self.models, self.recorder, self.store)
-        self.calling = Calling(self.dispatcher, self.recorder)
+        self.asking = Asking(self.models, self.recorder)
+        self.calling = Calling(self.dispatcher)
 
     async def enter(self, run: str, state: RunState, *, key: str) -> None:
         """Put a run into a state and tell it."""
@@ -64,7 +71,7 @@ class Parts:
 class Turns:
     """One run: its conversation, its tools and what it has used up."""
 
-    def __init__(self, parts: Parts, steps: Steps, task: Task) -> None:
+    def __init__(self, parts: Parts, steps: Steps, task: Task, *, recovered: bool) -> None:
         self._parts = parts
         self._steps = steps
         self._task = task
@@ -72,6 +79,7 @@ class Turns:
         self._since = [Message("user", f"{task.context}\n\n{task.prompt}".strip())]
         self._sources = Sources()
         self._repeats = Repeats()
+        self._recovered = recovered
         self._window = 0
         self._box = Toolbox((), window=1)
         self.spent = Spent()
@@ -106,9 +114,12 @@ class Turns:
             corrected = fault is not None
 
     async def _measure(self) -> int:
-        info = await self._parts.models.describe(self._task.model)
+        try:
+            longest = (await self._parts.models.describe(self._task.model)).context_length
+        except ProviderError:
+            longest = 0  # its provider may be away while a fallback answers; asking tells what is wrong
         asked = self._task.num_ctx or self._task.agent.num_ctx
-        return window_of(asked, longest=info.context_length, local=self._task.model.startswith("ollama/"))
+        return window_of(asked, longest=longest, local=self._task.model.startswith("ollama/"))
 
     async def _turn(self, number: int) -> Turn:
         turn = Turn.from_json(await self._steps.step(f"model {number}", lambda: self._ask(number)))
@@ -119,6 +130,9 @@ class Turns:
 
     async def _ask(self, number: int) -> dict[str, Any]:
         task, run = self._task, self._steps.run
+        if self._recovered:  # what was written of this answer before the stop is written again
+            self._recovered = False
+            await self._parts.recorder.emit(run, "restart", {"reason": "Homeport was restarted in this answer."})
         system = self._system()
         room = int(self._window * (1 - REPLY_SHARE)) - tokens_of(system) - self._box.tokens()
         history = [Message(said.role, said.content) for said in task.history]
@@ -133,6 +147,7 @@ class Turns:
             num_ctx=self._window,
             temperature=task.agent.temperature,
             key=f"{run}:{number}",
+            seconds=min(CALL_SECONDS, self.spent.seconds_left(task.limits)),
         )
         who = UsageOwner(task.session_id, task.agent.name, run, task.actor, task.tenant)
         turn = await self._parts.asking.ask(task.model, request, who, message=task.message_id or run, turn=number)
@@ -194,32 +209,36 @@ class Turns:
         digest = hashlib.sha256(json.dumps(call.arguments, sort_keys=True).encode()).hexdigest()[:16]
         name = f"tool {place} {call.name[:64]} {digest}"
         made = Made.from_json(await self._steps.step(name, lambda: self._make(place, call, digest)))
+        await self._told(place, call, made, "made")
         if not made.approval or not self._caller.interactive:
             return made
         decision = await self._wait(made, call)
         if decision is None or not decision.get("approve"):
             why = "declined it" if decision else "did not answer in time"
-            refusal = refused("denied", f"{call.name} was not called: the person {why}.", "Go on without it.")
-            event = {**call_event(place, call.name, call.arguments), **outcome_event(refusal)}
-            await self._parts.recorder.emit(self._steps.run, "call", event, key=f"denied {place}")
-            return refusal
-        return Made.from_json(await self._steps.step(f"{name} approved", lambda: self._make(place, call, digest)))
+            made = refused("denied", f"{call.name} was not called: the person {why}.", "Go on without it.")
+        else:
+            again = await self._steps.step(f"{name} approved", lambda: self._make(place, call, digest))
+            made = Made.from_json(again)
+        await self._told(place, call, made, "decided")
+        return made
+
+    async def _told(self, place: str, call: ToolCall, made: Made, key: str) -> None:
+        """Tell how a call ended; told between the steps, so that a replay tells what a crash kept from being told."""
+        arguments = {"raw": call.raw} if call.arguments is None else call.arguments
+        event = {**call_event(place, call.name, arguments), **outcome_event(made)}
+        await self._parts.recorder.emit(self._steps.run, "call", event, key=f"call {place} {key}")
 
     async def _make(self, place: str, call: ToolCall, digest: str) -> dict[str, Any]:
-        fault: Made | None = None
         if call.arguments is None:
             fault = refused("invalid", f"The arguments of {call.name} are no JSON object.", "Send one JSON object.")
-        elif call.name not in self._box.names:
-            near = ", ".join(self._box.search(call.name)) or "none"
-            fault = refused("not_found", f"There is no tool {call.name!r}.", f"Tools like it: {near}.")
-        if fault is not None:
-            event = {**call_event(place, call.name, call.arguments or {"raw": call.raw}), **outcome_event(fault)}
-            await self._parts.recorder.emit(self._steps.run, "call", event, durable=True)
             return fault.as_json()
-        assert call.arguments is not None
+        if call.name not in self._box.names:
+            near = ", ".join(self._box.search(call.name)) or "none"
+            return refused("not_found", f"There is no tool {call.name!r}.", f"Tools like it: {near}.").as_json()
+        event = call_event(place, call.name, call.arguments)
+        await self._parts.recorder.emit(self._steps.run, "call", event)
         key = f"{self._steps.run}:{place}:{digest}"
-        made = await self._parts.calling.call(self._caller, call.name, call.arguments, id=place, key=key)
-        return made.as_json()
+        return (await self._parts.calling.call(self._caller, call.name, call.arguments, key=key)).as_json()
 
     async def _wait(self, made: Made, call: ToolCall) -> dict[str, Any] | None:
         run, approval = self._steps.run, made.approval

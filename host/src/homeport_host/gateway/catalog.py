@@ -156,15 +156,16 @@ def public_names(server: str, own_names: Iterable[str]) -> dict[str, str]:
 
     A name that fits keeps its form; one that had to be changed gets a hash when another has its form already.
     """
+    given = list(own_names)
     names: dict[str, str] = {}
     taken: set[str] = set()
-    for own in sorted(own_names, key=lambda name: _clean(server, name) != f"{server}__{name}"):
+    for own in sorted(given, key=lambda name: (_clean(server, name) != f"{server}__{name}", name)):
         name = _clean(server, own)
         if name in taken:
             name = _hashed(name, own)
         taken.add(name)
         names[own] = name
-    return {own: names[own] for own in own_names}
+    return {own: names[own] for own in given}
 
 
 def _clean(server: str, own: str) -> str:

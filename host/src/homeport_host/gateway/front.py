@@ -50,6 +50,7 @@ from homeport_host.gateway.exposure import (
     search_tools,
 )
 from homeport_host.gateway.listening import Listening
+from homeport_host.gateway.search import ToolIndex
 from homeport_host.gateway.turns import Elicit, asking
 from homeport_host.gateway.upstream import RESOURCE_NOT_FOUND_2025, RefusedError
 from homeport_host.gateway.upstreams import Upstreams
@@ -130,7 +131,7 @@ class Front:
         caller_of: Callable[[Context], Caller],
         *,
         tasks: TaskGroup,
-        index: Index,
+        index: Index = ToolIndex,
         pinned: Iterable[str] = (),
         state_key: bytes | None = None,
     ) -> None:

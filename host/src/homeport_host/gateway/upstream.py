@@ -45,6 +45,7 @@ START_WAIT_SECONDS = 5.0
 CALL_SECONDS = 300.0
 PROBE_SECONDS = 5.0
 PING_EVERY_SECONDS = 15.0
+AGAIN_SECONDS = 1.0
 BACK_OFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 STABLE_SECONDS = 30.0
 PAGES = 50
@@ -180,11 +181,11 @@ class Upstream:
 
     async def _become(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason
+        if state == "starting" and self._settled.is_set():
+            self._settled = anyio.Event()
+        await self._changed()  # who waits for the server finds its tools in the catalog
         if state != "starting":
             self._settled.set()
-        elif self._settled.is_set():
-            self._settled = anyio.Event()
-        await self._changed()
 
     async def _connect(self) -> str:
         """Connect, serve until the connection is lost, and return why it ended."""
@@ -262,6 +263,7 @@ class Upstream:
     async def _follow(self, client: Client) -> None:
         """Follow changes; the end of the stream, or of the answers to a ping, is how a crash is noticed."""
         while True:
+            pause = AGAIN_SECONDS
             try:
                 async with client.listen(
                     tools_list_changed=True, prompts_list_changed=True, resources_list_changed=True
@@ -269,12 +271,13 @@ class Upstream:
                     async for event in stream:
                         self._on_event(event)
             except (ListenNotSupportedError, MCPError):
-                await anyio.sleep(PING_EVERY_SECONDS)
+                pause = PING_EVERY_SECONDS
             except SubscriptionLost:
                 pass
             if not await self._answers(client):
                 self._lost.set()
                 return
+            await anyio.sleep(pause)
 
     async def _answers(self, client: Client) -> bool:
         try:
@@ -282,7 +285,6 @@ class Upstream:
                 await send(client, "server/discover" if self.modern else "ping", {})
         except (MCPError, TimeoutError):
             return False
-        await anyio.sleep(1)  # a server that closes every stream is not asked in a tight loop
         return True
 
     def _on_event(self, event: object) -> None:

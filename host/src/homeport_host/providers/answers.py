@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from homeport_host.providers.calls import TEXT_CALL_STARTS, calls_in_text, parse_arguments, with_own_ids
+from homeport_host.providers.calls import FENCE, TEXT_CALL_STARTS, calls_in_text, parse_arguments, with_own_ids
 from homeport_host.providers.protocol import (
     Finish,
     ModelAnswer,
@@ -17,8 +16,6 @@ from homeport_host.providers.protocol import (
     ToolCall,
     Usage,
 )
-
-_FENCE = re.compile(r"^\s*```[a-z]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -90,7 +87,7 @@ def _with_object(answer: ModelAnswer, schema: dict[str, Any]) -> ModelAnswer:
 
     import jsonschema
 
-    fenced = _FENCE.match(answer.text)
+    fenced = FENCE.match(answer.text)
     try:
         value = json.loads(fenced[1] if fenced else answer.text)
         jsonschema.validate(value, schema)

@@ -13,7 +13,7 @@ from typing import Any, cast
 from homeport_host.providers.protocol import ToolCall, ToolSpec
 
 log = logging.getLogger(__name__)
-_FENCE = re.compile(r"^\s*```[a-z]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
+FENCE = re.compile(r"^\s*```[a-z]*\s*\n(.*?)\n?\s*```\s*$", re.DOTALL)
 _TAG = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 TEXT_CALL_STARTS = ("{", "[{", "```", "<tool_call>")
@@ -54,7 +54,7 @@ def parse_arguments(raw: Any, *, whole: bool = True) -> dict[str, Any] | None:
 
 def _mended(text: str, *, whole: bool) -> Iterable[str]:
     yield text
-    if fenced := _FENCE.match(text):
+    if fenced := FENCE.match(text):
         text = fenced[1]
         yield text
     commas = text if _inside_strings(text, _TRAILING_COMMA) else _TRAILING_COMMA.sub(r"\1", text)
@@ -130,7 +130,7 @@ def _candidates(text: str) -> list[str]:
     tagged = _TAG.findall(text)
     if tagged:
         return tagged if not _TAG.sub("", text).strip() else [""]
-    fenced = _FENCE.match(text)
+    fenced = FENCE.match(text)
     return [fenced[1] if fenced else text]
 
 

@@ -21,6 +21,7 @@ from homeport_host.providers.protocol import (
     ModelInfo,
     ModelRequest,
     ProviderError,
+    TextDelta,
     Usage,
 )
 from homeport_host.providers.refusals import Refusal
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
 OPENROUTER = "https://openrouter.ai/api/v1"
+_CONNECT_SECONDS = 5.0
+_SECONDS = 30.0  # for calls that only list or check
 _FINISHES: dict[str, Finish] = {
     "stop": "stop", "tool_calls": "tool_calls", "function_call": "tool_calls", "length": "length"
 }  # fmt: skip
@@ -88,14 +91,9 @@ class CompatibleProvider:
                 usage = _usage(chunk.get("usage")) or usage
                 choices: list[dict[str, Any]] = chunk.get("choices") or []
                 for choice in choices:
-                    delta: dict[str, Any] = choice.get("delta") or {}
                     finish = choice.get("finish_reason") or finish
-                    thought: str = delta.get("reasoning") or delta.get("reasoning_content") or ""
-                    if shown := collector.add_thinking(thought):
+                    for shown in self._taken(choice.get("delta") or {}, collector, fragments):
                         yield shown
-                    if shown := collector.add_text(delta.get("content") or ""):
-                        yield shown
-                    fragments.add(delta.get("tool_calls") or [])
         fragments.hand_over(collector, whole=finish != "length")
         answer = collector.answer(self._finish(finish, model), usage, model)
         if not answer.calls and (shown := collector.rest()):
@@ -146,7 +144,8 @@ class CompatibleProvider:
         import httpx2
         import openai
 
-        body = self._body(request)
+        timeout = httpx2.Timeout(request.seconds, connect=_CONNECT_SECONDS)
+        body = {**self._body(request), "timeout": timeout}
 
         def create(client: openai.AsyncOpenAI) -> Awaitable[Any]:
             completions: Any = client.chat.completions.with_raw_response
@@ -160,7 +159,7 @@ class CompatibleProvider:
                 stream: openai.AsyncStream[ChatCompletionChunk] = raw.parse()
                 async with aclosing(deadline.each(aiter(stream))) as chunks:
                     async for chunk in chunks:
-                        yield chunk.model_dump(exclude_unset=True)
+                        yield chunk.model_dump(exclude_unset=True, warnings=False)
             except (openai.APIConnectionError, httpx2.HTTPError) as error:
                 raise refusals.broken_stream(self._address.title, "the connection was lost") from error
             except openai.APIError as error:
@@ -169,10 +168,19 @@ class CompatibleProvider:
                 reason = "it sent a line that is no JSON"
                 raise refusals.broken_stream(self._address.title, reason) from error
 
+    def _taken(self, delta: dict[str, Any], collector: Collector, fragments: _Fragments) -> list[TextDelta]:
+        try:
+            thought: str = delta.get("reasoning") or delta.get("reasoning_content") or ""
+            shown = [collector.add_thinking(thought), collector.add_text(delta.get("content") or "")]
+            fragments.add(delta.get("tool_calls") or [])
+        except (AttributeError, TypeError) as error:
+            raise refusals.broken_stream(self._address.title, "it sent a line of another shape") from error
+        return [each for each in shown if each]
+
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": request.model, "messages": [_message(each) for each in request.messages], "stream": True,
-            "stream_options": {"include_usage": True}, "timeout": request.seconds,
+            "stream_options": {"include_usage": True},
         }  # fmt: skip
         extra: dict[str, Any] = {}
         if self._address.preferences:
@@ -215,6 +223,7 @@ class CompatibleProvider:
         return f"Set {self._address.key_name or 'its key'}, or enter the key in the settings."
 
     async def _call(self, call: Callable[[openai.AsyncOpenAI], Awaitable[Any]], model: str = "") -> Any:
+        import httpx2
         import openai
 
         try:
@@ -222,9 +231,9 @@ class CompatibleProvider:
         except openai.APIStatusError as error:
             wait = refusals.retry_after(error.response.headers)
             raise self._refusal(model, error.status_code, _words(error), wait) from error
-        except openai.APITimeoutError as error:
-            raise refusals.timed_out(self._address.title, 30.0) from error
         except openai.APIConnectionError as error:
+            if isinstance(error.__cause__, httpx2.ReadTimeout):
+                raise refusals.timed_out(self._address.title, _SECONDS) from error
             message = f"{self._address.title} does not answer at {self._address.url}."
             raise ProviderError("unreachable", message, "Check the network and the address.") from error
 
@@ -233,6 +242,9 @@ class CompatibleProvider:
         if not key:
             message = f"There is no API key for {self._address.title}."
             raise ProviderError("no_key", message, self._key_hint(), code="denied")
+        if not key.isascii() or not key.isprintable():
+            message = f"The API key for {self._address.title} holds characters that no key has."
+            raise ProviderError("refused_key", message, self._key_hint(), code="denied")
         if self._client is None:
             self._client = await anyio.to_thread.run_sync(_new_client, self._address.url, key)
         self._client.api_key = key
@@ -286,11 +298,15 @@ class _Fragments:
 
 
 def _new_client(url: str, key: str) -> openai.AsyncOpenAI:
+    import httpx2
     import openai
 
     # what the environment says about an OpenAI account must not reach another company's server
     own = {"OpenAI-Organization": openai.Omit(), "OpenAI-Project": openai.Omit()}
-    return openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, default_headers=cast("Any", own))
+    timeout = httpx2.Timeout(_SECONDS, connect=_CONNECT_SECONDS)
+    return openai.AsyncOpenAI(
+        base_url=url, api_key=key, max_retries=0, timeout=timeout, default_headers=cast("Any", own)
+    )
 
 
 def _message(message: Message) -> dict[str, Any]:

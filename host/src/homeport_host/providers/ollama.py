@@ -23,6 +23,7 @@ from homeport_host.providers.protocol import (
     ModelInfo,
     ModelRequest,
     ProviderError,
+    TextDelta,
     Usage,
 )
 from homeport_host.providers.refusals import Refusal
@@ -77,19 +78,12 @@ class OllamaProvider:
         deadline = Deadline(request.seconds, "Ollama")
         async with aclosing(self._chunks(request, model, deadline)) as chunks:
             async for chunk in chunks:
-                message: dict[str, Any] = chunk.get("message") or {}
-                calls: list[dict[str, Any]] = message.get("tool_calls") or []
-                if delta := collector.add_thinking(message.get("thinking") or ""):
+                for delta in _taken(chunk, collector):
                     yield delta
-                if delta := collector.add_text(message.get("content") or ""):
-                    yield delta
-                for call in calls:
-                    function: dict[str, Any] = call.get("function") or {}
-                    collector.add_call(call.get("id") or "", function.get("name", ""), function.get("arguments"))
                 if chunk.get("done"):
                     usage = Usage(chunk.get("prompt_eval_count", 0), chunk.get("eval_count", 0))
                     self._check_read(request, usage)
-                    version = pinned or await self.library.version(model)
+                    version = pinned or await self._version(model)
                     finish: Finish = "length" if chunk.get("done_reason") == "length" else "stop"
                     answer = collector.answer(finish, usage, f"{model}@{version}" if version else model)
                     if not answer.calls and (delta := collector.rest()):
@@ -207,13 +201,37 @@ class OllamaProvider:
             raise ProviderError("unknown_model", message, hint, code="not_found")
         return model, version
 
+    async def _version(self, model: str) -> str:
+        try:
+            return await self.library.version(model)
+        except ProviderError:
+            return ""  # the answer is whole; that its version cannot be asked for is no reason to lose it
+
     def _client(self) -> httpx2.AsyncClient:
         import httpx2
 
         if self._http is None:
             timeout = httpx2.Timeout(None, connect=_CONNECT_SECONDS)  # each call brings its own limit
-            self._http = httpx2.AsyncClient(base_url=self.url, timeout=timeout, trust_env=not is_local(self.url))
+            limits = httpx2.Limits(max_connections=None)  # Ollama has a queue of its own, and says when it is full
+            proxied = not is_local(self.url)
+            self._http = httpx2.AsyncClient(base_url=self.url, timeout=timeout, limits=limits, trust_env=proxied)
         return self._http
+
+
+def _taken(chunk: dict[str, Any], collector: Collector) -> list[TextDelta]:
+    try:
+        message: dict[str, Any] = chunk.get("message") or {}
+        shown = [
+            collector.add_thinking(message.get("thinking") or ""),
+            collector.add_text(message.get("content") or ""),
+        ]
+        calls: list[dict[str, Any]] = message.get("tool_calls") or []
+        for call in calls:
+            function: dict[str, Any] = call.get("function") or {}
+            collector.add_call(call.get("id") or "", function.get("name", ""), function.get("arguments"))
+    except (AttributeError, TypeError) as error:
+        raise refusals.broken_stream("Ollama", "it sent a line of another shape") from error
+    return [delta for delta in shown if delta]
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:

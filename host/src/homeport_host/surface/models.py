@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 
 from homeport_host.providers.protocol import ModelInfo
+from homeport_host.providers.usage import GroupBy
 from homeport_host.surface.results import Item, Json, ModelList, Named, Rows, dumped
 from homeport_host.surface.services import HostServices
 from homeport_host.surface.tools import changing, reading
-from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
 MOST = 500
@@ -31,7 +32,7 @@ def _choosing(server: Server, host: HostServices) -> None:
         elif agent:
             host.agents.choose_model(agent, name)
         else:
-            await host.models.set_default(_checked(name))
+            await host.models.set_default(name)
         await changes.updated("homeport://models", "homeport://status", "homeport://setup")
         return Named(id=name, state="chosen")
 
@@ -45,8 +46,7 @@ def _choosing(server: Server, host: HostServices) -> None:
     @reading(server, "Check provider")
     async def check_provider(name: str) -> Named:
         """Make a real call to a provider such as ollama or openrouter; an error gives its reason."""
-        await host.models.check(name)
-        return Named(id=name, state="works")
+        return Named(id=name, state=await host.models.check(name))
 
     @changing(server, "Pull model", "person-only")
     async def pull_model(name: str) -> Item:
@@ -61,9 +61,9 @@ def _reading(server: Server, host: HostServices) -> None:
         return ModelList(**await _models(host, query))
 
     @reading(server, "Usage")
-    async def usage(by: Literal["day", "model", "provider", "agent", "session", "user"] = "day") -> Rows:
+    async def usage(by: GroupBy = "day") -> Rows:
         """Total the model calls: number, tokens, US dollars."""
-        return Rows(rows=await host.usage(by))
+        return Rows(rows=await _usage(host, by))
 
     @server.resource("homeport://models", title="Models", mime_type="application/json")
     async def models() -> str:
@@ -78,7 +78,7 @@ def _reading(server: Server, host: HostServices) -> None:
     @server.resource("homeport://usage", title="Usage", mime_type="application/json")
     async def usage_by_day() -> str:
         """The model calls by day."""
-        return dumped({"rows": await host.usage("day")})
+        return dumped({"rows": await _usage(host, "day")})
 
 
 async def _models(host: HostServices, query: str) -> Json:
@@ -101,7 +101,5 @@ def _shaped(model: ModelInfo) -> Json:
     }
 
 
-def _checked(name: str) -> str:
-    if "/" not in name:
-        raise HomeportError("invalid", f"{name!r} names no provider.", f"Write it like ollama/{name}.")
-    return name
+async def _usage(host: HostServices, by: GroupBy) -> list[Json]:
+    return [asdict(total) for total in await host.usage.totals(by)]

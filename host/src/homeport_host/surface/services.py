@@ -15,6 +15,7 @@ from homeport_host.events.bus import EventBus
 from homeport_host.governance.approvals import Approvals
 from homeport_host.providers.pulling import Pulling
 from homeport_host.providers.router import Models
+from homeport_host.providers.usage import UsageStore
 from homeport_host.surface.servers import Registry
 from homeport_host.tickets import Tickets
 from homeport_shared.audit import AuditLog
@@ -27,7 +28,6 @@ class HostServices:
     """The services of one host.
 
     Attributes:
-        usage: Totals of model calls by `day`, `model`, `provider`, `agent`, `session` or `user`.
         add_folder: Makes a folder a root of files and has it indexed; returns `{root, job_id}`.
         folders: The folders that were added.
         documents: `{count, indexing}`, or None while the knowledge base is not there.
@@ -44,10 +44,10 @@ class HostServices:
     approvals: Approvals
     registry: Registry
     models: Models
+    usage: UsageStore
     events: EventBus
     audit: AuditLog
     tickets: Tickets
-    usage: Callable[[str], Awaitable[list[Json]]]
     add_folder: Callable[[str, str], Awaitable[Json]]
     folders: Callable[[], list[str]]
     documents: Callable[[], Awaitable[Json | None]]

@@ -16,7 +16,7 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
 PATHS: dict[Purpose, str] = {
-    "login": "/login?ticket=", "upload": "/upload?ticket=", "secret": "/secrets?ticket=",
+    "login": "/login?token=", "upload": "/upload?ticket=", "secret": "/secrets?ticket=",
 }  # fmt: skip
 
 

@@ -210,7 +210,7 @@ class Changer:
         for row in gone:
             with self._roots.find(str(row.place), make=True) as file:
                 done.append(self._bring_back(file, row.before))
-        return done or [Done(spot.place, None, "")]
+        return [*done, Done(spot.place, done[-1].version if done else None, "")]
 
     def _delete_file(self, spot: Spot) -> Done:
         status = spot.status()

@@ -17,7 +17,7 @@ MOST_DIFF = 40_000
 class Edit(BaseModel):
     """One replacement."""
 
-    old_text: str = Field(description="exact text; must occur once unless every")
+    old_text: str = Field(description="occurs once, or every")
     new_text: str
     every: bool = False
 

@@ -40,7 +40,6 @@ class Info(Entry):
     """Everything about one file."""
 
     uri: str
-    accessed_at: str = ""
     encoding: str = ""
     newline: str = ""
     sha256: str = ""
@@ -74,11 +73,13 @@ class Hit(BaseModel):
 
 
 class Hits(BaseModel):
-    """What was found; `skipped` files were binary, too large or not readable."""
+    """What was found; `next` is the cursor of more, empty at the end.
+
+    `skipped` files were binary, too large or not readable.
+    """
 
     hits: list[Hit]
     next: str = ""
-    truncated: bool = False
     skipped: int = 0
 
 
@@ -89,21 +90,19 @@ class Change(BaseModel):
     kind: str
     version: int
     sha256: str
-    diff: str = ""
 
 
-class Failure(BaseModel):
-    """What could not be done, and why."""
+class Edited(Change):
+    """What an edit did, with the unified diff."""
 
-    path: str
-    message: str
+    diff: str
 
 
-class Changes(BaseModel):
-    """What was done and what was not."""
+class Deleted(BaseModel):
+    """The paths of what was deleted, and a sentence for each that could not be."""
 
-    changes: list[Change]
-    failed: list[Failure]
+    deleted: list[str]
+    failed: list[str]
 
 
 class Step(BaseModel):
@@ -118,7 +117,6 @@ class Step(BaseModel):
     size: int
     by: str
     run: str
-    change_set: str
 
 
 class Steps(BaseModel):
@@ -168,11 +166,6 @@ def entry_of(place: Place, status: os.stat_result, accessed_by: str = "") -> Ent
     )
 
 
-def change_of(version: Version, diff: str = "") -> Change:
-    """Return what a tool says about a recorded change."""
-    return Change(path=str(version.place), kind=version.kind, version=version.version, sha256=version.after, diff=diff)
-
-
 def step_of(version: Version) -> Step:
     """Return the row of the history."""
     return Step(
@@ -185,5 +178,4 @@ def step_of(version: Version) -> Step:
         size=version.size,
         by=version.agent or version.actor,
         run=version.run,
-        change_set=version.change_set,
     )

@@ -79,7 +79,6 @@ class Search:
         self._find = find
         self._hits: list[Hit] = []
         self._skipped = 0
-        self._cut = False
         self.stopped_after: tuple[str, ...] | None = None
 
     def through(self, place: Place, entries: Iterable[Entry]) -> None:
@@ -93,7 +92,6 @@ class Search:
                 continue
             matched = self._name(entry) if self._mode == "name" else self._content(entry)
             room = self._limit - len(self._hits)
-            self._cut = self._cut or len(matched) > room
             self._hits += [Hit(path=str(entry.place), line=m.line, text=m.text) for m in matched[:room]]
             if len(self._hits) >= self._limit:
                 self.stopped_after = below
@@ -101,7 +99,7 @@ class Search:
 
     def result(self, cursor: str) -> Hits:
         """Return the hits with the cursor of the next page."""
-        return Hits(hits=self._hits, next=cursor, truncated=bool(cursor) or self._cut, skipped=self._skipped)
+        return Hits(hits=self._hits, next=cursor, skipped=self._skipped)
 
     def _name(self, entry: Entry) -> list[Match]:
         name = show(entry.place.name)

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from mcp.server.apps import Apps
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from homeport_files.edits import Edit
 from homeport_files.reading import Format, Part
-from homeport_files.results import Change, Changes, Failure, Hits, Info, Listing, RootRows, Steps, Text
+from homeport_files.results import Change, Deleted, Edited, Hits, Info, Listing, RootRow, RootRows, Steps, Text
 from homeport_files.settings import FilesSettings
 from homeport_files.workspace import Workspace
 from homeport_shared import serving
@@ -23,18 +23,17 @@ from homeport_shared.views import view
 
 INSTRUCTIONS = (
     "Files below some folders, the roots. A path is root/relative/path; list without a path shows the roots. "
-    "Every change keeps the old content: history shows it, restore undoes it."
+    "`next` of a result is the cursor of its next part; if_sha256 makes a change only if the file is still what was "
+    "read. Every change keeps the old content: history shows it, restore undoes it."
 )
-READS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
-WRITES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
+READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
 PRIVATE: dict[str, Any] = {LABELS: ["reads-private", "untrusted-content"]}
 UNDOABLE: dict[str, Any] = {LABELS: ["can-be-taken-back"]}
-PERSON: dict[str, Any] = {LABELS: ["can-be-taken-back"], "ui": {"visibility": ["app"]}}
+PERSON: dict[str, Any] = {LABELS: ["can-be-taken-back", "person-only"], "ui": {"visibility": ["app"]}}
 
-Path = Annotated[str, Field(description="root/path")]
-Limit = Annotated[int, Field(ge=1, le=1000)]
-Cursor = Annotated[str, Field(description="next of the page before")]
-Sha256 = Annotated[str, Field(description="only if the content is this")]
+Limit = Annotated[int, AfterValidator(lambda limit: min(max(limit, 1), 1000))]
+Count = Annotated[int, AfterValidator(lambda count: max(count, 1))]
 
 
 def build_server(context: ServerContext) -> Server:
@@ -52,95 +51,93 @@ def _reading_tools(server: Server, workspace: Workspace) -> None:
     @server.tool(title="List files", annotations=READS, meta=PRIVATE, name="list")
     async def list_files(  # pyright: ignore[reportUnusedFunction]
         path: str = "",
-        depth: Annotated[int, Field(ge=1, le=64)] = 1,
-        glob: Annotated[str, Field(description="*.md or **/src/*.py")] = "",
+        depth: Count = 1,
+        glob: str = "",
         limit: Limit = 200,
-        cursor: Cursor = "",
+        cursor: str = "",
     ) -> Listing:
-        """List a folder; without a path, the roots. depth goes into subfolders."""
+        """List a folder as root/path, or the roots."""
         return await workspace.list(path, depth=depth, glob=glob, limit=limit, cursor=cursor)
 
     @server.tool(title="Read a file", annotations=READS, meta=PRIVATE)
     async def read(  # pyright: ignore[reportUnusedFunction]
-        path: Path,
-        start_line: Annotated[int, Field(ge=1)] = 1,
-        max_lines: Annotated[int, Field(ge=1, le=100_000)] = 2000,
-        max_bytes: Annotated[int, Field(ge=16, le=262_144)] = 65_536,
+        path: str,
+        start_line: Count = 1,
+        max_lines: Count = 2000,
+        max_bytes: Count = 65_536,
         format: Format = "auto",
-        cursor: Cursor = "",
+        cursor: str = "",
     ) -> Text:
-        """Read part of a file. auto gives PDF, Office, HTML and mail as text; text the raw file; base64 any bytes."""
+        """Read part of a file. auto turns PDF, Office, HTML, mail into text; text is raw; base64 any bytes."""
         return await workspace.read(path, Part(start_line, max_lines, max_bytes, cursor), format)
 
     @server.tool(title="Search files", annotations=READS, meta=PRIVATE)
     async def search(  # pyright: ignore[reportUnusedFunction]
         query: str,
-        path: Annotated[str, Field(description="folder; empty = all roots")] = "",
+        path: str = "",
         mode: Literal["name", "content"] = "content",
         regex: bool = False,
         glob: str = "",
         limit: Limit = 50,
-        cursor: Cursor = "",
+        cursor: str = "",
     ) -> Hits:
-        """Find text in the content of text files, or in names. Plain text ignores case."""
+        """Find text in files or in names, in any case."""
         return await workspace.search(query, path, mode=mode, regex=regex, glob=glob, limit=limit, cursor=cursor)
 
     @server.tool(title="File details", annotations=READS, meta=PRIVATE)
-    async def info(path: Path) -> Info:  # pyright: ignore[reportUnusedFunction]
-        """Tell size, dates, type, encoding, sha256, number of versions and who read it last."""
+    async def info(path: str) -> Info:  # pyright: ignore[reportUnusedFunction]
+        """Tell size, type, encoding, sha256, versions and who read it last."""
         return await workspace.info(path)
 
     @server.tool(title="File history", annotations=READS, meta=PRIVATE)
     async def history(  # pyright: ignore[reportUnusedFunction]
-        path: str = "", change_set: str = "", limit: Limit = 50, cursor: Cursor = ""
+        path: str = "", limit: Limit = 50, cursor: str = ""
     ) -> Steps:
-        """List versions of a file, of all below a folder, or of everything; newest first."""
-        return await workspace.history(path, change_set=change_set, limit=limit, cursor=cursor)
+        """List versions of a file, folder or everything, newest first."""
+        return await workspace.history(path, limit=limit, cursor=cursor)
 
 
 def _changing_tools(server: Server, workspace: Workspace) -> None:
     @server.tool(title="Write a file", annotations=WRITES, meta=UNDOABLE)
     async def write(  # pyright: ignore[reportUnusedFunction]
-        path: Path,
+        path: str,
         content: str,
         overwrite: bool = False,
-        if_sha256: Sha256 = "",
-        encoding: Annotated[str, Field(description="utf-8, …, base64; empty = as it was")] = "",
+        if_sha256: str = "",
+        encoding: Annotated[str, Field(description="such as utf-8 or base64")] = "",
     ) -> Change:
-        """Make a file, with its folders, or with overwrite replace it whole. Keeps encoding and line ends."""
+        """Make a file, or replace it with overwrite. Keeps encoding and line ends."""
         return await workspace.write(path, content, encoding=encoding, overwrite=overwrite, if_sha256=if_sha256)
 
     @server.tool(title="Edit a file", annotations=WRITES, meta=UNDOABLE)
     async def edit(  # pyright: ignore[reportUnusedFunction]
-        path: Path, edits: list[Edit], if_sha256: Sha256 = "", dry_run: bool = False
-    ) -> Change:
-        """Replace exact texts in a text file; returns the diff. dry_run changes nothing."""
+        path: str, edits: list[Edit], if_sha256: str = "", dry_run: bool = False
+    ) -> Edited:
+        """Replace exact texts in a file; returns the diff."""
         return await workspace.edit(path, edits, if_sha256=if_sha256, dry_run=dry_run)
 
     @server.tool(title="Move or rename", annotations=WRITES, meta=UNDOABLE)
     async def move(  # pyright: ignore[reportUnusedFunction]
-        source: Path, target: Annotated[str, Field(description="new root/path")], overwrite: bool = False
+        source: str, target: str, overwrite: bool = False
     ) -> Change:
-        """Move or rename a file or folder; target is the full new path."""
+        """Move or rename a file or folder to a full new path."""
         return await workspace.move(source, target, overwrite=overwrite)
 
     @server.tool(title="Delete files", annotations=WRITES, meta=UNDOABLE)
-    async def delete(paths: list[str], recursive: bool = False) -> Changes:  # pyright: ignore[reportUnusedFunction]
-        """Delete files, or with recursive folders. All of it is kept for restore."""
-        result = Changes(changes=[], failed=[])
+    async def delete(paths: list[str], recursive: bool = False) -> Deleted:  # pyright: ignore[reportUnusedFunction]
+        """Delete files or folders; restore brings them back."""
+        result = Deleted(deleted=[], failed=[])
         for path in paths:
             try:
-                result.changes += await workspace.delete(path, recursive=recursive)
+                result.deleted += await workspace.delete(path, recursive=recursive)
             except HomeportError as error:
-                result.failed.append(Failure(path=path, message=str(error)))
+                result.failed.append(str(error))
         return result
 
     @server.tool(title="Restore a file", annotations=WRITES, meta=UNDOABLE)
-    async def restore(  # pyright: ignore[reportUnusedFunction]
-        path: Path, version: Annotated[int, Field(ge=0, description="of history; 0 = undo the last change")] = 0
-    ) -> Changes:
-        """Undo the last change of a file or folder (also a delete or move), or bring back a version."""
-        return Changes(changes=await workspace.restore(path, version), failed=[])
+    async def restore(path: str, version: int = 0) -> Change:  # pyright: ignore[reportUnusedFunction]
+        """Bring back a version of history; 0 undoes the last change, delete or move."""
+        return await workspace.restore(path, version)
 
 
 def _root_tools(server: Server, workspace: Workspace) -> None:
@@ -150,14 +147,9 @@ def _root_tools(server: Server, workspace: Workspace) -> None:
         return workspace.rows()
 
     @server.tool(title="Add a root", annotations=WRITES, meta=PERSON)
-    async def add_root(folder: str, name: str = "") -> RootRows:  # pyright: ignore[reportUnusedFunction]
-        """Let files be used below one more folder of this machine."""
+    async def add_root(folder: str, name: str = "") -> RootRow:  # pyright: ignore[reportUnusedFunction]
+        """Serve one more folder."""
         return await workspace.add_root(folder, name)
-
-    @server.tool(title="Remove a root", annotations=WRITES, meta=PERSON)
-    async def remove_root(name: str) -> RootRows:  # pyright: ignore[reportUnusedFunction]
-        """Stop using a folder; its files stay."""
-        return await workspace.remove_root(name)
 
 
 def _resources(server: Server, workspace: Workspace) -> None:
@@ -169,7 +161,7 @@ def _resources(server: Server, workspace: Workspace) -> None:
     @server.resource("files://history", title="History", mime_type="application/json")
     async def history() -> str:  # pyright: ignore[reportUnusedFunction]
         """The latest changes of all files."""
-        return (await workspace.history("", change_set="", limit=100, cursor="")).model_dump_json()
+        return (await workspace.history("", limit=100, cursor="")).model_dump_json()
 
     @server.resource("files://{root}/{+path}", title="File or folder", mime_type="application/json")
     async def file(root: str, path: str) -> str:  # pyright: ignore[reportUnusedFunction]

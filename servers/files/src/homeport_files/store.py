@@ -167,20 +167,20 @@ class Ledger:
         ).fetchone()
         return _version(row)
 
-    def below(self, place: Place, *, before: int | None, limit: int, change_set: str = "") -> list[Version]:
+    def below(self, place: Place, *, before: int | None, limit: int) -> list[Version]:
         """Return the changes at `place` and below it, newest first, also those that moved something away."""
         root, path = _key(place)
         inside = f"{path}/" if path else ""
         where = (
-            "(change_set = ? OR ? = '') AND ((root = ? AND (path = ? OR substr(path, 1, ?) = ?)) OR"
-            " (from_root = ? AND (from_path = ? OR substr(from_path, 1, ?) = ?)))"
+            "(root = ? AND (path = ? OR substr(path, 1, ?) = ?)) OR"
+            " (from_root = ? AND (from_path = ? OR substr(from_path, 1, ?) = ?))"
         )
         one = (root, path, len(inside), inside)
-        return self._rows(where, change_set, change_set, *one, *one, limit=limit, before=before)
+        return self._rows(where, *one, *one, limit=limit, before=before)
 
-    def all(self, *, before: int | None, limit: int, change_set: str = "") -> list[Version]:
+    def all(self, *, before: int | None, limit: int) -> list[Version]:
         """Return the changes of every root, newest first."""
-        return self._rows("(change_set = ? OR ? = '')", change_set, change_set, limit=limit, before=before)
+        return self._rows("1", limit=limit, before=before)
 
     def trail(self, place: Place) -> Generator[Version]:
         """Yield the changes of what is at `place` now, newest first, back through the moves that brought it there."""
@@ -254,13 +254,13 @@ class Store:
 
         await self._open().write(write)
 
-    async def accesses(self, places: list[Place]) -> dict[Place, tuple[str, str]]:
-        """Return who read each of `places` last, and when; places nobody read are left out."""
+    async def accesses(self, places: list[Place]) -> dict[Place, str]:
+        """Return who read each of `places` last; places nobody read are left out."""
 
-        def query(database: Database) -> dict[Place, tuple[str, str]]:
-            find = "SELECT who, at FROM accesses WHERE root = ? AND path = ?"
+        def query(database: Database) -> dict[Place, str]:
+            find = "SELECT who FROM accesses WHERE root = ? AND path = ?"
             rows = ((place, database.conn.execute(find, _key(place)).fetchone()) for place in places)
-            return {place: (row[0], row[1]) for place, row in rows if row}
+            return {place: row[0] for place, row in rows if row}
 
         return await self._open().read(query)
 

@@ -20,6 +20,7 @@ from homeport_files.edits import Edit
 from homeport_files.reading import Format, Part, Reader, decoded_start, open_file, sha256_of
 from homeport_files.results import (
     Change,
+    Edited,
     Entry,
     Hits,
     Info,
@@ -65,6 +66,7 @@ class Workspace:
         self._context = context
         self._settings = context.settings(FilesSettings)
         home = context.home.resolve()
+        home.mkdir(parents=True, exist_ok=True)  # it is known by its inode, so it has to be there
         self.roots = Roots(roots_of(self._settings.roots, home / "workspace"), closed=[home])
         self._store = Store(context.folder, context.clock)
         self._reader = Reader(self.roots, self._settings)
@@ -96,7 +98,7 @@ class Workspace:
         found, following = await anyio.to_thread.run_sync(collect)
         accesses = await self._accesses([place for place, _ in found])
         for place, entry in found:
-            entry.accessed_by = accesses.get(place, ("", ""))[0]
+            entry.accessed_by = accesses.get(place, "")
         return Listing(entries=[entry for _, entry in found], next=following)
 
     async def info(self, path: str) -> Info:
@@ -107,7 +109,7 @@ class Workspace:
             info.encoding, info.newline, info.sha256 = await anyio.to_thread.run_sync(self._written, path)
         info.versions = await self._store.reading(lambda ledger: sum(1 for row in ledger.trail(place) if row.after))
         accesses = await self._accesses([place])
-        info.accessed_by, info.accessed_at = accesses.get(place, ("", ""))
+        info.accessed_by = accesses.get(place, "")
         return info
 
     async def read(self, path: str, part: Part, form: Format) -> Text:
@@ -163,36 +165,37 @@ class Workspace:
         done = await self._change(lambda changer: changer.write(path, encode, overwrite=overwrite, if_sha256=if_sha256))
         return _said(done)
 
-    async def edit(self, path: str, edits: list[Edit], *, if_sha256: str, dry_run: bool) -> Change:
+    async def edit(self, path: str, edits: builtins.list[Edit], *, if_sha256: str, dry_run: bool) -> Edited:
         """Replace texts in a file."""
         done = await self._change(lambda changer: changer.edit(path, edits, if_sha256=if_sha256, dry_run=dry_run))
-        return _said(done)
+        return Edited(**_said(done).model_dump(), diff=done.diff)
 
-    async def delete(self, path: str, *, recursive: bool) -> list[Change]:
-        """Delete a file or folder."""
-        return [_said(done) for done in await self._changes(lambda changer: changer.delete(path, recursive=recursive))]
+    async def delete(self, path: str, *, recursive: bool) -> builtins.list[str]:
+        """Delete a file or folder; return the paths of all that went."""
+        done = await self._changes(lambda changer: changer.delete(path, recursive=recursive))
+        return [str(one.place) for one in done]
 
     async def move(self, source: str, target: str, *, overwrite: bool) -> Change:
         """Move or rename a file or folder."""
         return _said(await self._change(lambda changer: changer.move(source, target, overwrite=overwrite)))
 
-    async def restore(self, path: str, version: int) -> list[Change]:
+    async def restore(self, path: str, version: int) -> Change:
         """Bring back a version, or undo the last change."""
-        return [_said(done) for done in await self._changes(lambda changer: changer.restore(path, version))]
+        return _said((await self._changes(lambda changer: changer.restore(path, version)))[-1])
 
-    async def history(self, path: str, *, change_set: str, limit: int, cursor: str) -> Steps:
+    async def history(self, path: str, *, limit: int, cursor: str) -> Steps:
         """Return the versions of a file, of what is below a folder, or of everything."""
         before: int | None = paging.decode(cursor).get("before")
 
         def query(ledger: Ledger) -> Steps:
             place, kind = self._place(path) if path else (None, "all")
             if place is None:
-                rows = ledger.all(before=before, limit=limit + 1, change_set=change_set)
+                rows = ledger.all(before=before, limit=limit + 1)
             elif kind == "file":
                 older = (row for row in ledger.trail(place) if before is None or row.version < before)
-                rows = list(islice((row for row in older if change_set in {"", row.change_set}), limit + 1))
+                rows = list(islice(older, limit + 1))
             else:
-                rows = ledger.below(place, before=before, limit=limit + 1, change_set=change_set)
+                rows = ledger.below(place, before=before, limit=limit + 1)
             more = paging.encode({"before": rows[limit - 1].version}) if len(rows) > limit else ""
             return Steps(versions=[step_of(row) for row in rows[:limit]], next=more)
 
@@ -204,36 +207,19 @@ class Workspace:
             roots=[RootRow(name=r.name, folder=str(r.folder), available=r.folder.is_dir()) for r in self.roots]
         )
 
-    async def add_root(self, folder: str, name: str) -> RootRows:
-        """Serve one more folder, from now on and after a restart."""
-        root = new_root(folder, name, list(self.roots))
-        self._save_roots([*self._configured(), f"{root.name}={root.folder}"])
-        self.roots.add(root)
-        return await self._roots_changed()
-
-    async def remove_root(self, name: str) -> RootRows:
-        """Stop serving a folder; its files stay as they are.
+    async def add_root(self, folder: str, name: str) -> RootRow:
+        """Serve one more folder, from now on and after a restart.
 
         Raises:
-            HomeportError: `not_found`, when no root has that name.
+            HomeportError: When it is no folder, or one of the two is taken.
         """
-        if name not in {root.name for root in self.roots}:
-            raise HomeportError("not_found", f"There is no root {name!r}.", "Use a name from roots.")
-        self._save_roots([entry for entry in self._configured() if not entry.startswith(f"{name}=")])
-        self.roots.remove(name)
-        return await self._roots_changed()
-
-    def _configured(self) -> list[str]:
-        """Return all roots as they stand in the settings, each with the name it goes by now."""
-        return [f"{root.name}={root.folder}" for root in self.roots]
-
-    def _save_roots(self, roots: list[str]) -> None:
+        root = new_root(folder, name, list(self.roots))
+        roots = [f"{known.name}={known.folder}" for known in (*self.roots, root)]
         settings.save(self._context.home, "files", {"roots": roots})
-
-    async def _roots_changed(self) -> RootRows:
+        self.roots.add(root)
         await self._context.changes.updated("files://roots")
-        await self._context.events.publish(Event("roots.changed", "files://roots"))
-        return self.rows()
+        await self._context.events.publish(Event("root.added", uri_of(Place(root.name)), {"folder": str(root.folder)}))
+        return RootRow(name=root.name, folder=str(root.folder), available=True)
 
     async def _change(self, work: Callable[[Changer], Done]) -> Done:
         return (await self._changes(lambda changer: [work(changer)]))[0]
@@ -296,7 +282,7 @@ class Workspace:
                 return "", "", sha256
             return written.encoding, written.newline, sha256
 
-    async def _accesses(self, places: builtins.list[Place]) -> dict[Place, tuple[str, str]]:
+    async def _accesses(self, places: builtins.list[Place]) -> dict[Place, str]:
         await self._remember_accesses()
         return await self._store.accesses(places)
 
@@ -324,7 +310,7 @@ def _entries(spot: Spot, after: tuple[str, ...], depth: int) -> Iterator[Walked]
 def _said(done: Done) -> Change:
     kind = done.version.kind if done.version else "unchanged"
     version = done.version.version if done.version else 0
-    return Change(path=str(done.place), kind=kind, version=version, sha256=done.sha256, diff=done.diff)
+    return Change(path=str(done.place), kind=kind, version=version, sha256=done.sha256)
 
 
 def _bytes_encoder(content: str) -> Callable[[Decoded | None], bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MODEL, TOKENIZER, MANIFEST = "model.onnx", "tokenizer.json", "model.json"
+KEYS = {"id", "sha256", "dimension", "language"}  # of the manifest
 TOKEN_LIMIT = 256  # what the model was trained on; what follows in a text does not count
 TEXT_LIMIT = 20_000  # characters of a text that are looked at: far more than 256 tokens, far less than a pasted book
 THREADS = min(4, os.cpu_count() or 1)
@@ -28,11 +30,13 @@ _models: dict[str, Model] = {}
 def build(source: str, target: str) -> dict[str, Any]:
     """Build the int8 model of the weights in `source` into the folder `target`, and return its manifest.
 
-    The manifest is written last, so a folder that has one is whole, also when two processes build at once.
+    Runs in a process of its own. The manifest is written last, so a folder that has one is whole, also when two
+    processes build at once.
 
     Raises:
         HomeportError: `damaged` or `not_found`, when the weights are not the published ones.
     """
+    logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises a preparation that this graph does not need
     tokenizer = weights.verified(Path(source), weights.TOKENIZER)
     data = minilm.build_int8(weights.verified(Path(source), weights.WEIGHTS))
     folder = Path(target)
@@ -54,8 +58,9 @@ def manifest_of(folder: Path) -> dict[str, Any] | None:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
         with (folder / MODEL).open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
-        return manifest if manifest["sha256"] == found and (folder / TOKENIZER).is_file() else None
-    except (OSError, ValueError, KeyError, TypeError):
+        whole = manifest.keys() == KEYS and manifest["sha256"] == found and (folder / TOKENIZER).is_file()
+        return manifest if whole else None
+    except (OSError, ValueError, AttributeError):
         return None
 
 

@@ -1,7 +1,7 @@
 """Take files in: what is new or changed is read in a worker and stored, what is gone is removed.
 
-The work is a job that may be killed at any moment. What is stored tells what is done: a document and its outcome are one
-transaction, so a job that is run again neither loses nor doubles anything, nor miscounts.
+The work is a job that may be killed at any moment. What is stored tells what is done: a document and its outcome are
+one transaction, so a job that is run again neither loses nor doubles anything, nor miscounts.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -133,15 +134,14 @@ class Knowledge:
         """
         document = await self.store.document(document_id)
         lines = (await self.store.text(document_id)).split("\n")
-        end = len(lines)
+        shown = _window(lines[line - 1 :])
         if chunk_id:
             hits = [hit for hit in await self.store.hits([chunk_id]) if hit.document_id == document_id]
             if not hits:
                 raise HomeportError(
                     "not_found", f"The document {document_id} has no passage {chunk_id}.", "Search again."
                 )
-            line, end = hits[0].line, hits[0].end_line
-        shown = _window(lines, line, end)
+            line, shown = hits[0].line, hits[0].text.split("\n")
         last = line + len(shown) - 1
         return DocumentText(
             document_id=document_id,
@@ -215,6 +215,8 @@ class Knowledge:
         counters = dict(job.counters)
         if elapsed and "chunks" in counters:
             counters["chunks_per_second"] = round(counters["chunks"] / elapsed, 1)
+        if job.state == "running":
+            counters["memory_mb"] = _memory_mb()
         return JobInfo(
             job_id=job.id,
             kind=job.kind,
@@ -229,13 +231,25 @@ class Knowledge:
         )
 
 
-def _window(lines: list[str], line: int, end: int) -> list[str]:
-    """Return the lines from `line` to `end` that fit into `WINDOW` characters, at least one."""
+def _memory_mb() -> float:
+    """Return the resident memory of this process and its workers in megabytes."""
+    import psutil
+
+    ours = psutil.Process()
+    size = ours.memory_info().rss
+    for child in ours.children():
+        with suppress(psutil.Error):  # it ended meanwhile
+            size += child.memory_info().rss
+    return round(size / 1e6, 1)
+
+
+def _window(lines: list[str]) -> list[str]:
+    """Return as many of `lines` as fit into `WINDOW` characters, at least one, which is cut where it is longer."""
     shown: list[str] = []
     size = 0
-    for text in lines[line - 1 : end]:
-        if shown and size + len(text) > WINDOW:
+    for text in lines:
+        if shown and size + len(text) >= WINDOW:
             break
         shown.append(text[:WINDOW])
-        size += len(text)
+        size += len(text) + 1
     return shown

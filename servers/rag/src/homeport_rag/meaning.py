@@ -100,11 +100,19 @@ class Meaning:
             self._wake = anyio.Event()
             try:
                 embedder, _ = await self.embedder()
-                if embedder and await self._store.unembedded(embedder.model.key, self._after(embedder), 1):
+                if embedder and await self._behind(embedder):
                     job = await jobs.start("embed", {"model": embedder.model.id}, once=True)
                     await jobs.wait(job.id)
             except HomeportError:
                 logger.exception("passages cannot be embedded now")
+
+    async def _behind(self, embedder: Embedder) -> bool:
+        """Say whether a passage has no vector; if none, remember so that the next look costs nothing."""
+        last = await self._store.last_passage()
+        if await self._store.unembedded(embedder.model.key, self._after(embedder), 1):
+            return True
+        self._embedded[embedder.model.key] = last
+        return False
 
     async def embed(self, run: Run) -> None:
         """Embed every passage that has no vector of the present model: the handler of `embed` jobs.

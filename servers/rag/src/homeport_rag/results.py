@@ -124,7 +124,7 @@ class JobInfo(BaseModel):
     total: int
     message: str
     counters: dict[str, float]
-    notes: list[str] = Field(description="problems")
+    notes: list[str]
     seconds: float
     error: str
 

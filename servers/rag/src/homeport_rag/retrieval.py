@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from homeport_rag.embedding import Embedder
+from homeport_rag.languages import seems_english
 from homeport_rag.meaning import Meaning
 from homeport_rag.results import Mode, SearchResult
 from homeport_rag.search import Filters, fuse, relative
@@ -18,6 +19,11 @@ DEPTH = 100  # how many matches of each ranking are fused
 Ranking = list[tuple[int, float]]
 NOTHING_EMBEDDED = "No passage here is embedded yet, so only the words of the query were searched."
 
+ENGLISH_ONLY = (
+    "The embedding model knows English only; for other languages set the address of an Ollama server and a multilingual"
+    " embedding model."
+)
+
 
 @dataclass
 class Legs:
@@ -27,11 +33,13 @@ class Legs:
         words: One ranking per full-text index; a passage is in one of them at most.
         near: By meaning.
         why: Why there is nothing by meaning; empty where there is.
+        note: What to know about the ranking by meaning.
     """
 
     words: list[Ranking] = field(default_factory=list[Ranking])
     near: Ranking = field(default_factory=list[tuple[int, float]])
     why: str = ""
+    note: str = ""
 
     def mode(self, asked: Mode) -> Mode:
         """Return the mode these results are of."""
@@ -91,13 +99,13 @@ class Retrieval:
         """
         scope = await self._store.scope(collections)
         legs = await self._legs(query, scope, mode, filters, max(DEPTH, k))
-        scores = legs.scores(mode)
+        scores, used = legs.scores(mode), legs.mode(mode)
         best = [i for i, score in scores.items() if score >= threshold][:k]
         hits = [
             hit.model_copy(update={"score": round(scores[hit.chunk_id], 4), "parts": legs.parts(hit.chunk_id)})
             for hit in await self._store.hits(best)
         ]
-        return SearchResult(hits=hits, mode=legs.mode(mode), why=legs.why)
+        return SearchResult(hits=hits, mode=used, why=legs.why or legs.note)
 
     async def _legs(self, query: str, scope: dict[int, str], mode: Mode, filters: Filters, depth: int) -> Legs:
         legs = Legs()
@@ -105,6 +113,8 @@ class Retrieval:
         if mode != "lexical":
             self._meaning.wake()
             embedder, legs.why = await self._meaning.ready()
+            if embedder is not None and embedder.model.language == "en" and not seems_english(query):
+                legs.note = ENGLISH_ONLY
 
         async def by_words() -> None:
             legs.words = await self._store.find_words(query, scope, filters, depth)

@@ -41,13 +41,13 @@ OUTWARD = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_wor
 PRIVATE = {LABELS: ["reads-private", "untrusted-content"]}
 UNDOABLE = {LABELS: ["can-be-taken-back"]}
 NOTHING: dict[str, Any] = {}
-PERSON = {"ui": {"visibility": ["app"]}}  # not offered to models
+PERSON: dict[str, Any] = {LABELS: ["can-be-taken-back", "person-only"], "ui": {"visibility": ["app"]}}
 
 
 def build_server(context: ServerContext) -> Server:
     """Make the knowledge server."""
     knowledge = Knowledge(context)
-    server = Server(context, title="Knowledge", instructions=INSTRUCTIONS, extensions=[_view(knowledge)])
+    server = Server(context, title="Knowledge", instructions=INSTRUCTIONS, extensions=[_view()])
     _reading_tools(server, knowledge)
     _writing_tools(server, knowledge)
     _personal_tools(server, knowledge)
@@ -78,7 +78,7 @@ def _reading_tools(server: Server, knowledge: Knowledge) -> None:
     @server.tool(title="Read", annotations=READ, meta=PRIVATE)
     async def get(
         document_id: str,
-        chunk_id: Annotated[int, Field(description="this passage only")] = 0,
+        chunk_id: Annotated[int, Field(description="only it")] = 0,
         line: Annotated[int, Field(ge=1)] = 1,
     ) -> DocumentText:
         """Read a document from a line on, 20,000 characters at a time."""
@@ -91,7 +91,7 @@ def _reading_tools(server: Server, knowledge: Knowledge) -> None:
 
     @server.tool(title="Statistics", annotations=READ)
     async def stats() -> Stats:
-        """List collections with counts, readable folders, embedding model."""
+        """Show collections, counts, readable folders, model."""
         return await knowledge.stats()
 
 
@@ -103,8 +103,8 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
         paths: Annotated[Sequence[str], Field(description="files or folders")] = (),
         collection: str = "default",
         metadata: dict[str, Any] = NOTHING,
-        document_id: Annotated[str, Field(description="replace its text")] = "",
-        uri: Annotated[str, Field(description="origin of the text")] = "",
+        document_id: str = "",
+        uri: str = "",
     ) -> Added:
         """Store a given text at once, or files as a job, for search to find. Same content is kept once."""
         if paths:
@@ -116,11 +116,11 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
 
     @server.tool(title="Sync folder", annotations=WRITE, meta=UNDOABLE)
     async def sync_folder(path: str, collection: str = "default") -> Named:
-        """Take in new, changed and removed files as a job; follow it with `jobs`."""
+        """Take in new, changed and removed files as a job; see `jobs`."""
         job = await knowledge.add_paths([path], collection=collection, metadata={}, prune=True)
         return Named(id=job.id, state=job.state)
 
-    @server.tool(title="Create collection", annotations=CREATE, meta=UNDOABLE)
+    @server.tool(title="New collection", annotations=CREATE, meta=UNDOABLE)
     async def create_collection(name: str, language: Annotated[str, Field(description="such as en")] = "en") -> Named:
         """Create a separate space for documents."""
         return await knowledge.create_collection(name, language)
@@ -186,13 +186,13 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
         return knowledge.job_info(await knowledge.jobs.get(job_id)).model_dump_json()
 
 
-def _view(knowledge: Knowledge) -> Apps:
-    async def show_knowledge(document: str = "") -> Stats:
-        """Open the page of the knowledge base, and return its statistics."""
-        return await knowledge.stats()
+def _view() -> Apps:
+    async def show_knowledge(document: str = "") -> Named:
+        """Open the page of the knowledge base."""
+        return Named(id=document, state="shown")
 
     uri = "ui://rag/knowledge.html"
-    return view(show_knowledge, package="homeport_rag", page="knowledge.html", uri=uri, title="knowledge", meta=PRIVATE)
+    return view(show_knowledge, package="homeport_rag", page="knowledge.html", uri=uri, title="knowledge", meta={})
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ class RagSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     folders: list[str] = Field(default_factory=list, description="folders whose documents may be read and indexed")
-    max_file_mb: int = Field(default=200, ge=1, le=10_000, description="larger files are refused (megabytes)")
+    max_file_mb: int = Field(default=100, ge=1, le=10_000, description="larger files are refused (megabytes)")
     embedding_address: str = Field(
         default="", description="address of an Ollama server, or of an OpenAI-compatible one (ends in /v1), that embeds"
     )

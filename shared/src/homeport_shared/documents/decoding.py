@@ -26,6 +26,9 @@ _DOUBLE = ["cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
 _ALONE = re.compile(rb"(?<![\x80-\xff])[\x80\x85\x91-\x97\x99\xa0-\xff](?![\x80-\xff])")
 _HIGH = re.compile(rb"[\x80-\xff]")
 _SAMPLE = 64 * 1024
+# In Western European text decoded as cp1252 there are accented letters and typographic marks, never four accented
+# letters in a row as in Greek and Cyrillic. Statistics cannot know that from the few umlauts of a short file.
+_NOT_WESTERN = re.compile(r"[^\x00-\x7fÀ-ÖØ-öø-ÿŒœŠšŽžŸ«»„“”‘’–—…€£§°·¡¿ºª©®\xa0]|[À-ÿ]{4}")
 _TEXT_CONTROLS = b"\t\n\r\x08\x0b\x0c\x1a\x1b"
 _CONTROLS = bytes(set(range(32)) - set(_TEXT_CONTROLS)) + b"\x7f"
 
@@ -134,10 +137,12 @@ def is_binary(data: bytes) -> bool:
 def _likely(data: bytes) -> list[str]:
     if _lossless(data, "utf-8") is not None:
         return ["utf-8"]
-    from charset_normalizer import from_bytes
-
     # The lines with non-ASCII bytes are the ones that tell; a sample is not cut inside a character at a line end.
     telling = b"\n".join(line for line in data[: 16 * _SAMPLE].split(b"\n") if not line.isascii())[:_SAMPLE]
+    if not _NOT_WESTERN.search(telling.decode("cp1252", "replace")):
+        return ["cp1252", "latin-1"]
+    from charset_normalizer import from_bytes
+
     western = len(_ALONE.findall(telling)) == len(_HIGH.findall(telling))
     candidates = _SINGLE if western else _SINGLE + _DOUBLE
     matches = from_bytes(telling, cp_isolation=candidates, preemptive_behaviour=False)

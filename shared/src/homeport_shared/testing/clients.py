@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import anyio
 from mcp import Client
+from mcp.types import TextResourceContents
 
 from homeport_shared.clock import Clock
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.events import EventSink
+from homeport_shared.jobs import FINAL
 from homeport_shared.server import Server
 
 Era = Literal["auto", "legacy"]
@@ -44,3 +48,19 @@ async def connected(
         Client(build(context), mode=era) as client,
     ):
         yield client
+
+
+async def finished_job(client: Client, identifier: str, *, seconds: float = 60) -> dict[str, Any]:
+    """Return the job `identifier`, as its resource shows it, once it has ended.
+
+    Raises:
+        TimeoutError: When it has not within `seconds`.
+    """
+    with anyio.fail_after(seconds):
+        while True:
+            [content] = (await client.read_resource(f"job://{identifier}")).contents
+            assert isinstance(content, TextResourceContents)
+            job: dict[str, Any] = json.loads(content.text)
+            if job["state"] in FINAL:
+                return job
+            await anyio.sleep(0.05)

@@ -92,6 +92,7 @@ function connect(server, launch) {
     }
   });
   document.addEventListener("homeport:themed", () => notify("ui/notifications/host-context-changed", context()));
+  frame.src = frame.dataset.src; // only now: the view's first word must find a listener
   const timer = setTimeout(() => { box.querySelector(".view-failed").hidden = false; }, 8000);
 }
 

@@ -11,7 +11,13 @@ self.onconnect = (event) => {
   port.onmessage = ({ data }) => {
     if (data.close) ports.delete(port);
     else if (data.theme) tell(data, port);
-    else ports.set(port, data.watch);
+    else {
+      // What another tab watches already may have changed while this one was loading.
+      const known = new Set([...ports.values()].flat());
+      const old = ports.get(port);
+      for (const uri of data.watch) if (known.has(uri) && !old.includes(uri)) port.postMessage({ changed: uri });
+      ports.set(port, data.watch);
+    }
     watch();
   };
   port.postMessage({ linked: Boolean(key) });

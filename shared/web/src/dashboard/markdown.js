@@ -43,6 +43,8 @@ function link(node, address) {
 function finish(target, citations) {
   for (const code of target.querySelectorAll("pre > code")) dress(code);
   if (target.querySelector("equation-inline, equation-block")) math(target);
+  // The parser takes [1] for the beginning of a link; one without an address is a citation or plain text.
+  for (const link of target.querySelectorAll("a:not([href])")) link.replaceWith(/^\d+$/.test(link.textContent) ? chip(link.textContent, citations) : link.textContent);
   if (citations?.size) cite(target, citations);
 }
 
@@ -69,16 +71,17 @@ function math(target) {
   });
 }
 
+function chip(number, citations) {
+  const source = citations?.get(number);
+  return source ? Object.assign(document.createElement("a"), { className: "cite", href: source.href, title: source.title, textContent: number, ariaLabel: `Source ${number}` }) : `[${number}]`;
+}
+
 function cite(target, citations) {
   const walker = document.createTreeWalker(target, NodeFilter.SHOW_TEXT, (node) => node.parentElement.closest("code, a") ? NodeFilter.FILTER_REJECT : NodeFilter.FILTER_ACCEPT);
   const nodes = [];
   while (walker.nextNode()) if (/\[\d+\]/.test(walker.currentNode.data)) nodes.push(walker.currentNode);
   for (const node of nodes) {
     const parts = node.data.split(/\[(\d+)\]/);
-    node.replaceWith(...parts.map((part, i) => {
-      if (i % 2 === 0) return part;
-      const source = citations.get(part);
-      return source ? Object.assign(document.createElement("a"), { className: "cite", href: source.href, title: source.title, textContent: part, ariaLabel: `Source ${part}` }) : `[${part}]`;
-    }));
+    node.replaceWith(...parts.map((part, i) => i % 2 ? chip(part, citations) : part));
   }
 }

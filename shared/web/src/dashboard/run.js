@@ -11,6 +11,7 @@ export function follow(run, bubble, told) {
   const calls = bubble.querySelector(".calls");
   const dots = bubble.querySelector(".dots");
   let after = 0;
+  calls.replaceChildren(); // the events tell all of it again
   let out = writer(text);
   let busy = false;
   let again = false;

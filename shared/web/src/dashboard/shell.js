@@ -109,6 +109,8 @@ function firstRun() {
   document.addEventListener("click", async (event) => {
     const choice = event.target.closest("[data-choose-model]");
     if (choice) await chooseModel(choice.dataset.chooseModel, choice.dataset.mode);
+    const pull = event.target.closest("[data-pull-model]");
+    if (pull) await tryAct("homeport__pull_model", { name: pull.dataset.pullModel }, "The model is being downloaded. You can go on meanwhile.");
     const finish = event.target.closest("[data-finish-setup]");
     if (finish && await tryAct("homeport__finish_setup", { skipped: true })) location.href = "/";
   });

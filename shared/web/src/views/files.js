@@ -149,7 +149,7 @@ async function addRoot() {
 }
 
 bar.append(trail, h("div", { class: "search" }, icon("search"), field), mode);
-app.append(h("h1", { class: "sr-only" }, "Files"), bar, h("main", { class: "body" }, split));
+app.append(bar, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), split));
 start();
 
 async function start() {

@@ -163,5 +163,5 @@ async function at(args) {
   return read(args.document, Number(args.line) || 0, Number(args.end) || Number(args.line) || 0);
 }
 
-app.append(h("h1", { class: "sr-only" }, "Knowledge"), h("header", { class: "bar" }, h("div", { class: "search" }, icon("search"), field), mode, collection), h("main", { class: "body" }, split));
+app.append(h("header", { class: "bar" }, h("div", { class: "search" }, icon("search"), field), mode, collection), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Knowledge"), split));
 start();

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from homeport_dashboard.connection import Connection
+from homeport_dashboard.connection import Connection, Json
 from homeport_dashboard.rendering import Pages, attempt
 
 STATES = ("pending", "approved", "denied", "expired")
@@ -20,7 +20,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         state = state if state in STATES else "pending"
         found = await attempt(connection.call("homeport__list_approvals", {"state": state}))
         selected = request.path_params.get("approval", "")
-        values = {"found": found, "state": state, "states": STATES, "selected": selected}
+        values: Json = {"found": found, "state": state, "states": STATES, "selected": selected}
         if "part" in request.query_params:
             return pages.fragment("parts/approvals.html", **values)
         crumbs = [("Approvals", "/approvals")]

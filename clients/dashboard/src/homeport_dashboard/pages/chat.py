@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from homeport_dashboard.connection import Connection, Json
-from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all
+from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all, in_time
 
 SESSIONS_SHOWN = 50
 EMPTY: Json = {
@@ -41,18 +41,21 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     async def chat(request: Request) -> Response:
         key = request.path_params.get("session", "")
         part = request.query_params.get("part", "")
-        filters = {"archived": request.query_params.get("archived") == "1", "query": request.query_params.get("q", "")}
+        filters: Json = {
+            "archived": request.query_params.get("archived") == "1",
+            "query": request.query_params.get("q", ""),
+        }
         if part == "sessions":
             listed = await sessions_of(request)
             return pages.fragment(PARTS[part], sessions=listed, session_id=key, **filters)
         if part == "messages":
             return pages.fragment(PARTS[part], session=await session_of(key))
         found = await attempt_all(
-            models=connection.call("homeport__list_models"),
+            models=in_time(connection.call("homeport__list_models")),
             tools=connection.call("homeport__list_tools"),
             status=connection.read("homeport://status"),
         )
-        values = {**found, "session": await session_of(key), "session_id": key, **filters}
+        values: Json = {**found, "session": await session_of(key), "session_id": key, **filters}
         if part == "context":
             return pages.fragment(PARTS[part], **values)
         title = values["session"].value["title"] if values["session"].value else "Chat"

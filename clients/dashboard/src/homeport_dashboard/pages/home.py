@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from homeport_dashboard.connection import Connection
-from homeport_dashboard.rendering import Pages, attempt, attempt_all
+from homeport_dashboard.connection import Connection, Json
+from homeport_dashboard.rendering import Pages, attempt, attempt_all, in_time
 
 
 def routes(connection: Connection, pages: Pages) -> list[Route]:
@@ -16,15 +16,17 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     async def home(request: Request) -> Response:
         part = request.query_params.get("part")
         if part is None:
-            setup = await attempt(connection.read("homeport://setup"))
+            setup = await attempt(in_time(connection.read("homeport://setup")))
             if setup.value and not setup.value["done"]:
                 return RedirectResponse("/setup", 303)
-        found = await attempt_all(
-            status=connection.read("homeport://status"),
-            runs=connection.call("homeport__list_runs", {"limit": 6}),
-            chats=connection.call("homeport__list_chats", {"limit": 5}),
-            servers=connection.call("homeport__list_servers"),
-        )
+        found: Json = {
+            **await attempt_all(
+                status=connection.read("homeport://status"),
+                runs=connection.call("homeport__list_runs", {"limit": 6}),
+                chats=connection.call("homeport__list_chats", {"limit": 5}),
+                servers=connection.call("homeport__list_servers"),
+            )
+        }
         if part is not None:
             return pages.fragment("parts/home.html", **found)
         return await pages.page(request, "home.html", current="home", crumbs=[("Dashboard", "/")], **found)

@@ -25,7 +25,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     async def servers(request: Request) -> Response:
         listed = await connection.call("homeport__list_servers")
         own_pages = {page.view[0]: page.path for page in navigation.PAGES if page.view[0]}
-        values = {"servers": listed["servers"], "own_pages": own_pages}
+        values: Json = {"servers": listed["servers"], "own_pages": own_pages}
         return await pages.page(request, "servers.html", current="", crumbs=[("Servers", "/servers")], **values)
 
     async def server(request: Request) -> Response:
@@ -41,7 +41,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     async def tool(request: Request) -> Response:
         found = await tool_named(request.path_params["tool"])
         given = {k: v for k, v in request.query_params.items() if k != "part"}
-        values = {"tool": found, "fields": forms.fields(found["input_schema"], given)}
+        values: Json = {"tool": found, "fields": forms.fields(found["input_schema"], given)}
         if "part" in request.query_params:
             return pages.fragment("parts/tool.html", **values)
         crumbs = [

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from homeport_dashboard.connection import Connection
+from homeport_dashboard.connection import Connection, Json
 from homeport_dashboard.rendering import Pages, attempt_all
 
 STEPS = ("model", "folder", "question")
@@ -21,7 +21,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         )
         reached = found["setup"].value["step"] if found["setup"].value else "model"
         step = request.query_params.get("step", reached)
-        values = {**found, "step": step if step in STEPS else "model", "steps": STEPS}
+        values: Json = {**found, "step": step if step in STEPS else "model", "steps": STEPS}
         if "part" in request.query_params:
             return pages.fragment("parts/setup.html", **values)
         return await pages.page(request, "setup.html", current="", crumbs=[("Set-up", "/setup")], **values)

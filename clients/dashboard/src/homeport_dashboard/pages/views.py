@@ -21,7 +21,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         """Show a view as a whole page; its query arguments go to the launch tool, so every state has a link."""
         entry = next(page for page in navigation.PAGES if page.path == request.url.path)
         server, tool = entry.view
-        launch = await attempt(launched(tool, dict(request.query_params)))
+        launch = await attempt(_launched(connection, tool, dict(request.query_params)))
         return await pages.page(
             request,
             "view.html",
@@ -31,27 +31,6 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
             server=server,
             launch=launch,
         )
-
-    async def launched(tool: str, arguments: dict[str, str]) -> Json:
-        client = await connection.client()
-        tools = await client.list_tools()
-        found = next((item for item in tools.tools if item.name == tool), None)
-        if found is None:
-            raise HomeportError(
-                "not_found", f"The server of {tool} is not running.", "See the list of servers for the reason."
-            )
-        accepted = found.input_schema.get("properties", {})
-        given = {k: v for k, v in arguments.items() if k in accepted}
-        result = await connection.result(tool, given)
-        if result.is_error:
-            raise error_of(result)
-        ui = cast("Json", (found.meta or {}).get("ui") or {})
-        return {
-            "uri": ui.get("resourceUri", ""),
-            "tool": tool,
-            "arguments": arguments,
-            "result": result.model_dump(mode="json", by_alias=True, exclude_none=True),
-        }
 
     async def frame(request: Request) -> Response:
         uri = f"ui://{request.path_params['path']}"
@@ -88,3 +67,26 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         Route("/views/{server}/call", call, methods=["POST"]),
         Route("/views/{server}/read", read),
     ]
+
+
+async def _launched(connection: Connection, tool: str, arguments: dict[str, str]) -> Json:
+    """Call the tool that opens a view, and return what the page hands to the view."""
+    client = await connection.client()
+    tools = await client.list_tools()
+    found = next((item for item in tools.tools if item.name == tool), None)
+    if found is None:
+        raise HomeportError(
+            "not_found", f"The server of {tool} is not running.", "See the list of servers for the reason."
+        )
+    accepted = found.input_schema.get("properties", {})
+    given = {k: v for k, v in arguments.items() if k in accepted}
+    result = await connection.result(tool, given)
+    if result.is_error:
+        raise error_of(result)
+    ui = cast("Json", (found.meta or {}).get("ui") or {})
+    return {
+        "uri": ui.get("resourceUri", ""),
+        "tool": tool,
+        "arguments": arguments,
+        "result": result.model_dump(mode="json", by_alias=True, exclude_none=True),
+    }

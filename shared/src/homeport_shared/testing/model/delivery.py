@@ -25,12 +25,14 @@ class Frames:
         end: What tells the client that the answer is whole.
         error: What an error in the middle looks like; the stream ends after it.
         garbage: A frame that is no JSON.
+        odd: A frame that is JSON of another shape.
     """
 
     body: list[bytes]
     end: list[bytes]
     error: list[bytes]
     garbage: bytes
+    odd: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,10 @@ async def deliver(
         frame = (frames.end or frames.body)[0]
         await response.chunk(frame[: len(frame) // 2])
         raise CutError
-    last = {"no_end": [], "error_midstream": frames.error, "garbage": [frames.garbage, *frames.end]}
+    last = {
+        "no_end": [], "error_midstream": frames.error, "garbage": [frames.garbage, *frames.end],
+        "wrong_shape": [frames.odd, *frames.end],
+    }  # fmt: skip
     for frame in last.get(reply.fault, frames.end):
         await _send(response, frame, reply, dice)
     await response.end()

@@ -72,6 +72,7 @@ class ModelDouble:
         self._state: State = new_state(chosen, models, num_ctx, key, seed)
         self._port = port
         self._stack = AsyncExitStack()
+        self._arrival = anyio.Event()
 
     @property
     def requests(self) -> list[Recorded]:
@@ -82,6 +83,12 @@ class ModelDouble:
     def chats(self) -> list[Recorded]:
         """The requests that asked a model for an answer, under whichever address."""
         return [request for request in self.requests if request.path.endswith(("/chat", "/completions", "/generate"))]
+
+    async def asked(self, count: int = 1) -> Recorded:
+        """Wait until a model has been asked `count` times and return that request, answered or not."""
+        while len(self.chats) < count:
+            await self._arrival.wait()
+        return self.chats[count - 1]
 
     @property
     def script(self) -> Script:
@@ -138,6 +145,8 @@ class ModelDouble:
     async def _answer(self, request: HttpRequest, response: Response) -> None:
         recorded = Recorded(request.path, request.headers, {})
         self.requests.append(recorded)
+        self._arrival.set()
+        self._arrival = anyio.Event()
         dice = random.Random(f"{self._state.seed} {request.body}")  # noqa: S311 - a test's dice, not a secret
         exchange = Exchange(self._state, recorded, response, dice)
         outcome = "client_gone"

@@ -30,6 +30,7 @@ STREAM = {
     "no_end": "the stream ends in good HTTP form, but without its end marker",
     "cut": "the connection breaks inside the chunked body",
     "garbage": "a line that is no JSON",
+    "wrong_shape": "a line that is JSON of another shape",
     "stall": "nothing comes any more, and the connection stays open",
 }
 CALLS = {

@@ -23,6 +23,7 @@ class Model:
         cloud: Offered under the OpenRouter address, not under Ollama's.
         size: Bytes on disk.
         price: US dollars per prompt token and per completion token.
+        ignores_shift: Cuts a long prompt silently even with `shift: false` (ollama#17889).
     """
 
     name: str
@@ -33,6 +34,7 @@ class Model:
     family: str = "qwen3"
     parameters: str = "8.2B"
     price: tuple[float, float] = (0.0, 0.0)
+    ignores_shift: bool = False
 
     @property
     def digest(self) -> str:

@@ -64,7 +64,7 @@ async def pull(exchange: Exchange) -> None:
     if exchange.request.body.get("stream") is False:
         await exchange.response.json(200, steps[-1])
         return
-    frames = Frames([_line(step) for step in steps], [], [], b"")
+    frames = Frames([_line(step) for step in steps], [], [], b"", b"")
     await deliver(exchange.response, NDJSON, frames, Reply(), exchange.dice)
 
 
@@ -138,11 +138,12 @@ def _frames(exchange: Exchange, spoken: Spoken, fault: str, shape: Shape, end: d
     if spoken.calls and fault in ("bad_arguments", "partial_arguments"):
         # the server parses the model's call itself, so what reaches the client is its complaint
         complaint = "error parsing tool call: raw='{\"path\": ', err=unexpected end of JSON input"
-        return Frames(body, [_line({"error": complaint})], [error], b'{"mess\n')
+        return Frames(body, [_line({"error": complaint})], [error], b"", b"")
     for each in spoken.calls:
         part = {"tool_calls": [_call(each, fault)]}
         body.append(_line({**_base(exchange), **shape(part), "done": False}))
-    return Frames(body, last, [error], b'{"model":"x","message":{"role":"assist\n')
+    odd = _line({"model": exchange.request.model, "message": ["a", "list"], "done": False})
+    return Frames(body, last, [error], b'{"model":"x","message":{"role":"assist\n', odd)
 
 
 def _call(each: SpoiledCall, fault: str) -> dict[str, Any]:
@@ -171,8 +172,8 @@ def _fit(exchange: Exchange, model: Model) -> None:
         exchange.request.messages,
         body.get("tools") or [],
         num_ctx,
-        truncate=body.get("truncate") is not False,
-        shift=body.get("shift") is not False,
+        truncate=model.ignores_shift or body.get("truncate") is not False,
+        shift=model.ignores_shift or body.get("shift") is not False,
     )
     exchange.request.kept, exchange.request.prompt_tokens = fitted.messages, fitted.tokens
     exchange.state.load(model, num_ctx)

@@ -98,7 +98,8 @@ def _frames(exchange: Exchange, spoken: Spoken, fault: str, usage: dict[str, Any
         broken = exchange.error_value(502, "Provider disconnected")
         error = {**_base(exchange), "error": broken, "choices": [_choice({"content": ""}, "error")]}
     keep_alive = [PROCESSING, PROCESSING] if cloud else []
-    return Frames([*keep_alive, *body], [*end, DONE], [_event(error)], b'data: {"id":"gen-1","choi\n\n')
+    odd = _event({**_base(exchange), "choices": [{"index": 0, "delta": "text", "finish_reason": None}]})
+    return Frames([*keep_alive, *body], [*end, DONE], [_event(error)], b'data: {"id":"gen-1","choi\n\n', odd)
 
 
 def _whole(exchange: Exchange, spoken: Spoken, fault: str, usage: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Searches read on a connection of their own, so they never wait for a document th
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +13,11 @@ from typing import Any
 
 from homeport_rag.records import Known, Outcome, Source, Unembedded
 from homeport_rag.results import Collection, Document, Hit
-from homeport_rag.schema import BUILT_IN, migrations
-from homeport_rag.search import Filters, full_text_query, searchable
+from homeport_rag.search import Filters, full_text_query, query_words
+from homeport_rag.store import statements
+from homeport_rag.store.schema import BUILT_IN, migrations
 from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import SqliteFile
-
-_INDEX = {True: "chunks_fts", False: "chunks_fts_plain"}  # by whether the collection is English
 
 
 class Store:
@@ -48,7 +46,7 @@ class Store:
 
     async def collections(self, model: str = "") -> list[Collection]:
         """Return all collections with their counts; `embedded` counts the vectors of `model`."""
-        return await self._reading.read(lambda database: _collections(database.conn, model))
+        return await self._reading.read(lambda database: statements.collections(database.conn, model))
 
     async def create_collection(self, name: str, language: str, now: str) -> None:
         """Create an empty collection.
@@ -74,9 +72,9 @@ class Store:
         """
 
         def work(database: Any) -> tuple[int, int]:
-            collection, _ = _collection(database.conn, name)
+            collection, _ = statements.collection(database.conn, name)
             rows = database.conn.execute("SELECT id FROM documents WHERE collection_id = ?", (collection,)).fetchall()
-            chunks = sum(_delete(database.conn, identifier) for (identifier,) in rows)
+            chunks = sum(statements.delete(database.conn, identifier) for (identifier,) in rows)
             if name not in BUILT_IN:
                 database.conn.execute("DELETE FROM collections WHERE id = ?", (collection,))
             return len(rows), chunks
@@ -91,8 +89,8 @@ class Store:
         """
 
         def work(database: Any) -> Outcome:
-            identifier, language = _collection(database.conn, collection)
-            return _put(database.conn, source, identifier, english=language == "en", actor=actor, now=now)
+            identifier, language = statements.collection(database.conn, collection)
+            return statements.put(database.conn, source, identifier, english=language == "en", actor=actor, now=now)
 
         return await self._writing.write(work)
 
@@ -102,14 +100,14 @@ class Store:
         def work(database: Any) -> None:
             for uri, identifier in gone.items():
                 if database.conn.execute("SELECT 1 FROM documents WHERE id = ?", (identifier,)).fetchone():
-                    _delete(database.conn, identifier)
-                    _note(database.conn, job, uri, "removed")
+                    statements.delete(database.conn, identifier)
+                    statements.note(database.conn, job, uri, "removed")
 
         await self._writing.write(work)
 
     async def note(self, job: str, uri: str, outcome: Outcome, message: str) -> None:
         """Note what became of the file at `uri` in `job`."""
-        await self._writing.write(lambda database: _note(database.conn, job, uri, outcome, message=message))
+        await self._writing.write(lambda database: statements.note(database.conn, job, uri, outcome, message=message))
 
     async def outcomes(self, job: str) -> tuple[dict[str, float], list[str]]:
         """Return how many files of each outcome `job` has had, its chunks, and the messages of the failed ones."""
@@ -139,7 +137,7 @@ class Store:
             found, chunks, missing = 0, 0, list[str]()
             for identifier in dict.fromkeys(identifiers):
                 if database.conn.execute("SELECT 1 FROM documents WHERE id = ?", (identifier,)).fetchone():
-                    chunks += _delete(database.conn, identifier)
+                    chunks += statements.delete(database.conn, identifier)
                     found += 1
                 else:
                     missing.append(identifier)
@@ -155,9 +153,9 @@ class Store:
         """
 
         def work(database: Any) -> Document:
-            for document in _documents(database.conn, "d.id = ?", (identifier,), 1, model):
+            for document in statements.documents(database.conn, "d.id = ?", (identifier,), 1, model):
                 return document
-            raise _no_document(identifier)
+            raise statements.no_document(identifier)
 
         return await self._reading.read(work)
 
@@ -171,7 +169,7 @@ class Store:
         def work(database: Any) -> str:
             row = database.conn.execute("SELECT text FROM texts WHERE document_id = ?", (identifier,)).fetchone()
             if row is None:
-                raise _no_document(identifier)
+                raise statements.no_document(identifier)
             return row[0]
 
         return await self._reading.read(work)
@@ -192,8 +190,8 @@ class Store:
             where, values = "(d.title COLLATE NOCASE, d.id) > (?, ?)", list[Any](after)
             if collection:
                 where += " AND d.collection_id = ?"
-                values.append(_collection(database.conn, collection)[0])
-            return _documents(database.conn, where, values, limit, model)
+                values.append(statements.collection(database.conn, collection)[0])
+            return statements.documents(database.conn, where, values, limit, model)
 
         return await self._reading.read(work)
 
@@ -206,7 +204,7 @@ class Store:
 
         def work(database: Any) -> dict[int, str]:
             if names:
-                return dict(_collection(database.conn, name) for name in names)
+                return dict(statements.collection(database.conn, name) for name in names)
             return dict(database.conn.execute("SELECT id, language FROM collections").fetchall())
 
         return await self._reading.read(work)
@@ -227,9 +225,11 @@ class Store:
             found: list[list[tuple[int, float]]] = []
             for english in (True, False):
                 ids = [identifier for identifier, language in scope.items() if (language == "en") is english]
-                query = full_text_query(text, english=english)
-                if ids and query:
-                    found.append(_match(database.conn, _INDEX[english], query, ids, filters, limit))
+                words = query_words(text, english=english)
+                if ids and words:
+                    index = statements.INDEX[english]
+                    query = full_text_query(statements.affordable(database.conn, index, words))
+                    found.append(statements.match(database.conn, index, query, ids, filters, limit))
             return found
 
         return await self._reading.read(work)
@@ -238,9 +238,9 @@ class Store:
         """Return those of `chunks` that still exist, are in `scope` and pass `filters`, in the given order."""
 
         def work(database: Any) -> list[int]:
-            where, values = _conditions(list(scope), filters)
+            where, values = statements.conditions(list(scope), filters)
             rows = database.conn.execute(
-                "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = j.value JOIN documents d"
+                "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = j.value JOIN documents d"  # noqa: S608 - our own words
                 f" ON d.id = c.document_id WHERE {where} ORDER BY j.key",
                 [json.dumps(list(chunks)), *values],
             )
@@ -258,7 +258,7 @@ class Store:
                 " JOIN collections k ON k.id = c.collection_id ORDER BY j.key",
                 (json.dumps(list(chunks)),),
             )
-            return [_hit(row) for row in rows]
+            return [statements.hit(row) for row in rows]
 
         return await self._reading.read(work)
 
@@ -274,6 +274,12 @@ class Store:
             return [Unembedded(*row) for row in rows]
 
         return await self._writing.read(work)  # may take long: searches do not wait for it
+
+    async def last_passage(self) -> int:
+        """Return the greatest id of a passage; 0 when there is none."""
+        return await self._writing.read(
+            lambda database: database.conn.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()[0]
+        )
 
     async def count_after(self, after: int) -> int:
         """Return the number of passages with ids greater than `after`."""
@@ -304,7 +310,7 @@ class Store:
         """Return URI → what is stored of the documents of `collection` at `uri` and below it."""
 
         def work(database: Any) -> dict[str, Known]:
-            identifier, _ = _collection(database.conn, collection)
+            identifier, _ = statements.collection(database.conn, collection)
             rows = database.conn.execute(
                 "SELECT uri, id, size, mtime_ns, sha256 FROM documents WHERE collection_id = ?"
                 " AND (uri = ? OR substr(uri, 1, ?) = ?)",
@@ -325,191 +331,3 @@ class Store:
             )
 
         await self._writing.write(work)
-
-
-def _collection(connection: sqlite3.Connection, name: str) -> tuple[int, str]:
-    row = connection.execute("SELECT id, language FROM collections WHERE name = ?", (name,)).fetchone()
-    if row is None:
-        names = ", ".join(n for (n,) in connection.execute("SELECT name FROM collections ORDER BY id LIMIT 20"))
-        raise HomeportError("not_found", f"There is no collection {name!r}.", f"There are: {names}.")
-    return row
-
-
-def _no_document(identifier: str) -> HomeportError:
-    return HomeportError("not_found", f"There is no document {identifier!r}.", "list_documents names all there are.")
-
-
-def _collections(connection: sqlite3.Connection, model: str) -> list[Collection]:
-    rows = connection.execute(
-        "SELECT name, language, (SELECT count(*) FROM documents WHERE collection_id = k.id),"
-        " (SELECT count(*) FROM chunks WHERE collection_id = k.id),"
-        " (SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = ?"
-        " WHERE c.collection_id = k.id) FROM collections k ORDER BY id",
-        (model,),
-    )
-    names = ("name", "language", "documents", "chunks", "embedded")
-    return [Collection(**dict(zip(names, row, strict=True))) for row in rows]
-
-
-def _documents(
-    connection: sqlite3.Connection, where: str, values: Sequence[Any], limit: int, model: str
-) -> list[Document]:
-    rows = connection.execute(
-        "SELECT d.id, title, uri, k.name, media_type, size, (SELECT count(*) FROM chunks WHERE document_id = d.id),"
-        " (SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = ?"
-        " WHERE c.document_id = d.id), metadata, warnings, modified FROM documents d"
-        f" JOIN collections k ON k.id = d.collection_id WHERE {where} ORDER BY title COLLATE NOCASE, d.id LIMIT ?",
-        (model, *values, limit),
-    )
-    return [
-        Document(
-            document_id=row[0],
-            title=row[1],
-            uri=row[2],
-            collection=row[3],
-            media_type=row[4],
-            size=row[5],
-            chunks=row[6],
-            embedded=row[7],
-            metadata=json.loads(row[8]),
-            warnings=json.loads(row[9]),
-            modified=row[10],
-        )
-        for row in rows
-    ]
-
-
-def _hit(row: tuple[Any, ...]) -> Hit:
-    document, chunk, title, uri, collection, text, page, line, end_line = row
-    return Hit(
-        document_id=document,
-        chunk_id=chunk,
-        title=title,
-        uri=uri,
-        collection=collection,
-        text=text,
-        score=0,
-        parts={},
-        page=page or 0,
-        line=line,
-        end_line=end_line,
-    )
-
-
-def _conditions(scope: list[int], filters: Filters) -> tuple[str, list[Any]]:
-    where, values = ["c.collection_id IN (SELECT value FROM json_each(?))"], list[Any]([json.dumps(scope)])
-    if filters.types:
-        where.append(
-            "EXISTS (SELECT 1 FROM json_each(?) t WHERE d.media_type = t.value"
-            " OR lower(d.uri) LIKE '%.' || ltrim(lower(t.value), '.'))"
-        )
-        values.append(json.dumps(list(filters.types)))
-    for bound, sign in ((filters.after, ">="), (filters.before, "<=")):
-        if bound:
-            where.append(f"substr(d.modified, 1, {len(bound)}) {sign} ?")
-            values.append(bound)
-    for key, value in filters.metadata.items():
-        where.append("EXISTS (SELECT 1 FROM json_each(d.metadata) m WHERE m.key = ? AND m.value = ?)")
-        values += [key, value]
-    return " AND ".join(where), values
-
-
-def _match(
-    connection: sqlite3.Connection, index: str, query: str, scope: list[int], filters: Filters, limit: int
-) -> list[tuple[int, float]]:
-    where, values = _conditions(scope, filters)
-    rows = connection.execute(
-        f"SELECT c.id, -{index}.rank FROM {index} JOIN chunks c ON c.id = {index}.rowid"  # noqa: S608 - our own names
-        f" JOIN documents d ON d.id = c.document_id WHERE {index} MATCH ? AND {where}"
-        f" ORDER BY {index}.rank LIMIT ?",
-        (query, *values, limit),
-    )
-    return rows.fetchall()
-
-
-def _put(
-    connection: sqlite3.Connection, source: Source, collection: int, *, english: bool, actor: str, now: str
-) -> Outcome:
-    metadata = json.dumps(source.metadata, ensure_ascii=False, sort_keys=True)
-    old = connection.execute(
-        "SELECT id, collection_id, sha256, title, metadata FROM documents WHERE id = ?"
-        " UNION SELECT id, collection_id, sha256, title, metadata FROM documents WHERE collection_id = ? AND uri = ?",
-        (source.id, collection, source.uri),
-    ).fetchall()
-    if old == [(source.id, collection, source.sha256, source.title, metadata)]:
-        connection.execute("UPDATE documents SET mtime_ns = ? WHERE id = ?", (source.mtime_ns, source.id))
-        return "unchanged"
-    for identifier, *_ in old:
-        _delete(connection, identifier)
-    connection.execute(
-        "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            source.id,
-            collection,
-            source.uri,
-            source.title,
-            source.media_type,
-            source.size,
-            source.sha256,
-            source.mtime_ns,
-            source.modified,
-            metadata,
-            json.dumps(source.warnings, ensure_ascii=False),
-            actor,
-            now,
-        ),
-    )
-    connection.execute("INSERT INTO texts VALUES (?, ?)", (source.id, source.text))
-    for ordinal, passage in enumerate(source.passages):
-        row = connection.execute(
-            "INSERT INTO chunks (document_id, collection_id, ordinal, header, text, page, line, end_line)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                source.id,
-                collection,
-                ordinal,
-                passage.header,
-                passage.text,
-                passage.page,
-                passage.line,
-                passage.end_line,
-            ),
-        ).lastrowid
-        connection.execute(
-            f"INSERT INTO {_INDEX[english]} (rowid, header, text) VALUES (?, ?, ?)",  # noqa: S608 - our own names
-            (row, searchable(passage.header), searchable(passage.text)),
-        )
-    outcome: Outcome = "changed" if old else "new"
-    if source.job:
-        _note(connection, source.job, source.uri, outcome, chunks=len(source.passages))
-    return outcome
-
-
-def _note(
-    connection: sqlite3.Connection, job: str, uri: str, outcome: Outcome, *, chunks: int = 0, message: str = ""
-) -> None:
-    connection.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)", (job, uri, outcome, chunks, message))
-
-
-def _delete(connection: sqlite3.Connection, identifier: str) -> int:
-    """Delete one document with its text, passages, index entries and vectors; return the number of passages."""
-    (language,) = connection.execute(
-        "SELECT language FROM documents d JOIN collections k ON k.id = d.collection_id WHERE d.id = ?", (identifier,)
-    ).fetchone()
-    index = _INDEX[language == "en"]
-    rows = connection.execute("SELECT id, header, text FROM chunks WHERE document_id = ?", (identifier,)).fetchall()
-    connection.executemany(
-        f"INSERT INTO {index} ({index}, rowid, header, text) VALUES ('delete', ?, ?, ?)",  # noqa: S608 - our own names
-        [(row, searchable(header), searchable(text)) for row, header, text in rows],
-    )
-    connection.execute(
-        "INSERT INTO changes (operation, chunk_id, collection_id, model_id) SELECT 'remove', c.id, c.collection_id,"
-        " v.model_id FROM chunks c JOIN vectors v ON v.chunk_id = c.id WHERE c.document_id = ?",
-        (identifier,),
-    )
-    connection.execute(
-        "DELETE FROM vectors WHERE chunk_id IN (SELECT id FROM chunks WHERE document_id = ?)", (identifier,)
-    )
-    connection.execute("DELETE FROM chunks WHERE document_id = ?", (identifier,))
-    connection.execute("DELETE FROM documents WHERE id = ?", (identifier,))
-    return len(rows)

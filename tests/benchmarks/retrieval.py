@@ -1,0 +1,169 @@
+"""How well and how fast the knowledge server finds: a script, run as `python tests/benchmarks/retrieval.py FOLDER`.
+
+FOLDER holds a test collection: corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels.tsv. Everything is
+asked through an MCP client. Quality is nDCG@10 with binary relevance; speed is the time of a `search` call on as many
+passages as `--chunks` says, made of the collection's own sentences and vectors between its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+from mcp import Client
+
+from homeport_rag.embedding import find_embedder
+from homeport_rag.records import Passage, Source
+from homeport_rag.server import build_server
+from homeport_rag.store import Store
+from homeport_shared.testing.clients import connected
+from homeport_shared.workers import Worker
+
+MODES = ("lexical", "vector", "hybrid")
+PER_DOCUMENT = 100
+Judgements = dict[str, set[str]]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def judgements(path: Path) -> Judgements:
+    relevant: Judgements = {}
+    for line in path.read_text("utf-8").splitlines()[1:]:
+        query, document, score = line.split("\t")
+        if int(score) > 0:
+            relevant.setdefault(query, set()).add(document)
+    return relevant
+
+
+def ndcg(found: list[str], relevant: set[str], depth: int = 10) -> float:
+    """Return the normalised discounted cumulative gain with binary relevance (Järvelin and Kekäläinen, 2002)."""
+    gain = sum(1 / math.log2(rank + 2) for rank, document in enumerate(found[:depth]) if document in relevant)
+    return gain / sum(1 / math.log2(rank + 2) for rank in range(min(depth, len(relevant))))
+
+
+async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(tool, arguments)
+    if result.is_error or result.structured_content is None:
+        raise SystemExit(f"{tool}: {result.content}")
+    return result.structured_content
+
+
+async def take_in(client: Client, corpus: list[dict[str, str]]) -> float:
+    """Add the collection and return the seconds until the last passage had its vector."""
+    began = time.perf_counter()
+    for row in corpus:
+        text = row["text"] or row["title"] or "(empty)"
+        await call(client, "add", text=text, title=row["title"], uri=f"collection:{row['_id']}")
+    while True:
+        [default] = [c for c in (await call(client, "stats"))["collections"] if c["name"] == "default"]
+        if default["embedded"] >= default["chunks"]:
+            return time.perf_counter() - began
+        await anyio.sleep(0.5)
+
+
+async def quality(client: Client, queries: list[dict[str, str]], relevant: Judgements) -> dict[str, float]:
+    """Return nDCG@10 per mode; several passages of one document count once, at the best place."""
+    scores: dict[str, float] = {}
+    for mode in MODES:
+        gained: list[float] = []
+        for query in queries:
+            answer = await call(client, "search", query=query["text"], mode=mode, k=20)
+            if answer["mode"] != mode:
+                raise SystemExit(f"{mode} was not possible: {answer['why']}")
+            found = dict.fromkeys(hit["uri"].removeprefix("collection:") for hit in answer["hits"])
+            gained.append(ndcg(list(found), relevant[query["_id"]]))
+        scores[mode] = statistics.fmean(gained)
+    return scores
+
+
+def between(real: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` vectors between pairs of real ones, with noise, as float16 of length 1."""
+    dice = np.random.default_rng(0)
+    one, other = (real[dice.integers(0, len(real), count)] for _ in range(2))
+    share = dice.random((count, 1), np.float32)
+    mixed = share * one + (1 - share) * other + 0.02 * dice.standard_normal(one.shape, np.float32)
+    return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype("<f2")
+
+
+def sources(corpus: list[dict[str, str]], count: int) -> Iterator[Source]:
+    """Yield documents that hold `count` passages of six sentences each, drawn from all of the collection."""
+    sentences = [sentence for row in corpus for sentence in row["text"].split(" . ") if sentence]
+    dice = np.random.default_rng(1)
+    for number in range(count // PER_DOCUMENT):
+        drawn = dice.integers(0, len(sentences), (PER_DOCUMENT, 6))
+        passages = [Passage(" . ".join(sentences[i] for i in row)) for row in drawn]
+        name = f"synthetic:{number}"
+        yield Source(name, name, name, "text/plain", 0, name, "", passages)
+
+
+async def fill(home: Path, corpus: list[dict[str, str]], count: int) -> None:
+    """Write `count` passages with vectors through the server's store, as embedding so many would take half an hour."""
+    worker, store = Worker("embedding model"), Store(home / "rag" / "knowledge.db")
+    embedder, reason = await find_embedder(home, worker)
+    if embedder is None:
+        raise SystemExit(reason)
+    texts = [row["text"] for row in corpus]
+    real = np.frombuffer(b"".join(await embedder.embed(texts)), "<f2").reshape(len(texts), -1).astype(np.float32)
+    await worker.aclose()
+    for source in sources(corpus, count):
+        await store.put(source, "default", actor="benchmark", now="2026-01-01T00:00:00Z")
+    blobs = [vector.tobytes() for vector in between(real, count)]
+    await store.put_vectors(embedder.model.key, enumerate(blobs, start=1))
+    await store.aclose()
+
+
+async def latencies(client: Client, queries: list[dict[str, str]]) -> dict[str, list[float]]:
+    """Return the sorted milliseconds of all searches per mode, after one that loads model and index."""
+    await call(client, "search", query="warm up", mode="hybrid", k=10)
+    taken: dict[str, list[float]] = {}
+    for mode in MODES:
+        for query in queries:
+            began = time.perf_counter()
+            await call(client, "search", query=query["text"], mode=mode, k=10)
+            taken.setdefault(mode, []).append(1000 * (time.perf_counter() - began))
+    return {mode: sorted(values) for mode, values in taken.items()}
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def main(folder: Path, chunks: int) -> None:
+    corpus, queries = rows(folder / "corpus.jsonl"), rows(folder / "queries.jsonl")
+    relevant = judgements(folder / "qrels.tsv")
+    queries = [query for query in queries if query["_id"] in relevant]
+    with tempfile.TemporaryDirectory() as home:
+        async with connected(build_server, "rag", Path(home)) as client:
+            seconds = await take_in(client, corpus)
+            say(f"{len(corpus)} documents added and embedded in {seconds:.0f} s")
+            for mode, score in (await quality(client, queries, relevant)).items():
+                say(f"nDCG@10 {mode:8} {score:.4f}")
+    with tempfile.TemporaryDirectory() as home:
+        began = time.perf_counter()
+        await fill(Path(home), corpus, chunks)
+        say(f"{chunks} synthetic passages written in {time.perf_counter() - began:.0f} s")
+        async with connected(build_server, "rag", Path(home)) as client:
+            for mode, taken in (await latencies(client, queries)).items():
+                p50, p95 = taken[len(taken) // 2], taken[len(taken) * 95 // 100]
+                say(f"search {mode:8} p50 {p50:6.1f} ms   p95 {p95:6.1f} ms")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--chunks", type=int, default=100_000)
+    given = parser.parse_args()
+    anyio.run(main, given.folder, given.chunks)

@@ -1,0 +1,41 @@
+"""What clients see of the server: small, described, labelled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+READING = {"list", "read", "search", "info", "history"}
+CHANGING = {"write", "edit", "move", "delete", "restore"}
+
+
+async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:
+    tools = await files.client.list_tools()
+    assert len(tools.model_dump_json(by_alias=True, exclude_none=True)) <= 8 * 1024
+    for tool in tools.tools:
+        assert tool.title, tool.name
+        assert tool.description, tool.name
+        assert tool.annotations, tool.name
+        assert tool.output_schema, tool.name
+
+
+async def test_labels_and_annotations_tell_what_a_tool_does(files: Any) -> None:
+    tools = {tool.name: tool for tool in (await files.client.list_tools()).tools}
+    assert set(tools) == READING | CHANGING | {"roots", "add_root"}
+    for name in READING:
+        assert tools[name].annotations.read_only_hint
+        assert tools[name].meta["io.homeport/labels"] == ["reads-private", "untrusted-content"]
+    for name in CHANGING:
+        assert not tools[name].annotations.read_only_hint
+        assert tools[name].annotations.destructive_hint is False
+        assert tools[name].meta["io.homeport/labels"] == ["can-be-taken-back"]
+    assert tools["add_root"].meta["ui"] == {"visibility": ["app"]}
+
+
+async def test_the_resources_are_there(files: Any) -> None:
+    resources = {str(resource.uri) for resource in (await files.client.list_resources()).resources}
+    assert {"files://roots", "files://history", "files://health"} <= resources
+    templates = (await files.client.list_resource_templates()).resource_templates
+    assert [template.uri_template for template in templates] == ["files://{root}/{+path}"]
