@@ -60,15 +60,13 @@ def checked_uv(words: list[str]) -> None:
 
 def checked_homeport(words: list[str]) -> None:
     """Check that the command line parses, without running it."""
-    context = homeport.make_context("homeport", words[1:], resilient_parsing=False)
-    while context.protected_args or context.args:
-        rest = [*context.protected_args, *context.args]
-        assert isinstance(context.command, click.Group)
-        name, command, rest = context.command.resolve_command(context, rest)
-        assert command is not None
-        context = command.make_context(name, rest, parent=context)
-        if not isinstance(command, click.Group):
-            break
+    command: click.Command = homeport
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.get_command(click.Context(command), rest.pop(0))
+        assert found is not None, words
+        command = found
+    command.make_context(words[0], rest)
 
 
 # What cannot run in a test: it downloads, waits for ever, or works on the clone itself.
