@@ -197,6 +197,7 @@ class HttpServer(uvicorn.Server):
         """End the streams that would keep connections open, then shut down."""
         self._closing()
         await super().shutdown(sockets)
+        self._captured_signals.clear()  # uvicorn would raise them again: the process would end with its stores open
 
 
 async def serve_http(

@@ -17,7 +17,8 @@ def labels_of(
     """Return the labels of a tool.
 
     A third-party tool says nothing of itself that counts, except that it only reads: what it returns stays untrusted,
-    and it counts as outward unless it declares a closed world. Without annotations it is destructive, too.
+    and it counts as outward unless it declares a closed world. Without annotations it is destructive, too. What a
+    server makes for its page alone (`ui.visibility` of MCP Apps without `model`) is for a person.
 
     Args:
         definition: The entry of `tools/list`.
@@ -30,6 +31,8 @@ def labels_of(
     meta = cast("dict[str, Any]", definition.get("_meta") or {})
     reads = hints.get("readOnlyHint") is True
     labels: set[Label] = {"read-only"} if reads else set()
+    if "model" not in cast("dict[str, Any]", meta.get("ui") or {}).get("visibility", ("model",)):
+        labels.add("person-only")
     if bundled:
         labels |= _known(meta.get(LABELS, ()))
         if not reads and "can-be-taken-back" not in labels and hints.get("destructiveHint") is not False:
