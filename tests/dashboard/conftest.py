@@ -152,9 +152,9 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
-    """A real Chromium."""
+    """A real Chromium; ended with its module, as Playwright keeps the thread's event loop that async tests need."""
     found = shutil.which("chromium")
     assert found, "chromium is not installed"
     with sync_playwright() as playwright:

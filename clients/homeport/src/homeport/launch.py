@@ -53,8 +53,7 @@ async def launch(
                 redeem_login=lambda ticket: running.tickets.redeem(ticket, "login") is not None,
                 base_url=url,
             )
-            tokens = process.credentials(home)
-            app = create_app(running, mcp, tokens, hosts=set(), pages=dashboard)
+            app = create_app(running, mcp, process.Credentials(home), hosts=set(), pages=dashboard)
             await _serve(running, app, (mcp, dashboard), host, port, idle_exit, ready)
 
 
