@@ -43,7 +43,7 @@ def own_uri(uri: str, owners: Mapping[str, str], servers: Mapping[str, Any]) -> 
 
 
 def fits(uri: str, template: str) -> bool:
-    """Say whether a URI template (RFC 6570) gives a URI; of one that cannot be parsed, whether the scheme is the same."""
+    """Say whether a URI template gives a URI; of one that cannot be parsed, whether the scheme is the same."""
     try:
         return UriTemplate.parse(template).match(uri) is not None
     except InvalidUriTemplate:
