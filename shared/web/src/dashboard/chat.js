@@ -222,6 +222,7 @@ if (messages) {
   messages.querySelector("article:last-of-type")?.setAttribute("data-last", "");
   for (const article of messages.querySelectorAll("article[data-id]")) dress(article);
   if (session) follows(session);
+  new ResizeObserver(grown).observe(messages); // formulas and colours come after the text
   if (!matchMedia("(min-width: 1181px)").matches) document.querySelector('.chat-head [data-drawer="context"]').setAttribute("aria-expanded", "false");
   down();
 }
