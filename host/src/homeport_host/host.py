@@ -312,6 +312,8 @@ class Host:
         return [str(root).partition("=")[2] or str(root) for root in roots]
 
     async def _documents(self) -> dict[str, Any] | None:
+        if not any(upstream.name == "rag" and upstream.state == "ready" for upstream in self.upstreams.all()):
+            return None  # a call would wait for it to start
         try:
             stats = await self.call("rag__stats", {})
         except HomeportError:
