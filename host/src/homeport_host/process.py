@@ -223,7 +223,7 @@ async def stop(home: Path, seconds: float = 15.0) -> bool:
         return False
     process = psutil.Process(record.pid)
     process.terminate()
-    if not await _until(lambda: running(home) is None, seconds):
+    if not await _until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, seconds):
         raise HomeportError(
             "timeout", f"Host {record.pid} did not stop in {seconds:.0f} s.", f"End process {record.pid}."
         )
