@@ -83,13 +83,13 @@ def test_an_address_that_cannot_be_is_refused(alone: Cli, where: str, code: int)
 def test_commands_start_a_host_which_survives_them_until_stop(box: Box) -> None:
     assert box.run("status").returncode == 4
     first, second = box.start("tools", "--json"), box.start("tools", "--json")
-    assert ended(first)[1] == ended(second)[1]
+    assert ended(first)[0] == ended(second)[0] == 0
     record = process.running(box.home)
     assert record is not None
     hosts = [each for each in psutil.process_iter(["environ", "cmdline"]) if _is_host(each, box.home)]
     assert [each.pid for each in hosts] == [record.pid]
     assert box.run("stop").stdout == "Stopped.\n"
-    assert not psutil.pid_exists(record.pid)
+    assert not psutil.pid_exists(record.pid) or psutil.Process(record.pid).status() == psutil.STATUS_ZOMBIE
     assert box.run("stop").stdout == "No host was running.\n"
 
 
@@ -174,10 +174,10 @@ def test_damaged_knowledge_leaves_the_rest_usable(box: Box) -> None:
     (box.home / "rag").mkdir()
     (box.home / "rag" / "knowledge.db").write_text("no database " * 1000)
     box.serve()
-    result = box.run("call", "rag__search", '{"query": "x"}')
-    assert result.returncode == 1
-    assert "knowledge.db" in result.stderr
-    assert box.run("call", "files__roots").returncode == 0
+    until(
+        lambda: "knowledge.db" in box.run("call", "rag__search", '{"query": "x"}').stderr
+    )  # not while it still starts
+    until(lambda: box.run("call", "files__roots").returncode == 0)
 
 
 def test_a_data_root_that_cannot_be_written_is_named(box: Box, tmp_path: Path) -> None:

@@ -223,8 +223,15 @@ async def stop(home: Path, seconds: float = 15.0) -> bool:
         return False
     process = psutil.Process(record.pid)
     process.terminate()
-    if not await _until(lambda: running(home) is None, seconds):
+    if not await _until(lambda: _ended(process), seconds):
         raise HomeportError(
             "timeout", f"Host {record.pid} did not stop in {seconds:.0f} s.", f"End process {record.pid}."
         )
     return True
+
+
+def _ended(process: psutil.Process) -> bool:
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two questions
+        return True

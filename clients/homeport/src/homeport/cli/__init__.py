@@ -75,7 +75,7 @@ def _unforeseen(error: BaseException) -> HomeportError:
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     if isinstance(error, OSError) and error.filename:
-        return HomeportError("denied", f"{error.filename} cannot be used: {error.strerror}.", "Correct it, try again.")
+        return HomeportError("internal", f"{error.filename} cannot be used: {error.strerror}.", "Correct that.")
     return HomeportError(
         "internal", f"Something unforeseen: {type(error).__name__}: {error}.", "`homeport --debug …` shows where."
     )
