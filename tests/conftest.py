@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import psutil
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -87,8 +88,12 @@ class Machine:
     def refuse(self, where: str = "127.0.0.1:0") -> str:
         """Start a host that must not come up, and return what it says."""
         with self.popen("serve", "--http", where) as host:
-            said, _ = host.communicate(timeout=PATIENCE)
-            assert host.returncode not in {0, None}
+            try:
+                said, _ = host.communicate(timeout=PATIENCE)
+            except subprocess.TimeoutExpired:
+                host.kill()
+                raise AssertionError("The host started, or hangs.") from None
+            assert host.returncode != 0
         assert "Traceback" not in said
         return " ".join(said.split())
 
@@ -109,6 +114,14 @@ class Machine:
         assert host is not None and host.stdout is not None
         host.stdout.close()
         return host.wait(PATIENCE)
+
+    python = sys.executable
+    strange = STRANGE
+
+    def children(self) -> list[psutil.Process]:
+        """Return the processes that the host started."""
+        assert self.host is not None
+        return psutil.Process(self.host.pid).children(recursive=True)
 
     def token(self, holder: str = "person") -> str:
         return process.credential(self.home, holder)
