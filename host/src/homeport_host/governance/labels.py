@@ -28,7 +28,6 @@ def labels_of(
     if override is not None:
         return _known(override)
     hints = cast("dict[str, Any]", definition.get("annotations") or {})
-    meta = cast("dict[str, Any]", definition.get("_meta") or {})
     reads = hints.get("readOnlyHint") is True
     labels: set[Label] = {"read-only"} if reads else set()
     if _for_pages_only(definition):
