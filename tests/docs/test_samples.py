@@ -28,7 +28,7 @@ from homeport_shared.testing.model import ModelDouble, call, on
 from .pages import PAGES, ROOT, Block, blocks_of
 from .test_reference import generated_module
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.xdist_group("docs"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.subprocess, pytest.mark.xdist_group("docs"), pytest.mark.timeout(600)]
 BIN = Path(sys.executable).parent
 RULES = [
     on("boiler", call("rag__search", query="boiler service due"), "The next service is due in March 2027 [1]."),
@@ -77,10 +77,7 @@ FORMS: dict[str, Callable[[list[str]], None]] = {
     "make": checked_make,
     "uvx": lambda words: checked_script(words[1]),
     "uv": checked_uv,
-    "git": lambda words: None,
-    "cd": lambda words: None,
     "ollama": lambda words: None,
-    "nginx": lambda words: None,
 }
 FOREVER = ("homeport", "homeport serve", "homeport-files", "homeport-rag", "homeport new-server")
 
@@ -151,7 +148,7 @@ class Reader:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
-            timeout=50,
+            timeout=150,
             check=False,
         )
         assert done.returncode == 0, f"{block.place}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -205,7 +202,7 @@ def reader(tmp_path: Path, double: ModelDouble) -> Generator[Reader]:
     }
     yield Reader(work, environment)
     if (home / "host").exists():
-        subprocess.run([BIN / "homeport", "stop"], env=environment, check=True, capture_output=True, timeout=30)
+        subprocess.run([BIN / "homeport", "stop"], env=environment, check=True, capture_output=True, timeout=60)
 
 
 @pytest.mark.parametrize(
