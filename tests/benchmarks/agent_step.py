@@ -72,6 +72,9 @@ class OneServer:
         result = await self._client.call_tool("now", pending.arguments)
         return result.model_dump(mode="json", by_alias=True, exclude_none=True)
 
+    def person_only(self, uri: str) -> bool:
+        return False
+
     def reads_own_things(self, uri: str) -> bool:
         return True
 

@@ -122,6 +122,9 @@ class Desk:
     async def get_prompt(self, *_: Any) -> dict[str, Any]:
         raise NotImplementedError
 
+    def person_only(self, uri: str) -> bool:
+        return False
+
     def reads_own_things(self, uri: str) -> bool:
         return False
 

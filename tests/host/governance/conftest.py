@@ -73,6 +73,9 @@ class World:
     async def get_prompt(self, name: str, arguments: Any, caller: Caller, meta: Any, extra: Any) -> dict[str, Any]:
         return {"messages": []}
 
+    def person_only(self, uri: str) -> bool:
+        return False
+
     def reads_own_things(self, uri: str) -> bool:
         return uri.startswith("homeport:")
 

@@ -44,6 +44,8 @@ class AgentLoop:
         await self._parts.enter(steps.run, "running", key="running")
         await self._parts.store.change(steps.run, started=self._parts.store.now())
         try:
+            for source in task.sources:
+                await self._parts.dispatcher.inherit(steps.run, source)
             answer, citations = await turns.answer()
             ended = _Ended("completed", answer, citations)
         except DBAPIError:

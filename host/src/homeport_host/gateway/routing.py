@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.upstream import Upstream
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.calls import Caller, Progress, Tool
 from homeport_host.governance.stages import Pending
+from homeport_shared.identity import LABELS
 
 OWN_SERVER = "homeport"
 
@@ -33,6 +34,16 @@ class Routing:
     def tool(self, name: str) -> Tool | None:
         """Return the tool of that public name."""
         return self._catalog.tool(name)
+
+    def person_only(self, uri: str) -> bool:
+        """Say whether only a person may read a resource: a label on one resource of the host counts for its scheme."""
+        upstream, own = self._catalog.locate(uri)
+        if not upstream.config.bundled:
+            return False
+        start = f"{own.partition('://')[0]}://"
+        entries = [entry for entry in (*upstream.resources, *upstream.templates) if _uri(entry).startswith(start)]
+        metas = [cast("dict[str, Any]", entry.get("_meta") or {}) for entry in entries]
+        return any("person-only" in meta.get(LABELS, ()) for meta in metas)
 
     def reads_own_things(self, uri: str) -> bool:
         """Say whether a resource belongs to the host itself."""
@@ -74,6 +85,10 @@ class Routing:
     ) -> dict[str, Any]:
         result = await upstream.request(method, params, identity=caller.speaks_as, progress=progress)
         return self._catalog.publish(upstream.name, result)
+
+
+def _uri(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("uri") or entry.get("uriTemplate"))
 
 
 def _retry(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,10 @@ class Upstreams(Protocol):
         """Render a prompt by its public name."""
         ...
 
+    def person_only(self, uri: str) -> bool:
+        """Whether only a person may read a resource."""
+        ...
+
     def reads_own_things(self, uri: str) -> bool:
         """Whether a resource belongs to the host itself, and so brings in neither private nor untrusted content."""
         ...
@@ -165,6 +169,8 @@ class Dispatcher:
         started = time.perf_counter()
         outcome = "ok"
         try:
+            if caller.kind != "person" and self._upstreams.person_only(uri):
+                raise HomeportError("not_found", f"There is no resource {uri!r} for you.", "List the resources.")
             result = await self._upstreams.read_resource(uri, caller, strip(meta))
         except HomeportError as error:
             outcome = error.code
@@ -193,6 +199,10 @@ class Dispatcher:
         result = await self._upstreams.get_prompt(name, arguments or {}, caller, strip(meta), extra or {})
         await self._note(caller, "prompts/get", name, dict(arguments or {}), "default/read", "ok", started)
         return self._redact(result)
+
+    async def inherit(self, run: str, source: str) -> None:
+        """Count what another run, or a client, has read as read by `run`: its prompt or history comes from there."""
+        await self._taints.inherit(run, source)
 
     async def _perform(self, call: Pending) -> dict[str, Any]:
         result = self._redact(await self._upstreams.call_tool(call))
