@@ -21,17 +21,22 @@ def obeying(*steps: Any) -> Script:
 
 
 @pytest.fixture
-async def victim(machine: Any, tmp_path: Path) -> Any:
+async def victim(shared_machine: Any) -> Any:
     """A running host with a poisoned document and a third party's server that reaches the outside."""
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    (folder / "letter.txt").write_text(INJECTED)
-    machine.outside = tmp_path / "outside.txt"
-    machine.start()
+    machine = shared_machine
     async with machine.client() as client:
-        await machine.add_folder(client, folder)
-        await machine.add_strange(client, "out", "ledger", str(machine.outside))
+        if not hasattr(machine, "outside"):
+            folder = machine.home.parent / "docs"
+            folder.mkdir()
+            (folder / "letter.txt").write_text(INJECTED)
+            machine.outside = machine.home.parent / "outside.txt"
+            await machine.add_folder(client, folder)
+            await machine.add_strange(client, "out", "ledger", str(machine.outside))
+        machine.outside.write_text("")
+        machine.model.requests.clear()
         yield machine, client
+        for left in (await use(client, "homeport__list_approvals"))["approvals"]:
+            await use(client, "homeport__decide_approval", approval_id=left["id"], approve=False)
 
 
 async def test_what_was_read_does_not_leave_without_a_person(victim: Any) -> None:
@@ -71,7 +76,7 @@ async def test_an_injected_model_cannot_widen_what_it_may_read(victim: Any) -> N
     machine.model.script = obeying(call("files__add_root", folder="/"), call("rag__add_folder", path="/"))
     run = await machine.run(client, "a summary", kind="ask")
     roots = (await use(client, "files__roots"))["roots"]
-    assert [root["name"] for root in roots] == ["docs"]
+    assert "/" not in [root["folder"] for root in roots]
     assert "/" not in (await use(client, "rag__stats"))["folders"]
     assert "ok" not in [one["data"]["state"] for one in (await calls(client, run["id"]))[2:]]
 
@@ -159,6 +164,5 @@ async def test_a_resource_is_as_private_as_its_tool(uri: str, shared_machine: An
     async with shared_machine.client("client:claude-desktop") as client:
         with pytest.raises(Exception, match="no resource"):
             await client.read_resource(uri)
-        assert uri not in [str(one.uri) for one in (await client.list_resources()).resources]
     async with shared_machine.client() as person:
         assert (await person.read_resource(uri)).contents
