@@ -23,8 +23,8 @@ async def test_a_tool_that_changes_what_it_says_waits_for_a_person(
     name, effects = f"turncoat-{how}", tmp_path / "effects"
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, name, "ledger", str(effects))
-        assert not (await client.call_tool(f"{name}__lookup", {"query": "before"})).is_error
-        await client.call_tool(f"{name}__turn", {"how": how})
+        assert not (await shared_machine.confirmed(client, f"{name}__lookup", query="before")).is_error
+        assert not (await shared_machine.confirmed(client, f"{name}__turn", how=how)).is_error
         approval: dict[str, Any] = {}
 
         async def held() -> bool:
@@ -40,7 +40,7 @@ async def test_a_tool_that_changes_what_it_says_waits_for_a_person(
         if how == "describe":
             assert "\\u200b" in approval["arguments"]["change"], "what cannot be seen is written out"
         await use(client, "homeport__decide_approval", approval_id=approval["id"], approve=True)
-        assert not (await client.call_tool(f"{name}__{tool}", {"query": "after"})).is_error
+        assert not (await shared_machine.confirmed(client, f"{name}__{tool}", query="after")).is_error
         await use(client, "homeport__remove_server", name=name)
 
 
@@ -50,17 +50,18 @@ async def test_a_server_cannot_take_the_name_of_another(shared_machine: Any, tmp
             with pytest.raises(HomeportError):
                 await shared_machine.add_strange(client, name, "ledger", str(tmp_path / "x"))
         owners = [one["server"] for one in (await use(client, "homeport__list_tools"))["tools"]]
-        assert set(owners) == {"files", "rag", "homeport"}
+        assert {"files", "rag", "homeport"} <= set(owners)
+        assert not any(one["name"].endswith("__append") for one in (await use(client, "homeport__list_tools"))["tools"])
 
 
 async def test_a_key_is_seen_by_its_provider_only(shared_machine: Any, tmp_path: Path) -> None:
     machine = shared_machine
     async with machine.client() as client:
         await machine.add_strange(client, "nosy", "ledger", str(tmp_path / "effects"))
-        result = await client.call_tool("nosy__environment", {})
+        result = await machine.confirmed(client, "nosy__environment")
         assert "PATH=" in text_of(result)
         assert CANARY not in text_of(result)
-        echoed = await client.call_tool("nosy__lookup", {"query": CANARY})
+        echoed = await machine.confirmed(client, "nosy__lookup", query=CANARY)
         assert CANARY not in text_of(echoed), "not even when it is told"
         run = await machine.run(client, f"what is {CANARY}?", model="openrouter/qwen/qwen3-8b")
         assert machine.model.chats[-1].key == CANARY
@@ -77,7 +78,7 @@ async def test_a_flood_of_list_changes_leaves_the_host_quick(shared_machine: Any
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, "flood", "ledger", str(tmp_path / "effects"))
         with anyio.fail_after(40):
-            await client.call_tool("flood__turn", {"how": "2000"})
+            assert not (await shared_machine.confirmed(client, "flood__turn", how="2000")).is_error
             assert "roots" in await use(client, "files__roots")
         log = (shared_machine.home / "logs" / "homeport.log").read_text()
         assert len(log.splitlines()) < 1_500
@@ -88,7 +89,7 @@ async def test_an_enormous_result_is_refused_or_cut(shared_machine: Any, tmp_pat
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, "huge", "ledger", str(tmp_path / "effects"))
         with anyio.fail_after(50):
-            result = await client.call_tool("huge__large", {"megabytes": 100})
+            result = await shared_machine.confirmed(client, "huge__large", megabytes=100)
         assert len(text_of(result)) < 40 << 20
         assert "roots" in await use(client, "files__roots"), "the host lives"
         await use(client, "homeport__remove_server", name="huge")

@@ -107,8 +107,8 @@ async def test_a_newcomer_gets_answers_with_citations_from_documents(machine: An
     async with machine.client() as client:
         job = await machine.add_folder(client, tmp_path / "docs")
         assert job["state"] == "completed"
-        stats = await use(client, "rag__stats")
-        assert stats["documents"] >= count
+        status = await use(client, "homeport__status")
+        assert status["documents"]["count"] >= count
         told = str(job)
         assert "broken.pdf" in told and "encrypted.docx" in told, "what could not be read is named"
         session = await ask_and_check(machine, client)
@@ -189,7 +189,7 @@ async def test_a_client_may_ask_for_a_search_instead_of_all_tools(era: str, shar
         names = {tool.name for tool in (await client.list_tools()).tools}
         assert {"search_tools", "call_tool"} <= names
         assert len(names) < 15
-        found = str((await client.call_tool("search_tools", {"query": "list files of a folder"})).structured_content)
+        found = str(await client.call_tool("search_tools", {"query": "list files of a folder"}))
         assert "files__list" in found
         result = await client.call_tool("call_tool", {"name": "files__list", "arguments": {"path": ""}})
         assert not result.is_error
