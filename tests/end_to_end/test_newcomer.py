@@ -134,7 +134,9 @@ async def ask_and_check(machine: Any, client: Any) -> str:
     (citation,) = run["citations"]
     assert citation["title"] and citation["place"] == "page 2"
     assert "3 May 2031" in citation["text"]
-    assert "3 May 2031" in str(await read(client, citation["uri"])), "the citation opens the document"
+    assert "3 May 2031" in str(await read(client, f"rag://documents/{citation['document_id']}")), (
+        "the citation opens the document"
+    )
 
     events = (await read(client, f"run://{run['id']}/events"))["events"]
     kinds = [event["kind"] for event in events]
