@@ -320,6 +320,16 @@ def _resources(server: Server, world: World) -> None:
             raise error
         return json.dumps(world.status())
 
+    @server.resource("homeport://mode", mime_type="application/json")
+    async def mode() -> str:
+        if error := world.fail.get("status"):
+            raise error
+        return json.dumps({"mode": world.mode, "default": world.model})
+
+    @server.resource("approval://pending", mime_type="application/json")
+    async def pending() -> str:
+        return json.dumps({"approvals": [item for item in world.approvals.values() if item["state"] == "pending"]})
+
     @server.resource("homeport://setup", mime_type="application/json")
     async def setup() -> str:
         return json.dumps(world.setup)

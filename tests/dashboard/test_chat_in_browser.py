@@ -236,9 +236,10 @@ def test_hostile_markdown_runs_nothing_and_loads_nothing(site: Site, page: Page)
 
 
 def test_formulas_are_set_when_an_answer_has_some(site: Site, page: Page) -> None:
-    site.world.answer = "It is $a^2 + b^2$ exactly."
+    site.world.answer = "It is $a^2 + b^2$ exactly, or\n\n$$\\frac{1}{2}$$\n"
     ask(page, site)
-    expect(page.locator(".markdown .katex").first).to_be_visible()
+    expect(page.locator(".markdown .katex")).to_have_count(2)
+    expect(page.locator(".markdown .katex-display")).to_be_visible()
 
 
 def test_a_long_answer_arrives_whole(site: Site, page: Page) -> None:
@@ -249,6 +250,8 @@ def test_a_long_answer_arrives_whole(site: Site, page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".sources a")).to_have_count(2, timeout=30_000)
     expect(page.locator(".markdown > p")).to_have_count(500)
+    expect(page.locator(".sources")).to_be_in_viewport()
+    expect(page.get_by_label("Message", exact=True)).to_be_in_viewport()
 
 
 async def _event() -> anyio.Event:

@@ -178,6 +178,13 @@ def test_a_page_catches_up_after_the_stream_was_lost(site: Site, page: Page) -> 
     expect(page.locator(".mode")).to_have_text("HYBRID")
 
 
+def test_the_view_of_any_server_is_a_page(site: Site, page: Page) -> None:
+    page.goto(f"{site.url}/servers/files/view?path=documents/notes.md")
+    expect(page.frame_locator("iframe").locator(".lines")).to_contain_text("Call the bank")
+    page.goto(f"{site.url}/servers/clock/view")
+    expect(page.get_by_text("has no page of its own")).to_be_visible()
+
+
 def test_files_are_browsed_read_and_linked(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/files")
     view = page.frame_locator("iframe")
@@ -202,6 +209,16 @@ def test_a_file_that_appears_is_shown_without_reload(site: Site, page: Page) -> 
 
     site.run(write)
     expect(view.locator(".list")).to_contain_text("new.txt")
+
+
+def test_a_long_folder_is_shown_to_its_end(site: Site, page: Page) -> None:
+    for number in range(1_001):
+        (site.folder / f"{number:04}.txt").write_text("x", "utf-8")
+    page.goto(f"{site.url}/files?path=documents")
+    view = page.frame_locator("iframe")
+    view.get_by_role("button", name="Show more").click()
+    expect(view.locator("[data-path]")).to_have_count(1_004)
+    expect(view.get_by_role("button", name="Show more")).to_be_hidden()
 
 
 def test_a_file_is_deleted_after_a_question_and_restored(site: Site, page: Page) -> None:

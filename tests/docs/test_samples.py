@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,8 +17,10 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from homeport.cli import homeport
+from homeport_host import process
 from homeport_host.gateway.config import read_mcp_json
 from homeport_shared import settings
 from homeport_shared.testing.model import ModelDouble, call, on
@@ -25,7 +28,7 @@ from homeport_shared.testing.model import ModelDouble, call, on
 from .pages import PAGES, ROOT, Block, blocks_of
 from .test_reference import generated_module
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.xdist_group("docs")]
+pytestmark = [pytest.mark.subprocess, pytest.mark.xdist_group("docs"), pytest.mark.timeout(240)]
 BIN = Path(sys.executable).parent
 RULES = [
     on("boiler", call("rag__search", query="boiler service due"), "The next service is due in March 2027 [1]."),
@@ -60,15 +63,13 @@ def checked_uv(words: list[str]) -> None:
 
 def checked_homeport(words: list[str]) -> None:
     """Check that the command line parses, without running it."""
-    context = homeport.make_context("homeport", words[1:], resilient_parsing=False)
-    while context.protected_args or context.args:
-        rest = [*context.protected_args, *context.args]
-        assert isinstance(context.command, click.Group)
-        name, command, rest = context.command.resolve_command(context, rest)
-        assert command is not None
-        context = command.make_context(name, rest, parent=context)
-        if not isinstance(command, click.Group):
-            break
+    command: click.Command = homeport
+    rest = words[1:]
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.get_command(click.Context(command), rest.pop(0))
+        assert found is not None, words
+        command = found
+    command.make_context(words[0], rest)
 
 
 # What cannot run in a test: it downloads, waits for ever, or works on the clone itself.
@@ -94,6 +95,12 @@ def form_of(line: str) -> Callable[[list[str]], None] | None:
     return None
 
 
+def is_plain(line: str) -> bool:
+    """Say whether a line is one call of `homeport` that needs no shell."""
+    words = list(shlex.shlex(line, posix=True, punctuation_chars=True))
+    return words[0] == "homeport" and "$" not in line and not any(set(word) <= set("();<>|&") for word in words if word)
+
+
 class Reader:
     """Somebody who does what a page says, in a folder of their own."""
 
@@ -117,12 +124,24 @@ class Reader:
     def shell(self, block: Block) -> None:
         lines = [line for line in block.text.replace("\\\n", " ").splitlines() if line.strip()]
         forms = [form_of(line) for line in lines]
+        if all(map(is_plain, lines)) and not any(forms):
+            self.printed = "".join(self.homeport(line, block) for line in lines)
+            return
         if not any(forms):
             self.printed = self.run(["bash", "-euo", "pipefail", "-c", block.text], block)
             return
         for line, form in zip(lines, forms, strict=True):
             assert form is not None, f"{block.place}: {line!r} would run, its neighbours cannot: use two blocks"
             form(shlex.split(line, comments=True))
+
+    def homeport(self, line: str, block: Block) -> str:
+        """Run one command; in this process, which spares a second, unless it starts the host, which outlives it."""
+        if process.running(Path(self.environment["HOMEPORT_HOME"])) is None:
+            return self.run(shlex.split(line, comments=True), block)
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(homeport, shlex.split(line, comments=True)[1:], env=self.environment)
+        assert done.exit_code == 0, f"{block.place}: {line}: exit code {done.exit_code}\n{done.output}"
+        return done.output
 
     def run(self, command: list[str], block: Block) -> str:
         done = subprocess.run(
@@ -153,7 +172,9 @@ def check_form(block: Block, folder: Path) -> None:
         if "mcpServers" in content:
             path = folder / "shown.json"
             path.write_text(block.text, encoding="utf-8")
-            assert read_mcp_json(path)
+            for server in read_mcp_json(path):
+                if server.command == "uvx":
+                    checked_script(server.args[0])
     elif block.language == "yaml":
         yaml.safe_load(block.text)
 
@@ -178,6 +199,7 @@ def reader(tmp_path: Path, double: ModelDouble) -> Generator[Reader]:
         "OLLAMA_HOST": double.ollama_url,
         "OPENROUTER_BASE_URL": double.openrouter_url,
         "PATH": os.pathsep.join((str(BIN), os.environ["PATH"])),
+        "HOMEPORT_MODEL_DIR": str(tmp_path / "none"),  # building the model takes long, and no page needs it
         "PYTHONIOENCODING": "utf-8",
         "COLUMNS": "200",
     }

@@ -26,6 +26,13 @@ from homeport_shared.testing.model import ModelDouble
 
 PATIENCE = 50.0  # seconds; a loaded machine with two cores starts a host in ten
 NOTEBOOK = Path(__file__).with_name("notebook.py")
+SETTINGS = """
+[models]
+default = "ollama/qwen3:8b"
+
+[host.labels]
+notebook__write = ["can-be-taken-back"]
+"""
 FACT = "The lighthouse of Brevik was first lit in 1878.\n"
 
 
@@ -91,7 +98,7 @@ def make_box(model: ModelDouble) -> Callable[[Path], Box]:
 
     def make(home: Path) -> Box:
         home.mkdir(parents=True, exist_ok=True)
-        (home / "homeport.toml").write_text('[models]\ndefault = "ollama/qwen3:8b"\n')
+        (home / "homeport.toml").write_text(SETTINGS)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HOMEPORT_", "OPENROUTER_"))}
         return Box(
             home,

@@ -110,7 +110,7 @@ def test_ask_streams_an_answer_with_its_sources(cli: Cli, as_json: Json, model: 
     assert (found["status"], found["error"]) == ("completed", None)
     assert found["citations"][0]["title"] == "brevik.md"
     assert found["usage"]["prompt_tokens"] > 0
-    assert found["steps"] == 2
+    assert found["steps"] >= 2
 
 
 def test_ask_takes_another_model_and_a_stored_agent(
@@ -140,7 +140,7 @@ def test_ask_does_what_needs_a_yes_only_with_one(cli: Cli, as_json: Json, model:
         ("hello", ("--model", "ollama/none"), 1, "none"),
         ("hello", ("--model", "qwen3"), 2, "names no provider"),
         ("   ", (), 2, "prompt"),
-        ("empty answer", (), 1, "empty"),
+        ("empty answer", (), 4, "empty"),
     ],
 )
 def test_a_failed_ask_says_why(
@@ -157,7 +157,7 @@ def test_a_failed_ask_is_an_object_too(cli: Cli, model: ModelDouble) -> None:
     model.script = Script.of([Reply("")])
     result = cli("ask", "hello", "--json")
     found = json.loads(result.stdout)
-    assert (result.exit_code, found["status"]) == (1, "failed")
+    assert (result.exit_code, found["status"]) == (4, "failed")
     assert found["error"]["message"] in result.stderr
 
 

@@ -88,6 +88,8 @@ async def _serve(name: str, build: Build, flags: dict[str, Any], arguments: argp
                 )
             token = secrets.token_urlsafe(24)
             print(f"token: {token}", file=sys.stderr, flush=True)  # noqa: T201 - how the user gets it
+        if context.audit is not None:
+            await context.audit.head()  # opens it now: otherwise the first caller waits for that
         app: ASGIApp = server.streamable_http_app(host=host)
         if token:
             app = BearerGuard(app, {token: name})

@@ -70,17 +70,14 @@ async def test_an_answer_that_a_stop_of_the_host_cut_off_is_finished_after_the_r
         assert [(m.text, m.state) for m in messages] == [("Hi", "done"), ("Hello.", "done")]
 
 
-async def test_an_error_shows_as_a_system_message_and_regenerate_tries_again(staged: Any) -> None:
+async def test_an_error_stays_with_its_answer_and_regenerate_tries_again(staged: Any) -> None:
     down = ProviderError("unreachable", "Ollama does not answer.", "Start it.")
     async with staged(down, down, "Hello.") as stage:
         sent = await stage.chats.send("Hi")
         messages = await stage.answered(sent.session_id)
-        assert [(m.role, m.state) for m in messages] == [
-            ("user", "done"),
-            ("assistant", "failed"),
-            ("system", "failed"),
-        ]
-        assert messages[2].text == "Ollama does not answer. Start it."
+        assert [(m.role, m.state) for m in messages] == [("user", "done"), ("assistant", "failed")]
+        assert messages[1].error is not None
+        assert (messages[1].error["message"], messages[1].error["hint"]) == ("Ollama does not answer.", "Start it.")
         assert len(stage.model.requests) == 2, "it was tried again by itself"
         await stage.chats.regenerate(sent.session_id)
         messages = await stage.answered(sent.session_id)
@@ -92,7 +89,7 @@ async def test_without_a_model_the_chat_says_how_to_choose_one_and_stays_usable(
         stage.runs._default_model = lambda: ""
         sent = await stage.chats.send("Hi")
         messages = await stage.answered(sent.session_id)
-        assert "No model is chosen" in messages[-1].text
+        assert "No model is chosen" in messages[-1].error["message"]
         stage.runs._default_model = lambda: "test/scripted:1"
         await stage.chats.regenerate(sent.session_id)
         assert (await stage.answered(sent.session_id))[-1].text == "Hello."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from homeport_dashboard.results import picture
 from homeport_shared.errors import HomeportError
 
 MOST_FOUND = 8
+LINES = re.compile(r"lines? (?P<line>\d+)(?:–(?P<end>\d+))?")
 
 
 def routes(connection: Connection, pages: Pages) -> list[Route]:
@@ -130,14 +132,13 @@ async def _found(connection: Connection, query: str) -> list[Json]:
 
 def _place(wanted: Any) -> str:
     uri = str(wanted.get("uri", ""))
+    place = LINES.fullmatch(wanted.get("place", ""))
+    at = {"line": place["line"], "end": place["end"] or place["line"]} if place else {}
+    at |= {name: wanted[name] for name in ("line", "chunk") if wanted.get(name)}
     if wanted.get("document"):
-        return "/knowledge?" + urlencode({k: wanted[k] for k in ("document", "line", "page", "chunk") if k in wanted})
+        return "/knowledge?" + urlencode({"document": wanted["document"], **at})
     if uri.startswith("files://"):
-        return "/files?" + urlencode({"path": uri.removeprefix("files://"), **_only(wanted, "line")})
+        return "/files?" + urlencode({"path": uri.removeprefix("files://"), **at})
     raise HomeportError(
         "not_found", f"Nothing here opens {uri or 'this link'}.", "Ask for the document by name instead."
     )
-
-
-def _only(wanted: Any, name: str) -> dict[str, str]:
-    return {name: wanted[name]} if name in wanted else {}

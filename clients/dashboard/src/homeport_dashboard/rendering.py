@@ -19,7 +19,6 @@ from homeport_dashboard import navigation
 from homeport_dashboard.connection import Connection, Json
 from homeport_shared.errors import HomeportError
 
-PATIENCE = 1.0
 THEMES = ("system", "light", "dark", "contrast")
 
 
@@ -39,23 +38,17 @@ async def attempt(work: Awaitable[Any]) -> Outcome:
         return Outcome(error=error)
 
 
-async def in_time(work: Awaitable[Any]) -> Any:
-    """Wait for `work` as long as a page may wait for what it can do without, such as a provider's list of models.
-
-    Raises:
-        HomeportError: `timeout`, after `PATIENCE` seconds.
-    """
-    with anyio.move_on_after(PATIENCE):
-        return await work
-    raise HomeportError("timeout", "The list takes too long.", "Reload the page to try again.")
-
-
 async def attempt_all(**work: Awaitable[Any]) -> dict[str, Outcome]:
     """Wait for several reads at once."""
+    return await gather(**{name: attempt(awaitable) for name, awaitable in work.items()})
+
+
+async def gather(**work: Awaitable[Outcome]) -> dict[str, Outcome]:
+    """Wait for several outcomes at once."""
     found: dict[str, Outcome] = {}
 
-    async def one(name: str, awaitable: Awaitable[Any]) -> None:
-        found[name] = await attempt(awaitable)
+    async def one(name: str, awaitable: Awaitable[Outcome]) -> None:
+        found[name] = await awaitable
 
     async with anyio.create_task_group() as tasks:
         for name, awaitable in work.items():
@@ -83,7 +76,9 @@ class Pages:
             lstrip_blocks=True,
         )
         environment: Any = self._environment  # Jinja types its tables by their first entries
-        environment.filters.update(moment=moment, short=short, clock=clock, size=size, pretty=pretty, part=part)
+        environment.filters.update(
+            moment=moment, short=short, clock=clock, size=size, count=count, pretty=pretty, part=part
+        )
         environment.tests["local_model"] = is_local_model
         environment.globals.update(asset=self.asset, TIERS=navigation.TIERS, PAGES=navigation.PAGES)
         environment.globals["ui"] = environment.get_template("macros.html").module
@@ -125,14 +120,13 @@ class Pages:
         return HTMLResponse(self._environment.get_template(template).render(**values), status_code)
 
     async def shell(self) -> Json:
-        """Return what the frame around every page shows: mode, default model, waiting approvals, running work."""
-        status = await self._connection.read("homeport://status")
-        return {
-            "mode": status["mode"],
-            "model": status["default_model"],
-            "approvals": status["approvals"],
-            "running": status["runs"]["running"],
-        }
+        """Return what the frame around every page shows: the mode and how many approvals wait."""
+        found = await attempt_all(
+            mode=self._connection.read("homeport://mode"), waiting=self._connection.read("approval://pending")
+        )
+        if error := found["mode"].error or found["waiting"].error:
+            raise error
+        return {"mode": found["mode"].value["mode"], "approvals": len(found["waiting"].value["approvals"])}
 
 
 def _assets() -> dict[str, str]:
@@ -185,3 +179,8 @@ def part(text: Any) -> str:
 def is_local_model(name: str) -> bool:
     """Say whether a model answers on this machine."""
     return name.startswith("ollama/")
+
+
+def count(number: int, thing: str) -> str:
+    """Return `1 passage`, `2 passages`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -52,6 +52,7 @@ async def launch(
                 version=__version__,
                 redeem_login=lambda ticket: running.tickets.redeem(ticket, "login") is not None,
                 base_url=url,
+                session_key=process.credential(home, "person").encode(),
             )
             app = create_app(running, mcp, process.Credentials(home), hosts=set(), pages=dashboard)
             await _serve(running, app, (mcp, dashboard), host, port, idle_exit, ready)
@@ -72,11 +73,15 @@ async def _serve(
             process.announce(running.home, running.url, __version__)
             await ready(f"{running.url}/login?token={running.tickets.create('login')}")
 
+        def close() -> None:
+            running.close_streams()
+            inner[1].state.close()
+
         for part in inner:  # a mounted app's lifespan is entered by nobody else
             await tasks.start(_lifespan, part)
         if idle_exit:
             tasks.start_soon(_leave_when_idle, running, app, idle_exit, tasks.cancel_scope)
-        await serving.serve_http(app, host, port, closing=running.close_streams, on_started=started)
+        await serving.serve_http(app, host, port, closing=close, on_started=started)
         tasks.cancel_scope.cancel()
 
 

@@ -262,17 +262,7 @@ class Chats:
         return Sent(session.id, answer.id, run)
 
     async def _settle(self, answer: Message, state: MessageState, *, error: dict[str, str] | None) -> None:
-        settled = replace(answer, state=state, error=error)
-        told: list[Message] = []
-        if error is not None:
-            text = f"{error['message']} {error['hint']}".strip()
-            told = [
-                Message(
-                    _id(), answer.session, "system", text, self._now(),
-                    run_id=answer.run_id, state="failed", error=error,
-                )
-            ]  # fmt: skip
-        await self._store.settle(settled, *told, now=self._now())
+        await self._store.settle(replace(answer, state=state, error=error), now=self._now())
         await self._told(answer.session)
 
     async def _live(self, message: Message) -> Message:
@@ -291,7 +281,7 @@ class Chats:
 
 
 def _said(history: list[Message]) -> list[Said]:
-    """Return what a model is told of a conversation: no errors, no unanswered questions' System messages, no marks."""
+    """Return what a model is told of a conversation: nothing without text, such as an error, and no marks."""
     return [
         Said(role=message.role, content=without_marks(message.text) if message.role == "assistant" else message.text)
         for message in history

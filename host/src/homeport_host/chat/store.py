@@ -200,14 +200,12 @@ class ChatStore:
         query = select(*columns).where(attachments.c.session == session).order_by(attachments.c.seq)
         return await self._database.read(lambda connection: [Attachment(*row) for row in connection.execute(query)])
 
-    async def settle(self, message: Message, *more: Message, now: str) -> None:
-        """Store how a running message ended, with further messages; nothing happens to one that ended before."""
+    async def settle(self, message: Message, *, now: str) -> None:
+        """Store how a running message ended; nothing happens to one that ended before."""
 
         def work(connection: Connection) -> None:
             same = (messages.c.id == message.id, messages.c.state == "running")
-            done = connection.execute(sql_update(messages).where(*same).values(_values(message)))
-            for new in more if done.rowcount else ():
-                connection.execute(messages.insert().values(_values(new)))
+            connection.execute(sql_update(messages).where(*same).values(_values(message)))
             connection.execute(sql_update(sessions).where(sessions.c.id == message.session).values(updated=now))
 
         await self._database.write(work)

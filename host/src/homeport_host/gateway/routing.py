@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.upstream import Upstream
 from homeport_host.gateway.upstreams import Upstreams
-from homeport_host.governance.calls import Caller, Progress, Tool
+from homeport_host.governance.calls import Caller, Label, Progress, Tool
 from homeport_host.governance.stages import Pending
-from homeport_shared.identity import LABELS
 
 OWN_SERVER = "homeport"
 
@@ -35,15 +34,21 @@ class Routing:
         """Return the tool of that public name."""
         return self._catalog.tool(name)
 
-    def person_only(self, uri: str) -> bool:
-        """Say whether only a person may read a resource: a label on one resource of the host counts for its scheme."""
-        upstream, own = self._catalog.locate(uri)
-        if not upstream.config.bundled:
-            return False
-        start = f"{own.partition('://')[0]}://"
-        entries = [entry for entry in (*upstream.resources, *upstream.templates) if _uri(entry).startswith(start)]
-        metas = [cast("dict[str, Any]", entry.get("_meta") or {}) for entry in entries]
-        return any("person-only" in meta.get(LABELS, ()) for meta in metas)
+    def labels_at(self, uri: str) -> tuple[str, frozenset[Label]]:
+        """Return the server and the labels of a resource.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        return self._catalog.locate(uri)[0].name, self._catalog.labels_at(uri)
+
+    def server_of_prompt(self, name: str) -> str:
+        """Return the server of a prompt.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        return self._catalog.prompt(name)[0].name
 
     def reads_own_things(self, uri: str) -> bool:
         """Say whether a resource belongs to the host itself."""
@@ -80,15 +85,24 @@ class Routing:
         params = {"name": own, "arguments": dict(arguments), "_meta": meta, **_retry(extra)}
         return await self._send(upstream, "prompts/get", params, caller)
 
+    async def complete(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Complete an argument of a prompt or template under its public name.
+
+        Raises:
+            HomeportError: `not_found`, or as `Upstream.request`.
+        """
+        reference: dict[str, Any] = dict(params["ref"])
+        if reference.get("type") == "ref/prompt":
+            upstream, reference["name"] = self._catalog.prompt(reference["name"])
+        else:
+            upstream, reference["uri"] = self._catalog.locate(reference["uri"])
+        return await self._send(upstream, "completion/complete", {**params, "ref": reference}, caller)
+
     async def _send(
         self, upstream: Upstream, method: str, params: dict[str, Any], caller: Caller, progress: Progress | None = None
     ) -> dict[str, Any]:
         result = await upstream.request(method, params, identity=caller.speaks_as, progress=progress)
         return self._catalog.publish(upstream.name, result)
-
-
-def _uri(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("uri") or entry.get("uriTemplate"))
 
 
 def _retry(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Library:
         self._versions_at = -_VERSION_SECONDS
 
     async def models(self) -> list[ModelInfo]:
-        """List the models on disk.
+        """List the models on disk that answer; those that only embed are left out.
 
         Raises:
             ProviderError: When Ollama cannot be asked.
@@ -45,7 +45,11 @@ class Library:
         entries = (await self._ask(lambda client: client.list())).models
         self._versions = {each.model: (each.digest or "")[:12] for each in entries if each.model}
         self._versions_at = time.monotonic()
-        return [ModelInfo(f"ollama/{each.model}", size_bytes=int(each.size or 0)) for each in entries if each.model]
+        return [
+            ModelInfo(f"ollama/{each.model}", size_bytes=int(each.size or 0))
+            for each in entries
+            if each.model and not _embeds(each.model, (each.details and each.details.family) or "")
+        ]
 
     async def show(self, model: str) -> ModelInfo:
         """Tell what one model can do.
@@ -134,3 +138,8 @@ class Library:
 def is_local(url: str) -> bool:
     """Say whether `url` is on this machine, where no proxy of the environment may come between."""
     return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+
+
+def _embeds(model: str, family: str) -> bool:
+    """Say whether a model only embeds, by what Ollama's list tells; asking for each one's abilities takes too long."""
+    return family.endswith("bert") or "embed" in model

@@ -39,7 +39,7 @@ class Refusal:
         if self.status in (401, 403):
             fault = "refused_key" if self.status == 401 else "bad_request"
             hint = self.key_hint if self.status == 401 else "Change the request or choose another model."
-            return ProviderError(fault, f"{who} refused the call: {said}.", hint, code="denied")
+            return ProviderError(fault, f"{who} refused the call: {said.rstrip('.')}.", hint, code="denied")
         if self.status == 402:
             return ProviderError("no_credit", f"{who} has no credit left for this call: {said}.", "Add credit there.")
         if self.status == 404:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+import anyio
 from pydantic import BaseModel, Field
 
 from homeport_host.providers.configured import recommend
@@ -13,6 +14,7 @@ from homeport_shared import settings
 from homeport_shared.errors import HomeportError
 
 SECTION = "setup"
+PATIENCE = 0.5  # seconds; the first page waits for this
 
 
 class SetupSettings(BaseModel):
@@ -42,9 +44,11 @@ def finish(host: HostServices) -> None:
 
 async def _found(host: HostServices) -> Json:
     """Return which models can be used, or why none can."""
-    found: dict[str, Any] = {"default": host.models.default, "models": [], "problem": ""}
-    try:
-        found["models"] = [model.name for model in (await host.models.models())[:50]]
-    except HomeportError as error:
-        found["problem"] = str(error)
+    found: dict[str, Any] = {"default": host.models.default, "models": [], "problem": "A provider answers slowly."}
+    with anyio.move_on_after(PATIENCE):
+        try:
+            models = await host.models.models()
+            found |= {"models": [model.name for model in models[:50]], "problem": ""}
+        except HomeportError as error:
+            found["problem"] = str(error)
     return found

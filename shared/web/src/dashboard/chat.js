@@ -40,6 +40,7 @@ function start(article) {
       running = null;
       busy(false);
       await refresh();
+      document.getElementById("context").dispatchEvent(new Event("refresh"));
       document.getElementById("spoken").textContent = "The answer is complete.";
     },
   });
@@ -192,6 +193,13 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") for (const open of document.querySelectorAll(".sessions.open, .context.open")) toggle(open.id);
 });
 
+/** Fill the list of models, for which the page did not wait. */
+async function listModels() {
+  const list = document.getElementById("model");
+  const names = await fetch("/chat/models").then((answer) => answer.ok ? answer.json() : [], () => []);
+  for (const name of names) if (name !== list.value) list.append(new Option(name, name));
+}
+
 function toggle(name) {
   const panel = document.getElementById(name);
   const wide = name === "context" && matchMedia("(min-width: 1181px)").matches;
@@ -204,6 +212,7 @@ function toggle(name) {
 
 if (messages) {
   composer.install(send, command);
+  listModels();
   document.getElementById("stop").onclick = () => tryAct("homeport__chat_stop", { session_id: session });
   document.getElementById("file").onchange = (event) => { attach([...event.target.files]); event.target.value = ""; };
   document.getElementById("model").onchange = ({ target }) => { if (session) tryAct("homeport__set_model", { name: target.value, session_id: session }, `${target.value} answers from now on.`); };
@@ -213,6 +222,7 @@ if (messages) {
   messages.querySelector("article:last-of-type")?.setAttribute("data-last", "");
   for (const article of messages.querySelectorAll("article[data-id]")) dress(article);
   if (session) follows(session);
+  new ResizeObserver(grown).observe(messages); // formulas and colours come after the text
   if (!matchMedia("(min-width: 1181px)").matches) document.querySelector('.chat-head [data-drawer="context"]').setAttribute("aria-expanded", "false");
   down();
 }

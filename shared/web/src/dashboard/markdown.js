@@ -4,6 +4,7 @@
 import * as smd from "streaming-markdown";
 import { icon } from "./palette.js";
 
+const ONE_LINE = /^\$\$(.+)\$\$[ \t]*$/gm; // the parser knows a block of mathematics by its line breaks
 const SAFE = /^(https?:|mailto:|\/(?!\/)|#)/i;
 
 /** Return a writer that appends Markdown to `target` piece by piece. */
@@ -30,7 +31,7 @@ export function writer(target) {
 /** Render complete Markdown. */
 export function render(target, text, citations) {
   const out = writer(target);
-  out.write(text);
+  out.write(text.split(/(^```[^]*?^```)/m).map((part, i) => i % 2 ? part : part.replace(ONE_LINE, "$$$$\n$1\n$$$$")).join(""));
   out.end(citations);
 }
 

@@ -70,7 +70,7 @@ export function drawCall(list, call) {
   part("arguments").textContent = JSON.stringify(call.arguments ?? {}, null, 2);
   const failed = call.error ? [call.error.message ?? call.error, call.error.hint].filter(Boolean).join(" ") : "";
   part("result-title").textContent = failed ? "Error" : "Result";
-  part("result").textContent = failed || call.result_text || "";
+  part("result").textContent = call.state === "waiting" ? "" : failed || call.result_text || "";
   part("result").hidden = part("result-title").hidden = !part("result").textContent;
   if (call.approval_id) box.dataset.approval = call.approval_id;
   part("ask").hidden = call.state !== "waiting";

@@ -1,6 +1,6 @@
 // What every page does: theme, menu, palette, toasts, live fragments, approvals, first run.
 import "htmx.org";
-import { act, tryAct, post } from "./act.js";
+import { act, tryAct } from "./act.js";
 import * as live from "./live.js";
 import { toast } from "./notices.js";
 import * as palette from "./palette.js";
@@ -78,7 +78,7 @@ function frame() {
     const before = Number(count.textContent);
     count.textContent = shell.approvals;
     count.hidden = !shell.approvals;
-    if (shell.approvals > before && !location.pathname.startsWith("/approvals") && !document.querySelector('.call[data-state="waiting"]')) toast("An action waits for your approval.", "note", "/approvals");
+    if (shell.approvals > before && !location.pathname.startsWith("/approvals") && !document.querySelector('.message[data-state="running"]')) toast("An action waits for your approval.", "note", "/approvals");
   };
   for (const uri of ["homeport://mode", "approval://pending"]) live.watch(uri, refresh);
 }
@@ -134,10 +134,12 @@ function firstRun() {
 async function saveSecret(form) {
   const ticket = await tryAct("homeport__create_ticket", { purpose: "secret", target: form.dataset.secret });
   if (!ticket) return;
-  const answer = await post(new URL(ticket.url, location.href).pathname + new URL(ticket.url, location.href).search, { value: form.elements.value.value }).catch((error) => error);
+  const { pathname, search } = new URL(ticket.url, location.href);
+  // Not JSON: the host's own entry page, to which a link in other clients leads, sends a form.
+  const answer = await fetch(pathname + search, { method: "POST", body: new URLSearchParams(new FormData(form)) }).catch(() => ({ ok: false }));
   form.reset();
   if (!answer.ok) { toast("The key could not be stored.", "error"); return; }
-  if (await tryAct("homeport__check_provider", { name: "openrouter" }, "The key works.")) location.reload();
+  if (await tryAct("homeport__check_provider", { name: "openrouter" }, "The key works.")) document.getElementById("setup-live").dispatchEvent(new Event("refresh"));
 }
 
 document.body.append(Object.assign(document.createElement("div"), { className: "progress" }));

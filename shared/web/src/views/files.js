@@ -61,9 +61,20 @@ const list = () => {
     if (!found.entries.length) return [empty("folder", "This folder is empty", "Files that appear in it are shown at once.")];
     const order = (entry) => (entry.kind === "folder" ? "0" : "1") + entry.path.toLowerCase();
     const rows = found.entries.sort((a, b) => order(a) < order(b) ? -1 : 1).map(row);
-    return [h("ul", { class: "list" }, rows.map((item) => h("li", {}, item))), found.next ? h("p", { class: "pad muted" }, "Only the first 1,000 entries are shown; search for the others.") : null].filter(Boolean);
+    return [h("ul", { class: "list" }, rows.map((item) => h("li", {}, item))), found.next ? further(found.next) : null].filter(Boolean);
   });
 };
+
+/** A button that brings the next entries of a long folder. */
+function further(next) {
+  const more = h("button", { type: "button", class: "button", onclick: async () => {
+    const found = await call("list", { path: state.path, limit: 1000, cursor: next });
+    side.querySelector(".list").append(...found.entries.map((entry) => h("li", {}, row(entry))));
+    next = found.next;
+    more.hidden = !next;
+  } }, "Show more");
+  return h("div", { class: "row pad" }, more);
+}
 
 function row(entry) {
   const folder = entry.kind === "folder";

@@ -11,7 +11,7 @@ const reader = h("section", { class: "pane reader", "aria-label": "Document", ta
 const split = h("div", { class: "split single" }, side);
 const field = h("input", { type: "search", placeholder: "Search passages", "aria-label": "Search passages", oninput: () => later(draw) });
 const mode = h("select", { "aria-label": "How to search", onchange: () => { state.mode = mode.value; draw(); } }, h("option", { value: "hybrid" }, "Words and meaning"), h("option", { value: "lexical" }, "Words"), h("option", { value: "vector" }, "Meaning"));
-const collection = h("select", { "aria-label": "Collection", onchange: () => { state.collection = collection.value; draw(); } }, h("option", { value: "" }, "All collections"));
+const collection = h("select", { "aria-label": "Collection", hidden: true, onchange: () => { state.collection = collection.value; draw(); } }, h("option", { value: "" }, "All collections"));
 let timer = 0;
 
 const later = (work) => { clearTimeout(timer); timer = setTimeout(work, 200); };
@@ -85,7 +85,7 @@ async function documents() {
 }
 
 function row(item) {
-  const facts = [item.media_type, size(item.size), `${item.chunks} passages`, item.warnings.length ? `${item.warnings.length} warnings` : ""];
+  const facts = [item.media_type, size(item.size), `${item.chunks} ${item.chunks === 1 ? "passage" : "passages"}`, item.warnings.length ? `${item.warnings.length} warnings` : ""];
   return h("li", {}, h("button", { type: "button", class: "list-row", "data-document": item.document_id, "aria-current": item.document_id === state.document ? "true" : null, onclick: () => read(item.document_id) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, item.title), h("small", {}, facts.filter(Boolean).join(" · ")))));
 }
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from homeport_dashboard.connection import Connection, Json
-from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all, in_time
+from homeport_dashboard.rendering import Outcome, Pages, attempt, gather
 
 SESSIONS_SHOWN = 50
 EMPTY: Json = {
@@ -50,18 +50,20 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
             return pages.fragment(PARTS[part], sessions=listed, session_id=key, **filters)
         if part == "messages":
             return pages.fragment(PARTS[part], session=await session_of(key))
-        found = await attempt_all(
-            models=in_time(connection.call("homeport__list_models")),
-            tools=connection.call("homeport__list_tools"),
-            status=connection.read("homeport://status"),
-        )
-        values: Json = {**found, "session": await session_of(key), "session_id": key, **filters}
         if part == "context":
-            return pages.fragment(PARTS[part], **values)
-        title = values["session"].value["title"] if values["session"].value else "Chat"
+            tools = await attempt(connection.call("homeport__list_tools"))
+            return pages.fragment(PARTS[part], session=await session_of(key), tools=tools)
+        found = await gather(
+            session=session_of(key), sessions=sessions_of(request), mode=attempt(connection.read("homeport://mode"))
+        )
+        title = found["session"].value["title"] if found["session"].value else "Chat"
         crumbs = [("Chat", "/chat"), *([(title, f"/chat/{key}")] if key else [])]
-        values["sessions"] = await sessions_of(request)
-        return await pages.page(request, "chat.html", current="chat", crumbs=crumbs, **values)
+        return await pages.page(request, "chat.html", current="chat", crumbs=crumbs, session_id=key, **found, **filters)
+
+    async def models(_request: Request) -> Response:
+        """List the names of the models; apart from the page, which need not wait for providers."""
+        found = await connection.call("homeport__list_models")
+        return JSONResponse([model["name"] for model in found["models"]])
 
     async def commands(_request: Request) -> Response:
         """List every tool as a slash command."""
@@ -73,5 +75,6 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     return [
         Route("/chat", chat, name="chat"),
         Route("/chat/commands", commands),
+        Route("/chat/models", models),
         Route("/chat/{session}", chat),
     ]

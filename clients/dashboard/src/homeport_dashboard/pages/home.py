@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from homeport_dashboard.connection import Connection, Json
-from homeport_dashboard.rendering import Pages, attempt, attempt_all, in_time
+from homeport_dashboard.rendering import Pages, attempt, attempt_all
 
 
 def routes(connection: Connection, pages: Pages) -> list[Route]:
@@ -16,7 +16,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     async def home(request: Request) -> Response:
         part = request.query_params.get("part")
         if part is None:
-            setup = await attempt(in_time(connection.read("homeport://setup")))
+            setup = await attempt(connection.read("homeport://setup"))
             if setup.value and not setup.value["done"]:
                 return RedirectResponse("/setup", 303)
         found: Json = {

@@ -32,6 +32,14 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
             launch=launch,
         )
 
+    async def server_view(request: Request) -> Response:
+        """Show the view of any server, as a page of that server."""
+        server = request.path_params["server"]
+        launch = await attempt(_first_view(connection, server, dict(request.query_params)))
+        crumbs = [("Servers", "/servers"), (server, f"/servers/{server}"), ("View", f"/servers/{server}/view")]
+        values: Json = {"title": server, "server": server, "launch": launch}
+        return await pages.page(request, "view.html", current="", crumbs=crumbs, **values)
+
     async def frame(request: Request) -> Response:
         uri = f"ui://{request.path_params['path']}"
         html, media_type = await connection.read_text(uri)
@@ -63,10 +71,21 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
 
     return [
         *(Route(page.path, view_page) for page in navigation.PAGES if page.view[0]),
+        Route("/servers/{server}/view", server_view),
         Route("/views/frame/{path:path}", frame),
         Route("/views/{server}/call", call, methods=["POST"]),
         Route("/views/{server}/read", read),
     ]
+
+
+async def _first_view(connection: Connection, server: str, arguments: dict[str, str]) -> Json:
+    """Open the first view that a server offers and that needs no input; an empty `uri` when it has none."""
+    client = await connection.client()
+    for tool in (await client.list_tools()).tools:
+        ui = cast("Json", (tool.meta or {}).get("ui") or {})
+        if ui.get("resourceUri") and tool.name.startswith(f"{server}__") and not tool.input_schema.get("required"):
+            return await _launched(connection, tool.name, arguments)
+    return {"uri": ""}
 
 
 async def _launched(connection: Connection, tool: str, arguments: dict[str, str]) -> Json:

@@ -1,0 +1,139 @@
+"""What a newcomer sees: the whole product as a process, a scripted model, a third-party server, a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = pytest.mark.browser
+MODEL = [
+    {
+        "when": "lease",
+        "replies": [
+            {"calls": [{"name": "rag__search", "arguments": {"query": "lease ends", "mode": "lexical"}}]},
+            "It **ends on 30 June 2027** [1].",
+        ],
+    },
+    {"when": "wipe", "replies": [{"calls": [{"name": "diary__wipe", "arguments": {"day": "Monday"}}]}, "{result}"]},
+]
+DIARY = '''
+from mcp.server.mcpserver import MCPServer
+from mcp.types import ToolAnnotations
+
+server = MCPServer("diary")
+
+
+@server.tool(annotations=ToolAnnotations(destructive_hint=True))
+def wipe(day: str) -> str:
+    """Delete a day for good."""
+    return f"{day} is gone."
+
+
+server.run("stdio")
+'''
+
+
+@contextmanager
+def program(arguments: list[str], environment: dict[str, str], sign: str) -> Generator[str]:
+    """Run a Python module; yields what its output says after `sign`, and ends it with a signal."""
+    command = [sys.executable, "-m", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}) as process:
+        try:
+            assert process.stdout is not None
+            found = next((match for line in process.stdout if (match := re.search(sign, line))), None)
+            assert found, f"{arguments[0]} ended with {process.wait()}"
+            yield found[1]
+        finally:
+            process.terminate()
+            process.stdout.read()
+
+
+@contextmanager
+def homeport(home: Path, port: int, model: str) -> Generator[str]:
+    """Run the product; yields the address that signs a browser in."""
+    environment = {
+        "HOMEPORT_HOME": str(home),
+        "OLLAMA_HOST": model,
+        "OPENROUTER_BASE_URL": f"{model}/api/v1",
+        "OPENROUTER_API_KEY": "",
+        "COLUMNS": "300",
+    }
+    with program(["homeport", "serve", "--http", f"127.0.0.1:{port}"], environment, r"(http://\S+token=\S+)") as url:
+        yield url
+
+
+def ask(page: Page, text: str) -> None:
+    """Say something in a new chat."""
+    page.get_by_role("link", name="Chat", exact=True).first.click()
+    page.get_by_label("Message", exact=True).fill(text)
+    page.keyboard.press("Enter")
+
+
+def test_a_newcomer_comes_from_nothing_to_a_cited_answer_and_a_restart_loses_nothing(
+    tmp_path: Path, browser: Browser
+) -> None:
+    papers, home = tmp_path / "papers", tmp_path / "home"
+    papers.mkdir()
+    (papers / "lease.txt").write_text("Nothing.\n\n" * 90 + "The lease ends on 30 June 2027.\n", "utf-8")
+    (tmp_path / "script.json").write_text(json.dumps(MODEL), "utf-8")
+    (tmp_path / "diary.py").write_text(DIARY, "utf-8")
+    home.mkdir()
+    diary = {"command": sys.executable, "args": [str(tmp_path / "diary.py")]}
+    (home / "mcp.json").write_text(json.dumps({"mcpServers": {"diary": diary}}), "utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    page = browser.new_page()
+    page.set_default_timeout(40_000)
+    arguments = ["homeport_shared.testing.model", "--script", str(tmp_path / "script.json"), "--key", "good"]
+    with program(arguments, {}, r'"ollama": "([^"]+)"') as model:
+        with homeport(home, port, model) as url:
+            page.goto(url)
+            expect(page.get_by_role("heading", name="Set up Homeport")).to_be_visible()
+            _enter_a_key(page)
+            _choose_folder_and_ask(page, papers)
+            ask(page, "wipe Monday")
+            page.locator(".call").get_by_role("button", name="Approve").click()
+            expect(page.locator(".markdown")).to_contain_text("Monday is gone.")
+        expect(page.locator("[data-link-state]")).to_have_attribute("data-link-state", "off")
+        with homeport(home, port, model):
+            expect(page.locator("[data-link-state]")).to_have_attribute("data-link-state", "on", timeout=40_000)
+            page.reload()
+            expect(page.locator(".markdown")).to_contain_text("Monday is gone.")
+            page.get_by_role("link", name="Dashboard").click()
+            expect(page.locator("#home-live")).to_contain_text("wipe Monday")
+    page.close()
+
+
+def _enter_a_key(page: Page) -> None:
+    for key, answer in (("bad", "OpenRouter refused the call"), ("good", "The key works.")):
+        page.get_by_label("OpenRouter key").fill(key)
+        page.get_by_role("button", name="Save key").click()
+        expect(page.locator(".toast").last).to_contain_text(answer)
+    expect(page.get_by_label("Cloud model")).to_be_visible()
+
+
+def _choose_folder_and_ask(page: Page, papers: Path) -> None:
+    expect(page.get_by_role("button", name=re.compile("nomic-embed-text"))).to_have_count(0)
+    page.get_by_role("button", name=re.compile("ollama/qwen3:8b")).click()
+    page.get_by_role("textbox", name="Folder").fill(str(papers))
+    page.get_by_role("button", name="Add folder").click()
+    page.get_by_role("link", name="Knowledge").click()
+    expect(page.frame_locator("iframe").locator(".list")).to_contain_text("lease.txt", timeout=40_000)
+    page.go_back()
+    page.get_by_role("textbox", name="Question").fill("When does the lease end?")
+    page.get_by_role("button", name="Ask").click()
+    expect(page.locator(".markdown strong")).to_have_text("ends on 30 June 2027")
+    page.locator(".markdown .cite").click()
+    hit = page.frame_locator("iframe").locator(".line.hit", has_text="30 June 2027")
+    expect(hit).to_be_in_viewport(timeout=40_000)
