@@ -17,9 +17,11 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
+from mcp.types import CallToolResult
 
 from homeport.connection import call
 from homeport_host import process
+from homeport_host.governance.dispatch import APPROVAL
 from homeport_shared.testing.model import ModelDouble
 
 MODEL = "ollama/qwen3:8b"
@@ -28,7 +30,7 @@ CANARY = "sk-or-canary-7e1f09c2"
 READY = "Ctrl+C stops it."
 FINAL = {"completed", "failed", "cancelled"}
 STRANGE = Path(__file__).with_name("strange.py")
-PATIENCE = 30  # seconds for anything at all; never asserted
+PATIENCE = 60  # seconds for anything at all; never asserted
 
 
 @pytest.fixture
@@ -153,6 +155,14 @@ class Machine:
     async def _tried(self, client: Client, name: str) -> bool:
         servers = (await call(client, "homeport__list_servers"))["servers"]
         return next(one["state"] for one in servers if one["name"] == name) in {"ready", "down"}
+
+    async def confirmed(self, client: Client, tool: str, **arguments: Any) -> CallToolResult:
+        """Call a tool as a person who says yes when asked."""
+        result = await client.call_tool(tool, arguments)
+        if held := (result.meta or {}).get(APPROVAL):
+            await call(client, "homeport__decide_approval", approval_id=held, approve=True)
+            result = await client.call_tool(tool, arguments)
+        return result
 
     async def run(self, client: Client, prompt: str, *, state: str = "", **options: Any) -> dict[str, Any]:
         """Let an agent do something and return the run when it has ended, or is in `state`."""

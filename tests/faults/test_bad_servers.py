@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from homeport.connection import call as use
+from homeport.connection import error_of, text_of
 from homeport_shared.errors import HomeportError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
@@ -64,11 +65,12 @@ async def test_a_server_that_dies_in_the_call_is_reported_and_comes_back(shared_
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, "mortal", "ledger", str(tmp_path / "effects"))
         with pytest.raises(HomeportError) as raised:
-            await use(client, "mortal__die")
+            result = await shared_machine.confirmed(client, "mortal__die")
+            raise error_of(result)
         assert raised.value.code == "unavailable"
         assert "mortal" in raised.value.message
         await shared_machine.eventually(lambda: ready(client, "mortal"))
-        assert (await client.call_tool("mortal__lookup", {"query": "again"})).content[0].text == "nothing about again"
+        assert text_of(await shared_machine.confirmed(client, "mortal__lookup", query="again")) == "nothing about again"
         await use(client, "homeport__remove_server", name="mortal")
 
 
@@ -76,8 +78,8 @@ async def test_garbage_between_messages_does_not_end_a_call(shared_machine: Any,
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, "noisy", "ledger", str(tmp_path / "effects"))
         with anyio.fail_after(40):
-            result = await client.call_tool("noisy__garbage", {})
-        assert result.is_error or result.content[0].text == "after the garbage"
+            result = await shared_machine.confirmed(client, "noisy__garbage")
+        assert result.is_error or text_of(result) == "after the garbage"
         assert "roots" in await use(client, "files__roots")
         await use(client, "homeport__remove_server", name="noisy")
 

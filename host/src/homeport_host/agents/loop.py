@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from anyio.lowlevel import checkpoint
 from sqlalchemy.exc import DBAPIError
 
 from homeport_host.agents.limits import Spent
@@ -29,10 +30,12 @@ class AgentLoop:
 
     Args:
         parts: What every run uses.
+        servers_ready: Waits until every server was tried: a run that goes on after a restart finds its tools again.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, servers_ready: Callable[[], Awaitable[None]] = checkpoint) -> None:
         self._parts = parts
+        self._servers_ready = servers_ready
         self.on_done: list[Done] = []
 
     async def __call__(self, steps: Steps, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +43,14 @@ class AgentLoop:
         task = Task.model_validate(parameters)
         await self._parts.store.add(row_of(steps.run, task, self._parts.store.now()))
         recovered = not await self._parts.store.mark(steps.run, "begun")
+        if recovered:
+            await self._servers_ready()
         turns = Turns(self._parts, steps, task, recovered=recovered)
         await self._parts.enter(steps.run, "running", key="running")
         await self._parts.store.change(steps.run, started=self._parts.store.now())
         try:
+            for source in task.sources:
+                await self._parts.dispatcher.inherit(steps.run, source)
             answer, citations = await turns.answer()
             ended = _Ended("completed", answer, citations)
         except DBAPIError:

@@ -17,6 +17,7 @@ from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.governance.calls import Hold
 from homeport_shared import identity, paging
 from homeport_shared.errors import HomeportError
+from homeport_shared.identity import Identity
 
 KIND = "agent"
 LONGEST_PROMPT = 400_000  # characters
@@ -79,6 +80,7 @@ class Runs:
             limits=_limits(chosen.limits, options.get("limits", {})),
             num_ctx=options.get("num_ctx", 0),
             interactive=options.get("interactive", True),
+            sources=[*options.get("sources", []), *_asking(who)],
             session_id=options.get("session_id", ""),
             message_id=options.get("message_id", ""),
             actor=who.actor,
@@ -154,6 +156,13 @@ class Runs:
         if "/" not in name:
             raise HomeportError("invalid", f"{name!r} names no provider.", f"Write it like ollama/{name}.")
         return name
+
+
+def _asking(who: Identity) -> list[str]:
+    """Return whose words a prompt is, as taint knows them; a person's own words bring nothing in."""
+    if who.caller in {"", "person"}:
+        return []
+    return [who.run or f"{who.caller}:{who.actor}"]
 
 
 def _limits(limits: Limits, changes: dict[str, Any]) -> Limits:

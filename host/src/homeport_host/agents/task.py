@@ -30,6 +30,7 @@ class Task(BaseModel):
         tools: Patterns that narrow the agent's tools further.
         yes: Tools whose questions are answered beforehand.
         interactive: A person waits and can be asked for approval.
+        sources: Whose words are in it (runs, clients): what they have read counts as read by this run.
         today: The date when it was started, so that a replay says the same.
     """
 
@@ -49,6 +50,7 @@ class Task(BaseModel):
     interactive: bool = True
     session_id: str = ""
     message_id: str = ""
+    sources: list[str] = Field(default_factory=list[str])
     actor: str = ""
     tenant: str = ""
     today: str = ""
@@ -69,6 +71,7 @@ class Options(TypedDict, total=False):
         limits: Replace single limits of the agent.
         num_ctx: Context window in tokens; 0 = the agent's.
         interactive: A person waits and can approve calls.
+        sources: The runs whose answers are in the history.
         session_id: The chat it belongs to.
         message_id: The message that its text belongs to.
         idempotency_key: The same key starts one run only, also after a restart.
@@ -85,6 +88,7 @@ class Options(TypedDict, total=False):
     limits: dict[str, Any]
     num_ctx: int
     interactive: bool
+    sources: list[str]
     session_id: str
     message_id: str
     idempotency_key: str

@@ -251,6 +251,7 @@ class Chats:
                 model=session.model,
                 kind="chat",
                 history=_said(history[:-1]),
+                sources=list({message.run_id for message in history if message.run_id}),
                 context=context_of(await self._store.attachments(session.id)),
                 session_id=session.id,
                 message_id=answer.id,

@@ -235,6 +235,10 @@ class Dispatcher:
         finally:
             await self._note(caller, action, target, arguments, "default/read", outcome, started)
 
+    async def inherit(self, run: str, source: str) -> None:
+        """Count what another run, or a client, has read as read by `run`: its prompt or history comes from there."""
+        await self._taints.inherit(run, source)
+
     async def _perform(self, call: Pending) -> dict[str, Any]:
         result = self._redact(await self._upstreams.call_tool(call))
         self.last_used[call.tool.name] = iso(self._clock.now())
