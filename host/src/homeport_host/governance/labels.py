@@ -30,7 +30,7 @@ def labels_of(
     hints = cast("dict[str, Any]", definition.get("annotations") or {})
     reads = hints.get("readOnlyHint") is True
     labels: set[Label] = {"read-only"} if reads else set()
-    if "model" not in cast("dict[str, Any]", meta.get("ui") or {}).get("visibility", ("model",)):
+    if _for_pages_only(definition):
         labels.add("person-only")
     if bundled:
         labels |= own_labels(definition)
@@ -50,6 +50,13 @@ def own_labels(entry: Mapping[str, Any]) -> frozenset[Label]:
     meta = cast("dict[str, Any]", entry.get("_meta") or {})
     labels: Any = meta.get(LABELS)
     return _known(cast("list[str]", labels)) if isinstance(labels, list) else frozenset()
+
+
+def _for_pages_only(definition: Mapping[str, Any]) -> bool:
+    meta: Any = definition.get("_meta")
+    ui: Any = cast("dict[str, Any]", meta).get("ui") if isinstance(meta, dict) else None
+    visibility: Any = cast("dict[str, Any]", ui).get("visibility") if isinstance(ui, dict) else None
+    return isinstance(visibility, list) and "model" not in visibility
 
 
 def _known(labels: Iterable[str]) -> frozenset[Label]:
