@@ -29,6 +29,8 @@ async def measure() -> list[Row]:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         async with host(Path(folder)) as (_, address, _), async_playwright() as playwright:
+            async with connect(Path(folder), start=False) as client:
+                await call(client, "homeport__finish_setup")
             browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for path, most in PAGES.items():
                 found = [await _load(browser, Path(folder), address + path) for _ in range(ROUNDS)]
