@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 import anyio
@@ -54,13 +55,15 @@ def _ratio(found: tuple[str, str, str, float, float], target: str) -> Row:
 
 async def _compare(kind: str, direct: Any, config: ServerConfig) -> tuple[str, str, str, float, float]:
     async with Client(direct()) as client:
-        alone = statistics.median(await milliseconds(_echo(client, "echo"), COUNT))
-    async with _host(config) as running, Client(running.person_server()) as client:
-        governed = statistics.median(await milliseconds(_echo(client, f"{config.name}__echo"), COUNT))
+        alone = statistics.median(await milliseconds(echo(client, "echo"), COUNT))
+    async with host_with(config) as running, Client(running.person_server()) as client:
+        governed = statistics.median(await milliseconds(echo(client, f"{config.name}__echo"), COUNT))
     return f"a call through the host, {kind} server", shown(governed, "ms"), shown(alone, "ms"), alone, governed
 
 
-def _echo(client: Client, tool: str) -> Any:
+def echo(client: Client, tool: str) -> Any:
+    """Return what calls `echo` once."""
+
     async def once(number: int) -> None:
         result = await client.call_tool(tool, {"text": str(number)})
         assert not result.is_error, result
@@ -69,7 +72,7 @@ def _echo(client: Client, tool: str) -> Any:
 
 
 @asynccontextmanager
-async def _host(config: ServerConfig) -> AsyncGenerator[Host]:
+async def host_with(config: ServerConfig) -> AsyncGenerator[Host]:
     """Run a host with one more server and without the limit of calls per minute."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -85,7 +88,9 @@ async def _host(config: ServerConfig) -> AsyncGenerator[Host]:
 
 @asynccontextmanager
 async def _over_http() -> AsyncGenerator[None]:
-    async with await anyio.open_process([sys.executable, SCRIPT, "far", str(PORT)], stdout=None, stderr=-3) as process:
+    async with await anyio.open_process(
+        [sys.executable, SCRIPT, "far", str(PORT)], stdout=DEVNULL, stderr=DEVNULL
+    ) as process:
         try:
             async with httpx2.AsyncClient() as client:
                 with anyio.fail_after(30):

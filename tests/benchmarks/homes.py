@@ -31,8 +31,9 @@ async def host(home: Path, **environment: str) -> AsyncGenerator[tuple[Process, 
                 address = await _answers(home, process)
                 yield process, address, time.perf_counter() - began
             finally:
-                process.terminate()
-                await process.wait()
+                if process.returncode is None:
+                    process.terminate()
+                    await process.wait()
 
 
 async def _answers(home: Path, process: Process) -> str:

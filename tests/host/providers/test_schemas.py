@@ -81,7 +81,7 @@ leaves = st.sampled_from([{"type": "string"}, {"type": "integer", "minimum": 0},
 schemas = st.recursive(
     leaves,
     lambda inner: (
-        st.dictionaries(st.text(max_size=4), inner, max_size=3).map(lambda p: {"type": "object", "properties": p})
+        st.dictionaries(st.text(max_size=3), inner, max_size=3).map(lambda p: {"type": "object", "properties": p})
         | inner.map(lambda each: {"anyOf": [each, {"type": "null"}]})
         | inner.map(lambda each: {"type": "array", "items": each, "default": []})
     ),

@@ -12,13 +12,16 @@ from homeport_dashboard.rendering import Pages, attempt, attempt_all
 
 def routes(connection: Connection, pages: Pages) -> list[Route]:
     """Return the routes of this module."""
+    set_up = False  # for good once it is: looking again would ask every provider for its models, at every visit
 
     async def home(request: Request) -> Response:
+        nonlocal set_up
         part = request.query_params.get("part")
-        if part is None:
+        if part is None and not set_up:
             setup = await attempt(connection.read("homeport://setup"))
             if setup.value and not setup.value["done"]:
                 return RedirectResponse("/setup", 303)
+            set_up = setup.value is not None
         found: Json = {
             **await attempt_all(
                 status=connection.read("homeport://status"),
