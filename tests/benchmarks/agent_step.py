@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
@@ -143,7 +144,7 @@ async def durable(
         record=record,
     )
     engine = DbosEngine(home / "engine.db", database, tasks)
-    engine.register(KIND, AgentLoop(Parts(models, dispatcher, store, recorder)))
+    engine.register(KIND, AgentLoop(Parts(models, dispatcher, store, recorder, anyio.lowlevel.checkpoint)))
     runs = Runs(engine, store, recorder, AgentFolder(home / "agents"), lambda: models.default)
     run = await runs.start("What time is it?", limits={"turns": count + 5, "tool_calls": count + 5})
     while (await runs.get(run)).state not in FINAL:

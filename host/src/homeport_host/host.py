@@ -132,7 +132,8 @@ class Host:
         self.engine = DbosEngine(folder / "engine.db", self.database, self._tasks)
         self.run_store = RunStore(self.database)
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
-        self.loop = AgentLoop(Parts(self.models, self.dispatcher, self.run_store, self.recorder))
+        ready = self.upstreams.wait_ready
+        self.loop = AgentLoop(Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready))
         self.engine.register(KIND, self.loop)
         self.agents = AgentFolder(self.home / "agents")
         self.runs = Runs(self.engine, self.run_store, self.recorder, self.agents, lambda: self.models.default)

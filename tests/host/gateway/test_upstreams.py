@@ -51,7 +51,7 @@ async def test_calls_in_flight_fail_plainly_when_their_server_crashes_and_it_com
             failures.append(error)
 
     async with gateway(child, in_process()) as running:
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 for _ in range(10 if program == "2026" else 1):
                     tasks.start_soon(waiting, running)
@@ -65,6 +65,7 @@ async def test_calls_in_flight_fail_plainly_when_their_server_crashes_and_it_com
             }
             assert {error.code for error in failures} == {"unavailable"}
             assert await echo(running, "here") == "hi"
+            await eventually(lambda: running.upstreams.get("child").state == "ready", 15)
             assert await echo(running, "child") == "hi"
 
 

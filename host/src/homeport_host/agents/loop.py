@@ -40,6 +40,7 @@ class AgentLoop:
         task = Task.model_validate(parameters)
         await self._parts.store.add(row_of(steps.run, task, self._parts.store.now()))
         recovered = not await self._parts.store.mark(steps.run, "begun")
+        await self._parts.ready()  # a run has the tools that there are when it begins
         turns = Turns(self._parts, steps, task, recovered=recovered)
         await self._parts.enter(steps.run, "running", key="running")
         await self._parts.store.change(steps.run, started=self._parts.store.now())
