@@ -99,6 +99,9 @@ class Desk:
         self._tools[name] = Tool(name, server, own, definition, frozenset(labels or {"read-only"}))  # type: ignore[arg-type]
         self._work[name] = work
 
+    async def ready(self, seconds: float) -> None:
+        """Wait for servers that are starting; there are none."""
+
     def tools(self) -> Iterable[Tool]:
         return list(self._tools.values())
 
@@ -161,7 +164,7 @@ class Stage:
         self.engine = DbosEngine(home / "engine.db", database, tasks)
         self.store = RunStore(database)
         self.recorder = Recorder(tasks, self.store, self.changes)
-        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder))
+        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder, desk.ready))
         self.agents = AgentFolder(home / "agents")
         self.runs = Runs(self.engine, self.store, self.recorder, self.agents, lambda: "test/scripted:1")
         self.engine.register(KIND, self.loop)

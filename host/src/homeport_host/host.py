@@ -69,7 +69,6 @@ from homeport_shared.vault import Vault
 
 logger = logging.getLogger(__name__)
 GATHER = 0.05  # seconds that rows nobody waits for wait for more of them
-RECOVERY_SECONDS = 30.0  # a run that was cut off waits so long for the servers it used
 EXPOSE_HEADER = "x-homeport-expose"
 # What the host does in one go because a person asked for it: adding a folder, attaching a file.
 OWN_STEPS = ("files__add_root", "rag__add_folder", "rag__sync_folder", "rag__add", "rag__create_collection")
@@ -134,8 +133,8 @@ class Host:
         self.engine = DbosEngine(folder / "engine.db", self.database, self._tasks)
         self.run_store = RunStore(self.database)
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
-        parts = Parts(self.models, self.dispatcher, self.run_store, self.recorder)
-        self.loop = AgentLoop(parts, lambda: self.upstreams.wait_ready(RECOVERY_SECONDS))
+        ready = self.upstreams.wait_ready
+        self.loop = AgentLoop(Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready))
         self.engine.register(KIND, self.loop)
         self.agents = AgentFolder(self.home / "agents")
         self.runs = Runs(self.engine, self.run_store, self.recorder, self.agents, lambda: self.models.default)

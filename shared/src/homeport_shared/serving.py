@@ -13,6 +13,7 @@ import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import anyio
@@ -185,6 +186,14 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         if self.on_started is not None and self.servers:
             await self.on_started(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop serving at a signal, and drop open requests at the second Ctrl+C.
+
+        Unlike uvicorn's own, it does not raise the signal again afterwards: the stores are still to be closed.
+        """
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def main_loop(self) -> None:
         """Serve until a signal; when the task is cancelled instead, connections are closed just as well."""

@@ -33,6 +33,18 @@ async def test_a_run_calls_a_tool_and_answers_from_its_result(staged: Any, desk:
         assert stage.model.requests[1].messages[-1].content == "12:30"
 
 
+async def test_a_run_waits_for_servers_that_are_starting(
+    staged: Any, desk: Any, say: Any, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ready(_: float) -> None:
+        desk.add("clock__now", lambda: "12:30")
+
+    monkeypatch.setattr(desk, "ready", ready)
+    async with staged(say("", call("clock__now", {})), "It is 12:30.") as stage:
+        run = await stage.ask("What time is it?")
+        assert (run.state, [name for name, _ in desk.calls]) == ("completed", ["clock__now"])
+
+
 FAULTS = {
     "provider cannot be reached": lambda say, call: [error("unreachable")],
     "model is not there": lambda say, call: [error("unknown_model")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import anyio
 import platformdirs
 import pytest
 from anyio.abc import TaskGroup
+from filelock import FileLock
 
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.config import ServerConfig
@@ -31,6 +33,7 @@ from homeport_host.governance.visibility import View, view_of, visible
 from homeport_shared.errors import HomeportError
 
 FIXTURES = Path(__file__).with_name("fixtures")
+ROOT = Path(__file__).parents[3]
 
 
 class PassThrough:
@@ -123,11 +126,13 @@ def stdio(name: str = "child", script: str = "everything.py", *args: str) -> Ser
 @pytest.fixture(scope="session")
 def python_130() -> str:
     """A Python with mcp 1.30, whose servers and clients speak the protocol of 2025; made once for this user."""
-    folder = platformdirs.user_cache_path("homeport-tests") / "mcp-1.30"
+    folder = platformdirs.user_cache_path("homeport-tests", ensure_exists=True) / "mcp-1.30"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not python.exists() or subprocess.run([python, "-c", "import mcp"], check=False).returncode:
-        subprocess.run(["uv", "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
-        subprocess.run(["uv", "pip", "install", "-q", "--python", python, "mcp==1.30.*"], check=True)
+    with FileLock(folder.with_suffix(".lock")):  # tests run in several processes
+        if not python.exists() or subprocess.run([python, "-c", "import mcp"], check=False).returncode:
+            uv = os.environ.get("UV") or shutil.which("uv") or ROOT / ".uv" / "bin" / "uv"  # as the Makefile finds it
+            subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, folder], check=True)
+            subprocess.run([uv, "pip", "install", "-q", "--python", python, "mcp==1.30.*"], check=True)
     return str(python)
 
 

@@ -98,6 +98,21 @@ async def test_a_tool_found_after_the_start_is_announced_and_can_be_called_at_on
 
 
 @pytest.mark.anyio
+async def test_a_flood_of_announcements_becomes_a_few(gateway: Open) -> None:
+    seen: list[tuple[str, str]] = []
+    async with gateway(in_process("one")) as running, legacy(running, seen) as client:
+        await client.call_tool("one__grow_much", {"count": 100})
+        await eventually(lambda: running.catalog.tool("one__grown_99") is not None)
+        await client.call_tool("one__echo", {"text": "flush"})
+        await eventually(lambda: ("notifications/tools/list_changed", "") in seen)
+
+        listed = [tool.name for tool in (await client.list_tools()).tools]
+
+    assert len(seen) < 10
+    assert len([name for name in listed if "grown_" in name]) == 100
+
+
+@pytest.mark.anyio
 @pytest.mark.subprocess
 async def test_a_subscription_survives_a_crash_of_its_server(gateway: Open) -> None:
     async with (

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ async def test_calls_in_flight_fail_plainly_when_their_server_crashes_and_it_com
             failures.append(error)
 
     async with gateway(child, in_process()) as running:
-        with anyio.fail_after(20):
+        with anyio.fail_after(30):
             async with anyio.create_task_group() as tasks:
                 for _ in range(10 if program == "2026" else 1):
                     tasks.start_soon(waiting, running)
@@ -65,6 +66,7 @@ async def test_calls_in_flight_fail_plainly_when_their_server_crashes_and_it_com
             }
             assert {error.code for error in failures} == {"unavailable"}
             assert await echo(running, "here") == "hi"
+            await eventually(lambda: running.upstreams.get("child").state == "ready", 15)
             assert await echo(running, "child") == "hi"
 
 
@@ -179,6 +181,63 @@ async def test_a_2025_http_server_that_was_restarted_is_called_again(gateway: Op
 
 
 @pytest.mark.anyio
+@pytest.mark.subprocess
+async def test_an_argument_that_is_repeated_in_a_header_reaches_an_http_server(gateway: Open) -> None:
+    async with http_server(sys.executable, "everything.py", "far") as config, gateway(config) as running:
+        async with Client(running.front.server) as client:
+            result = await client.call_tool("far__in_region", {"region": "Zürich"})
+
+    assert result.content[0].text == "Zürich"
+
+
+@pytest.mark.anyio
+@pytest.mark.subprocess
+async def test_a_2025_http_server_that_is_gone_is_noticed_by_a_ping(gateway: Open, python_130, monkeypatch) -> None:
+    monkeypatch.setattr("homeport_host.gateway.upstream.PING_EVERY_SECONDS", 0.1)
+    async with gateway() as running:
+        async with http_server(python_130, "legacy.py", "far") as config:
+            far = running.upstreams.add(config)
+            await eventually(lambda: far.state == "ready", 20)
+        await eventually(lambda: far.state == "down", 20)
+
+    assert far.reason
+
+
+@pytest.mark.anyio
+@pytest.mark.subprocess
+@pytest.mark.slow
+async def test_ten_seconds_of_calls_while_a_server_is_killed_again_and_again(gateway: Open) -> None:
+    outcomes: list[str] = []
+
+    async def caller(running: Gateway, number: int) -> None:
+        async with Client(running.front.server, mode=("auto", "legacy")[number % 2]) as client:
+            with anyio.move_on_after(10):
+                for turn in count():
+                    server, text = ("child", "here")[turn % 2], f"{number}.{turn}"
+                    result = await client.call_tool(f"{server}__echo", {"text": text})
+                    assert result.is_error or result.content[0].text == text  # never another caller's answer
+                    outcomes.append(f"{server} failed" if result.is_error else server)
+                    await anyio.sleep(0.01)
+
+    async with gateway(stdio(), in_process()) as running:
+        async with anyio.create_task_group() as tasks:
+            for number in range(8):
+                tasks.start_soon(caller, running, number)
+            for _ in range(4):
+                await anyio.sleep(2)
+                for process in psutil.Process().children(recursive=True):
+                    if "everything.py" in " ".join(process.cmdline()):
+                        process.kill()
+        child = running.upstreams.get("child")
+        await eventually(lambda: child.state == "ready", 20)
+        assert await echo(running, "child") == "hi"
+
+    assert {"here", "child"} <= set(outcomes)
+    assert "here failed" not in outcomes
+    assert not [process for process in psutil.Process().children(recursive=True) if "everything.py" in str(process)]
+
+
+@pytest.mark.anyio
 async def test_a_removed_server_and_its_tools_are_gone_and_can_come_back(gateway: Open) -> None:
     async with gateway(in_process()) as running, Client(running.front.server) as client:
         await running.upstreams.remove("here")
@@ -239,6 +298,7 @@ HOST = """
 import anyio, sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 from homeport_host.gateway.config import ServerConfig

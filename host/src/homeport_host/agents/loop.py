@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from anyio.lowlevel import checkpoint
 from sqlalchemy.exc import DBAPIError
 
 from homeport_host.agents.limits import Spent
@@ -23,6 +22,8 @@ from homeport_shared.errors import HomeportError
 
 Done = Callable[[Run], Awaitable[None]]
 logger = logging.getLogger(__name__)
+START_SECONDS = 2.0  # how long a new run waits for servers that are starting
+RECOVERY_SECONDS = 30.0  # and one that a crash cut off: it used their tools before
 
 
 class AgentLoop:
@@ -30,12 +31,10 @@ class AgentLoop:
 
     Args:
         parts: What every run uses.
-        servers_ready: Waits until every server was tried: a run that goes on after a restart finds its tools again.
     """
 
-    def __init__(self, parts: Parts, servers_ready: Callable[[], Awaitable[None]] = checkpoint) -> None:
+    def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._servers_ready = servers_ready
         self.on_done: list[Done] = []
 
     async def __call__(self, steps: Steps, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -43,8 +42,8 @@ class AgentLoop:
         task = Task.model_validate(parameters)
         await self._parts.store.add(row_of(steps.run, task, self._parts.store.now()))
         recovered = not await self._parts.store.mark(steps.run, "begun")
-        if recovered:
-            await self._servers_ready()
+        # A run has the tools that there are when it begins; one cut off by a crash had them all before.
+        await self._parts.ready(RECOVERY_SECONDS if recovered else START_SECONDS)
         turns = Turns(self._parts, steps, task, recovered=recovered)
         await self._parts.enter(steps.run, "running", key="running")
         await self._parts.store.change(steps.run, started=self._parts.store.now())

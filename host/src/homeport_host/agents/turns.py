@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +52,14 @@ class Parts:
         dispatcher: The one way to tools.
         store: Where runs are kept.
         recorder: Told what happens in a run.
+        ready: Waits until the servers that are starting offer their tools, but not longer than that many seconds.
     """
 
     models: Models
     dispatcher: Dispatcher
     store: RunStore
     recorder: Recorder
+    ready: Callable[[float], Awaitable[None]]
 
     def __post_init__(self) -> None:
         self.asking = Asking(self.models, self.recorder)
