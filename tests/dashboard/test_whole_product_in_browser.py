@@ -124,8 +124,8 @@ def _enter_a_key(page: Page) -> None:
 
 
 def _choose_folder_and_ask(page: Page, papers: Path) -> None:
-    expect(page.get_by_role("button", name=re.compile("nomic-embed-text"))).to_have_count(0)
-    page.get_by_role("button", name=re.compile("ollama/qwen3:8b")).click()
+    expect(page.get_by_role("button", name="nomic-embed-text")).to_have_count(0)
+    page.get_by_role("button", name="ollama/qwen3:8b").click()
     page.get_by_role("textbox", name="Folder").fill(str(papers))
     page.get_by_role("button", name="Add folder").click()
     page.get_by_role("link", name="Knowledge").click()
