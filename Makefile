@@ -28,7 +28,7 @@ setup: .venv/.ready shared/web/.built
 	@touch $@
 
 shared/web/.built: .venv/.ready $(shell find shared/web servers/*/views -type f -not -path '*/node_modules/*' -not -name .built 2>/dev/null)
-	@if [ -f shared/web/build.py ]; then echo "Building the pages …"; $(RUN) python shared/web/build.py && touch $@; fi
+	@if [ -f shared/web/build.py ]; then $(RUN) python shared/web/build.py && touch $@; fi
 
 .uv/bin/uv:
 	@echo "uv is not installed: bringing it into .uv …"

@@ -40,10 +40,10 @@ def main() -> int:
             return 1
     if arguments.checks:
         return 0
-    return tests(started)
+    return run_tests(started)
 
 
-def tests(started: float) -> int:
+def run_tests(started: float) -> int:
     """Run all tests on all cores with branch coverage."""
     environment = os.environ | {"PYTHONWARNDEFAULTENCODING": "1"}
     left_out = [] if shutil.which("chromium") or shutil.which("google-chrome") else ["browser"]

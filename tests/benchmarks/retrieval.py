@@ -1,17 +1,15 @@
-"""How well and how fast the knowledge server finds: a script, run as `python tests/benchmarks/retrieval.py FOLDER`.
+"""Search: how well it finds (Cranfield, nDCG@10) and how fast in 100,000 passages.
 
-FOLDER holds a test collection: corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels.tsv. Everything is
-asked through an MCP client. Quality is nDCG@10 with binary relevance; speed is the time of a `search` call on as many
-passages as `--chunks` says, made of the collection's own sentences and vectors between its own.
+A collection is a folder with corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels.tsv. Everything is
+asked through an MCP client. Relevance is binary; the many passages are made of the collection's own sentences, and of
+vectors between its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +19,8 @@ from typing import Any
 import anyio
 import numpy as np
 from mcp import Client
+from tests.benchmarks.data import folder
+from tests.benchmarks.rows import Row, compared, middle, shown
 
 from homeport_rag.embedding import find_embedder
 from homeport_rag.records import Passage, Source
@@ -31,7 +31,36 @@ from homeport_shared.workers import Worker
 
 MODES = ("lexical", "vector", "hybrid")
 PER_DOCUMENT = 100
+PASSAGES = 100_000
 Judgements = dict[str, set[str]]
+
+
+async def measure() -> list[Row]:
+    """Take in the collection and ask its queries; then ask them of many passages."""
+    place = folder("ir/cranfield")
+    if place is None:
+        return [Row("search", "skipped", "no Cranfield collection on this machine")]
+    corpus, queries = rows(place / "corpus.jsonl"), rows(place / "queries.jsonl")
+    relevant = judgements(place / "qrels.tsv")
+    queries = [query for query in queries if query["_id"] in relevant]
+    with tempfile.TemporaryDirectory() as home:
+        async with connected(build_server, "rag", Path(home)) as client:
+            seconds = await take_in(client, corpus)
+            scores = await quality(client, queries, relevant)
+    with tempfile.TemporaryDirectory() as home:
+        await fill(Path(home), corpus, PASSAGES)
+        async with connected(build_server, "rag", Path(home)) as client:
+            taken = await latencies(client, queries)
+    return [
+        Row(f"{len(corpus)} abstracts added and embedded", shown(seconds, "s"), "no target"),
+        compared("nDCG@10 hybrid (≥)", scores["hybrid"], 0.555, ""),
+        *(Row(f"nDCG@10 {leg} alone", f"{scores[leg]:.4f}", "below hybrid") for leg in ("lexical", "vector")),
+        *(
+            compared(f"search of {PASSAGES} passages, {mode}, p50 ({middle(taken[mode])})", found, 20, "ms")
+            for mode in reversed(MODES)
+            for found in [statistics.median(taken[mode])]
+        ),
+    ]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -134,36 +163,3 @@ async def latencies(client: Client, queries: list[dict[str, str]]) -> dict[str, 
             await call(client, "search", query=query["text"], mode=mode, k=10)
             taken.setdefault(mode, []).append(1000 * (time.perf_counter() - began))
     return {mode: sorted(values) for mode, values in taken.items()}
-
-
-def say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-async def main(folder: Path, chunks: int) -> None:
-    corpus, queries = rows(folder / "corpus.jsonl"), rows(folder / "queries.jsonl")
-    relevant = judgements(folder / "qrels.tsv")
-    queries = [query for query in queries if query["_id"] in relevant]
-    with tempfile.TemporaryDirectory() as home:
-        async with connected(build_server, "rag", Path(home)) as client:
-            seconds = await take_in(client, corpus)
-            say(f"{len(corpus)} documents added and embedded in {seconds:.0f} s")
-            for mode, score in (await quality(client, queries, relevant)).items():
-                say(f"nDCG@10 {mode:8} {score:.4f}")
-    with tempfile.TemporaryDirectory() as home:
-        began = time.perf_counter()
-        await fill(Path(home), corpus, chunks)
-        say(f"{chunks} synthetic passages written in {time.perf_counter() - began:.0f} s")
-        async with connected(build_server, "rag", Path(home)) as client:
-            for mode, taken in (await latencies(client, queries)).items():
-                p50, p95 = taken[len(taken) // 2], taken[len(taken) * 95 // 100]
-                say(f"search {mode:8} p50 {p50:6.1f} ms   p95 {p95:6.1f} ms")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--chunks", type=int, default=100_000)
-    given = parser.parse_args()
-    anyio.run(main, given.folder, given.chunks)

@@ -1,7 +1,6 @@
-"""How well tool search finds what a task needs, and what it saves.
+"""Tools for a model: what tool search finds (LiveMCPBench), and what it saves with 100 tools.
 
-Run: python tests/benchmarks/toolsearch.py FOLDER, where FOLDER holds LiveMCPBench's `tools.json` and
-`all_annotations.json`. A tool counts as found when it is among the best k for one of the task's steps.
+A tool counts as found when it is among the best k for one of the task's steps.
 """
 
 from __future__ import annotations
@@ -9,18 +8,49 @@ from __future__ import annotations
 import json
 import re
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from homeport_host.agents.toolbox import tokens_of
+from tests.benchmarks.data import folder
+from tests.benchmarks.rows import Row, compared, shown
+
+from homeport_host.agents.toolbox import Toolbox, tokens_of
 from homeport_host.gateway.search import ToolIndex
+from homeport_host.governance.calls import Tool
 
 Tools = dict[str, dict[str, Any]]
+WINDOW = 8192  # tokens of context
 
 
-def read_tools(path: Path) -> Tools:
+async def measure() -> list[Row]:
+    """Search the tools of the collection for every step of every task."""
+    place = folder("tools/livemcpbench")
+    if place is None:
+        return [Row("tool search", "skipped", "no LiveMCPBench on this machine")]
+    tools = _tools(place / "tools.json")
+    index = ToolIndex(tools.items())
+    tasks = [task["Annotator Metadata"] | task for task in json.loads((place / "all_annotations.json").read_text())]
+    own = {name.partition("__")[2] for name in tools}
+    gold = [set(_lines(task["Tools"])) & own for task in tasks]
+    total = sum(map(len, gold))
+    times: list[float] = []
+    hits = 0
+    for wanted, task in zip(gold, tasks, strict=True):
+        found = set[str]()
+        for step in _lines(task["Steps"]):
+            began = time.perf_counter()
+            found |= {name.partition("__")[2] for name in index.search(step, 5)}
+            times.append((time.perf_counter() - began) * 1000)
+        hits += len(wanted & found)
+    return [
+        compared(f"recall@5 per step, {len(tools)} tools (≥)", hits / total, 0.65, ""),
+        Row("one tool search, p50", shown(statistics.median(times), "ms"), "no target"),
+        *_shares(dict(list(tools.items())[:100])),
+    ]
+
+
+def _tools(path: Path) -> Tools:
     return {
         f"{server}__{tool['name']}": tool
         for entry in json.loads(path.read_text("utf-8"))
@@ -29,53 +59,20 @@ def read_tools(path: Path) -> Tools:
     }
 
 
-def lines(numbered: str) -> list[str]:
-    return [re.sub(r"^\s*\d+[.)]\s*", "", line) for line in numbered.splitlines() if line.strip()]
+def _lines(numbered: str) -> list[str]:
+    return [re.sub(r"^\s*\d+[.)]\s*", "", line).strip() for line in numbered.splitlines() if line.strip()]
 
 
-def found(index: ToolIndex, queries: list[str], limit: int) -> set[str]:
-    return {name.partition("__")[2] for query in queries for name in index.search(query, limit)}
-
-
-def main(folder: Path) -> None:
-    tools = read_tools(folder / "tools.json")
-    started = time.perf_counter()
-    index = ToolIndex(tools.items())
-    print(f"{len(tools)} tools indexed in {(time.perf_counter() - started) * 1000:.1f} ms")
-    tasks = [task["Annotator Metadata"] | task for task in json.loads((folder / "all_annotations.json").read_text())]
-    own = {name.partition("__")[2] for name in tools}
-    gold = [{name.strip() for name in lines(task["Tools"])} & own for task in tasks]
-    total = sum(map(len, gold))
-    for limit in (3, 5, 10):
-        by_step = sum(len(g & found(index, lines(t["Steps"]), limit)) for g, t in zip(gold, tasks, strict=True))
-        by_question = sum(len(g & found(index, [t["Question"]], limit)) for g, t in zip(gold, tasks, strict=True))
-        print(f"R@{limit}: per step {by_step / total:.3f}, by the question alone {by_question / total:.3f}")
-    times: list[float] = []
-    for task in tasks:
-        for step in lines(task["Steps"]):
-            started = time.perf_counter()
-            index.search(step)
-            times.append((time.perf_counter() - started) * 1000)
-    print(f"search: p50 {statistics.median(times):.3f} ms, worst {max(times):.3f} ms, {len(times)} queries")
-    shares(dict(list(tools.items())[:100]))
-
-
-def shares(tools: Tools) -> None:
-    """Print the tokens of sending every definition of 100 tools against those of what an agent is shown."""
-    from homeport_host.agents.toolbox import Toolbox
-    from homeport_host.governance.calls import Tool
-
-    every = sum(
-        tokens_of(json.dumps({k: t.get(k) for k in ("name", "description", "inputSchema")})) for t in tools.values()
-    )
+def _shares(tools: Tools) -> list[Row]:
+    """Compare the tokens of every definition of 100 tools with those of what an agent is shown."""
+    fields = ("name", "description", "inputSchema")
+    every = sum(tokens_of(json.dumps({name: tool.get(name) for name in fields})) for tool in tools.values())
     held = [Tool(name, name.partition("__")[0], name.partition("__")[2], t, frozenset()) for name, t in tools.items()]
-    box = Toolbox(held, window=8192)
-    shown = box.tokens()
-    found_tools = Toolbox(held, window=8192)
-    found_tools.add(found_tools.search("read a file and send it by mail"))
-    print(f"100 tools: {every} tokens in full, {shown} shown at first ({shown / every:.1%}),")
-    print(f"  {found_tools.tokens()} after one search ({found_tools.tokens() / every:.1%})")
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    box = Toolbox(held, window=WINDOW)
+    first = box.tokens()
+    box.add(box.search("read a file and send it by mail"))
+    target = f"{every} tokens in full; ≤ 0.15"
+    return [
+        Row("tokens for tools with 100 connected, at first", f"{first} tokens", target, f"{first / every:.3f}"),
+        Row("… after one search", f"{box.tokens()} tokens", target, f"{box.tokens() / every:.3f}"),
+    ]

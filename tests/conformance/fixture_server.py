@@ -6,20 +6,27 @@ import base64
 import json
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-from mcp import MCPError
+from mcp import MCPDeprecationWarning, MCPError
 from mcp.server.elicitation import AcceptedElicitation, ElicitationResult
 from mcp.server.mcpserver import Context, Elicit, Resolve
 from mcp.server.mcpserver.prompts.base import UserMessage
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp.types import (
     AudioContent,
     Completion,
     EmbeddedResource,
+    EmptyResult,
     ImageContent,
     InputRequiredResult,
+    JSONRPCMessage,
+    SamplingMessage,
+    SetLevelRequestParams,
     TextContent,
     TextResourceContents,
 )
@@ -35,14 +42,18 @@ WAV = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA="
 
 
 def build_server(context: ServerContext) -> Server:
-    server = Server(context, title="Conformance", instructions="What the conformance suite calls.")
+    about = "What the conformance suite calls."
+    server = Server(context, title="Conformance", instructions=about, tools=[schema_tool()])
     add_content(server)
     add_work(server)
+    add_headers(server)
+    add_changes(server)
     add_resources(server)
     add_prompts(server)
     add_questions(server)
     add_questions_of_2025(server)
     add_forms_of_2025(server)
+    add_what_is_deprecated(server)
     return server
 
 
@@ -96,6 +107,98 @@ def add_work(server: Server) -> None:
             await ctx.report_progress(done, 100)
             await anyio.sleep(0.05)
         return "done"
+
+    @server.tool()
+    async def test_reconnection(ctx: Context[Any]) -> str:
+        """Close the answer's stream; the client fetches the answer later."""
+        await ctx.close_sse_stream()
+        await anyio.sleep(0.1)
+        return "Reconnection test completed"
+
+
+Region = Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})]
+
+
+def add_headers(server: Server) -> None:
+    @server.tool()
+    async def test_header(region: Region) -> str:
+        """Take an argument that clients repeat in a header."""
+        return region
+
+
+def add_changes(server: Server) -> None:
+    @server.tool()
+    async def test_trigger_tool_change(ctx: Context[Any]) -> str:
+        """Say that the tools changed."""
+        await ctx.notify_tools_changed()
+        return "told"
+
+    @server.tool()
+    async def test_trigger_prompt_change(ctx: Context[Any]) -> str:
+        """Say that the prompts changed."""
+        await ctx.notify_prompts_changed()
+        return "told"
+
+
+SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "$defs": {
+        "address": {
+            "$anchor": "addressDef",
+            "type": "object",
+            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
+        }
+    },
+    "properties": {
+        "name": {"type": "string"},
+        "address": {"$ref": "#/$defs/address"},
+        "contactMethod": {"type": "string", "enum": ["phone", "email"]},
+        "phone": {"type": "string"},
+        "email": {"type": "string"},
+    },
+    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
+    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+    "then": {"required": ["phone"]},
+    "else": {"required": ["email"]},
+    "additionalProperties": False,
+}
+
+
+def schema_tool() -> Tool:
+    async def json_schema_2020_12_tool(name: str = "") -> str:
+        """Take what the whole vocabulary of JSON Schema describes."""
+        return name
+
+    tool = Tool.from_function(json_schema_2020_12_tool)
+    return tool.model_copy(update={"parameters": SCHEMA})
+
+
+def add_what_is_deprecated(server: Server) -> None:
+    """Logging and sampling: deprecated in MCP, so our servers offer neither; the wrapper does not stand in the way."""
+
+    async def set_level(context: Any, params: SetLevelRequestParams) -> EmptyResult:
+        return EmptyResult()
+
+    server._lowlevel_server.add_request_handler("logging/setLevel", SetLevelRequestParams, set_level)
+
+    async def log(ctx: Context[Any]) -> str:
+        """Log three times."""
+        for text in ("Tool execution started", "Tool processing data", "Tool execution completed"):
+            await ctx.info(text)
+            await anyio.sleep(0.05)
+        return "logged"
+
+    server.add_tool(log, name="test_tool_with_logging")
+    server.add_tool(log, name="test_logging_tool")
+
+    @server.tool()
+    async def test_sampling(prompt: str, ctx: Context[Any]) -> str:
+        """Ask the client's model."""
+        messages = [SamplingMessage(role="user", content=TextContent(type="text", text=prompt))]
+        request = ctx.request_context
+        answer = await request.session.create_message(messages, max_tokens=100, related_request_id=request.request_id)
+        return f"LLM response: {getattr(answer.content, 'text', '')}"
 
 
 def add_resources(server: Server) -> None:
@@ -281,13 +384,34 @@ def add_questions(server: Server) -> None:
         return "ok"
 
 
+class Answers(EventStore):
+    """Keeps what was sent on each stream, so that a client that lost its stream gets the rest."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[str, JSONRPCMessage | None]] = []
+
+    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
+        self._events.append((stream_id, message))
+        return str(len(self._events))
+
+    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
+        last = int(last_event_id)
+        stream = self._events[last - 1][0]
+        for number, (owner, message) in enumerate(self._events[last:], last + 1):
+            if owner == stream and message is not None:
+                await send_callback(EventMessage(message, str(number)))
+        return stream
+
+
 async def main(home: Path, port: int) -> None:
     async with open_context("conformance", home=home) as context:
         server = build_server(context)
-        app = server.streamable_http_app(host="127.0.0.1")
+        await context.audit.head()  # it is open then, as after a first call: the suite waits 0.5 s for an answer
+        app = server.streamable_http_app(host="127.0.0.1", event_store=Answers(), retry_interval=500)
         await serve_http(app, "127.0.0.1", port, closing=listen_streams_closer(server))
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore", MCPDeprecationWarning)  # what the suite asks for of the revision of 2025
     with tempfile.TemporaryDirectory() as folder:
         anyio.run(main, Path(folder), int(sys.argv[1]))

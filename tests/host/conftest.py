@@ -125,7 +125,19 @@ class Desk:
     def reads_own_things(self, uri: str) -> bool:
         return False
 
+    async def complete(self, *_: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def labels_at(self, uri: str) -> tuple[str, frozenset[Any]]:
+        return "", frozenset()
+
+    def server_of_prompt(self, name: str) -> str:
+        return ""
+
     def shows(self, exposure: str, tool: Tool) -> bool:
+        return True
+
+    def shows_all(self, exposure: str) -> bool:
         return True
 
 

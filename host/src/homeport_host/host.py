@@ -68,6 +68,7 @@ from homeport_shared.server import Server
 from homeport_shared.vault import Vault
 
 logger = logging.getLogger(__name__)
+GATHER = 0.05  # seconds that rows nobody waits for wait for more of them
 EXPOSE_HEADER = "x-homeport-expose"
 # What the host does in one go because a person asked for it: adding a folder, attaching a file.
 OWN_STEPS = ("files__add_root", "rag__add_folder", "rag__sync_folder", "rag__add", "rag__create_collection")
@@ -96,7 +97,7 @@ class Host:
         self.vault = Vault(home)
         self._secrets: set[str] = set()
         self.events = EventBus(tasks, self.database, self.changes)
-        self._rows = Batcher[Entry](tasks, self._append)
+        self._rows = Batcher[Entry](tasks, self._append, gather=GATHER)
         self._govern()
         self._think(folder)
 
@@ -124,7 +125,7 @@ class Host:
     def _think(self, folder: Path) -> None:
         """Models, agents, runs and conversations."""
         models = settings.load(ModelSettings, "models", home=self.home)
-        self.usage = UsageStore(self.database)
+        self.usage = UsageStore(self.database, tasks=self._tasks)
         providers = providers_for(models, self.vault.get)
         self.models = Models(providers, models, self.usage, home=self.home)
         ollama = cast("OllamaProvider", providers["ollama"])
@@ -160,6 +161,7 @@ class Host:
         await self.recorder.drain()
         await self.events.drain()
         await self._rows.drain()
+        await self.usage.drain()
         await self.models.aclose()
         await self.database.aclose()
         await self.audit.aclose()

@@ -7,7 +7,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,7 +51,7 @@ class Doors(Protocol):
 
 
 def create_app(
-    doors: Doors, mcp: ASGIApp, tokens: dict[str, str], *, hosts: set[str], pages: ASGIApp | None = None
+    doors: Doors, mcp: ASGIApp, tokens: Mapping[str, str], *, hosts: set[str], pages: ASGIApp | None = None
 ) -> RequestLog:
     """Return the host's ASGI application.
 

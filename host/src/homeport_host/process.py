@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -98,26 +98,51 @@ def announce(home: Path, address: str, version: str) -> HostRecord:
     return record
 
 
-def credentials(home: Path) -> dict[str, str]:
-    """Return token → holder for every role and named client; makes the roles' tokens at the first call.
+class Credentials(Mapping[str, str]):
+    """Token → holder, as the file has it now: a client that came after the host is let in, one taken out is not."""
 
-    The file is readable by its owner only. Deleting it takes all credentials back.
-    """
-    path = folder(home) / "credentials.json"
-    holders = _read_json(path)
-    missing = [role for role in ROLES if role not in holders]
-    if missing:
-        holders |= {role: secrets.token_urlsafe(32) for role in missing}
-        write_atomically(path, json.dumps(holders, indent=1).encode(), secret=True)
-    return {str(token): holder for holder, token in holders.items()}
+    def __init__(self, home: Path) -> None:
+        self._path = folder(home) / "credentials.json"
+        for role in ROLES:
+            credential(home, role)
+        self._seen = 0
+        self._holders: dict[str, str] = {}
+
+    def __getitem__(self, token: str) -> str:
+        return self._current()[token]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._current())
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def _current(self) -> dict[str, str]:
+        try:
+            changed = self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            changed = -1
+        if changed != self._seen:
+            self._holders = {str(token): holder for holder, token in _read_json(self._path).items()}
+            self._seen = changed
+        return self._holders
 
 
 def credential(home: Path, holder: str) -> str:
-    """Return the token of a role, or of the client `client:NAME`, which is made when missing."""
-    tokens = {name: token for token, name in credentials(home).items()}
-    if holder not in tokens:
-        tokens[holder] = secrets.token_urlsafe(32)
-        write_atomically(folder(home) / "credentials.json", json.dumps(tokens, indent=1).encode(), secret=True)
+    """Return the token of a role, or of the client `client:NAME`; it is made when missing.
+
+    The file is readable by its owner only. Deleting it takes all credentials back.
+
+    Raises:
+        HomeportError: `damaged`, when the file does not parse.
+    """
+    path = folder(home) / "credentials.json"
+    if holder not in (tokens := _read_json(path)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder(home) / "credentials.lock"):  # two clients that come for the first time at once
+            tokens = _read_json(path)
+            tokens.setdefault(holder, secrets.token_urlsafe(32))
+            write_atomically(path, json.dumps(tokens, indent=1).encode(), secret=True)
     return tokens[holder]
 
 

@@ -19,11 +19,14 @@ class Batcher(Generic[T]):
     Args:
         tasks: Runs the writer; what is still waiting is written before the group ends, if `drain` is awaited.
         write: Stores a batch; an exception is given to those who wait for one of its items, and logged.
+        gather: Seconds that items which nobody waits for may wait for more of them; one fsync costs milliseconds.
     """
 
-    def __init__(self, tasks: TaskGroup, write: Callable[[list[T]], Awaitable[None]]) -> None:
+    def __init__(self, tasks: TaskGroup, write: Callable[[list[T]], Awaitable[None]], *, gather: float = 0.0) -> None:
         self._tasks = tasks
         self._write = write
+        self._gather = gather
+        self._hurry = anyio.Event()
         self._waiting: list[tuple[T, anyio.Event, list[BaseException]]] = []
         self._writing = False
 
@@ -40,6 +43,7 @@ class Batcher(Generic[T]):
             self._writing = True
             self._tasks.start_soon(self._flush)
         if durable:
+            self._hurry.set()
             await stored.wait()
             if errors:
                 raise errors[0]
@@ -47,6 +51,7 @@ class Batcher(Generic[T]):
     async def drain(self) -> None:
         """Wait until everything that was added is written."""
         while self._waiting or self._writing:
+            self._hurry.set()
             if not self._writing:
                 self._writing = True
                 await self._flush()
@@ -56,6 +61,9 @@ class Batcher(Generic[T]):
         with anyio.CancelScope(shield=True):  # a row that was accepted is written, even while everything stops
             try:
                 while self._waiting:
+                    with anyio.move_on_after(self._gather):
+                        await self._hurry.wait()
+                    self._hurry = anyio.Event()
                     await self._flush_once()
             finally:
                 self._writing = False

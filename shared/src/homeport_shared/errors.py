@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 ErrorCode = Literal[
     "invalid",  # the arguments or the content cannot be used as they are
@@ -42,3 +42,11 @@ class HomeportError(Exception):
     def as_dict(self) -> dict[str, str]:
         """Return `{code, message, hint}` as it travels in `_meta["io.homeport/error"]`."""
         return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+def foreseen_in(error: BaseException) -> HomeportError | None:
+    """Return the first foreseen failure in `error` or in the groups that task groups wrapped it in; None = none."""
+    if isinstance(error, BaseExceptionGroup):
+        parts = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return next((found for part in parts if (found := foreseen_in(part))), None)
+    return error if isinstance(error, HomeportError) else None

@@ -51,6 +51,9 @@ def _add_correlation(record: logging.LogRecord) -> bool:
 def _formatter() -> logging.Formatter:
     import structlog
 
+    # Without the values of variables: they hold documents, arguments and keys.
+    traces = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
     def correlate(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         record: logging.LogRecord | None = event.get("_record")
         for name in ("run", "trace"):
@@ -70,7 +73,7 @@ def _formatter() -> logging.Formatter:
         processors=[
             correlate,
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.dict_tracebacks,
+            structlog.processors.ExceptionRenderer(traces),
             hide,
             structlog.processors.JSONRenderer(),
         ],

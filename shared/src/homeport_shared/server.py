@@ -182,8 +182,10 @@ def _lean(schema: dict[str, Any], *, output: bool = False) -> dict[str, Any]:
     """Drop what a client learns nothing from, a third of the list: titles, docstrings of models, empty defaults.
 
     Of results also which fields are always there: what is there is seen in the result. A definition that is used once
-    stands where it is used.
+    stands where it is used. A schema that names its `$schema` was written by hand and stays as it is.
     """
+    if "$schema" in schema:
+        return schema
     definitions = cast("dict[str, Any]", schema.get("$defs", {}))
     once = {f"#/$defs/{name}": name for name in definitions if json.dumps(schema).count(f'"#/$defs/{name}"') == 1}
 

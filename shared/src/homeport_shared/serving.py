@@ -7,8 +7,11 @@ import hmac
 import ipaddress
 import os
 import secrets
+import signal
 import sys
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from homeport_shared import __version__, logs
 from homeport_shared.context import ServerContext, open_context
-from homeport_shared.errors import HomeportError
+from homeport_shared.errors import HomeportError, foreseen_in
 from homeport_shared.server import Server, listen_streams_closer
 
 Build = Callable[[ServerContext], Server]
@@ -42,13 +45,13 @@ def main(name: str, build: Build, settings: type[BaseModel], *, positional: str 
     flags = {field: getattr(arguments, field) or None for field in settings.model_fields}
     try:
         anyio.run(_serve, name, build, flags, arguments)
-    except* HomeportError as group:
-        first: BaseException = group
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-        print(f"homeport-{name}: {first}", file=sys.stderr)  # noqa: T201 - the message of a program that ends
+    except (HomeportError, BaseExceptionGroup) as error:  # what a task group runs comes wrapped in a group
+        foreseen = foreseen_in(error)
+        if foreseen is None:
+            raise
+        print(f"homeport-{name}: {foreseen}", file=sys.stderr)  # noqa: T201 - the message of a program that ends
         raise SystemExit(2) from None
-    except* KeyboardInterrupt:
+    except KeyboardInterrupt:
         raise SystemExit(130) from None
 
 
@@ -85,6 +88,8 @@ async def _serve(name: str, build: Build, flags: dict[str, Any], arguments: argp
                 )
             token = secrets.token_urlsafe(24)
             print(f"token: {token}", file=sys.stderr, flush=True)  # noqa: T201 - how the user gets it
+        if context.audit is not None:
+            await context.audit.head()  # opens it now: otherwise the first caller waits for that
         app: ASGIApp = server.streamable_http_app(host=host)
         if token:
             app = BearerGuard(app, {token: name})
@@ -121,7 +126,7 @@ class BearerGuard:
         tokens: Token → who holds it; the holder is put into `scope["state"]["holder"]`.
     """
 
-    def __init__(self, app: ASGIApp, tokens: dict[str, str]) -> None:
+    def __init__(self, app: ASGIApp, tokens: Mapping[str, str]) -> None:
         self._app = app
         self._tokens = tokens
 
@@ -159,6 +164,22 @@ class HttpServer(uvicorn.Server):
         self._closing = closing
         self.on_started: Callable[[int], Awaitable[None]] | None = None
 
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Take Ctrl+C and SIGTERM as the order to stop, and no more.
+
+        uvicorn raises them again when it has stopped, which ends the process before what is around it could close.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
     async def startup(self, sockets: Any = None) -> None:
         """Start listening, then tell the port."""
         await super().startup(sockets)
@@ -178,6 +199,7 @@ class HttpServer(uvicorn.Server):
         """End the streams that would keep connections open, then shut down."""
         self._closing()
         await super().shutdown(sockets)
+        self._captured_signals.clear()  # uvicorn would raise them again: the process would end with its stores open
 
 
 async def serve_http(

@@ -26,7 +26,8 @@ from homeport_host.gateway.routing import Routing
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.calls import Caller, Tool
 from homeport_host.governance.dispatch import refusal
-from homeport_host.governance.stages import Pending, visible
+from homeport_host.governance.stages import Pending
+from homeport_host.governance.visibility import View, view_of, visible
 from homeport_shared.errors import HomeportError
 
 FIXTURES = Path(__file__).with_name("fixtures")
@@ -43,6 +44,9 @@ class PassThrough:
     def shown(self, caller: Caller) -> list[Tool]:
         return [tool for tool in self._routing.tools() if visible(caller, tool, self._exposures)]
 
+    def view(self, caller: Caller) -> View:
+        return view_of(caller, self._routing.tools(), self._routing, self._exposures)
+
     async def call_tool(self, caller, name, arguments, *, meta=None, progress=None, extra=None) -> dict[str, Any]:
         tool = self._routing.tool(name)
         if tool is None or not visible(caller, tool, self._exposures):
@@ -55,9 +59,19 @@ class PassThrough:
             return refusal(error)
 
     async def read_resource(self, caller, uri, *, meta=None) -> dict[str, Any]:
+        self.view(caller).require_resource(uri)
         return await self._routing.read_resource(uri, caller, meta or {})
 
+    async def complete(self, caller, params) -> dict[str, Any]:
+        view, reference = self.view(caller), params["ref"]
+        if reference["type"] == "ref/prompt":
+            view.require_prompt(reference["name"])
+        else:
+            view.require_resource(reference["uri"])
+        return await self._routing.complete(params, caller)
+
     async def get_prompt(self, caller, name, arguments, *, meta=None, extra=None) -> dict[str, Any]:
+        self.view(caller).require_prompt(name)
         return await self._routing.get_prompt(name, arguments or {}, caller, meta or {}, extra or {})
 
 

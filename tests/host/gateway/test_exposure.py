@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import anyio
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
+from mcp.client.subscriptions import ResourceUpdated
+from mcp.types import (
+    EmptyResult,
+    PromptReference,
+    ResourceTemplateReference,
+    SubscribeRequest,
+    SubscribeRequestParams,
+)
 
-from .conftest import Open, in_process
+from .conftest import Open, eventually, in_process
 
 ERAS = pytest.mark.parametrize("era", ["auto", "legacy"])
 
@@ -27,6 +36,85 @@ async def test_a_profile_shows_and_allows_only_its_tools(gateway: Open, era) -> 
             assert (await client.call_tool("here__add", {"a": 1, "b": 2})).is_error
             running.caller = replace(running.caller, exposure="profile:unknown")
             assert await names(client) == set()
+
+
+async def offered(client: Client) -> tuple[set[str], set[str], set[str]]:
+    """The resources, templates and prompts that a client is shown."""
+    resources = (await client.list_resources()).resources
+    templates = (await client.list_resource_templates()).resource_templates
+    prompts = (await client.list_prompts()).prompts
+    return {str(r.uri) for r in resources}, {t.uri_template for t in templates}, {p.name for p in prompts}
+
+
+@pytest.mark.anyio
+@ERAS
+async def test_a_profile_without_a_tool_of_a_server_hides_its_resources_and_prompts(gateway: Open, era) -> None:
+    greet = PromptReference(type="ref/prompt", name="here__greet")
+    note = ResourceTemplateReference(type="ref/resource", uri="note://{name}")
+    async with gateway(in_process(), profiles={"small": ["here__echo"], "other": ["there__*"]}) as running:
+        running.caller = replace(running.caller, exposure="profile:small")
+        async with Client(running.front.server, mode=era) as client:
+            resources, templates, prompts = await offered(client)
+            assert ("info://server" in resources, templates, prompts) == (True, {"note://{name}"}, {"here__greet"})
+            assert (await client.read_resource("note://a")).contents[0].text == "first"
+
+            running.caller = replace(running.caller, exposure="profile:other")
+            assert await offered(client) == (set(), set(), set())
+            for attempt in (
+                lambda: client.read_resource("note://a"),
+                lambda: client.read_resource("here+note://a"),
+                lambda: client.read_resource("ui://here/board/main.html"),
+                lambda: client.get_prompt("here__greet", {"person": "Ada"}),
+                lambda: client.complete(greet, {"name": "person", "value": "A"}),
+                lambda: client.complete(note, {"name": "name", "value": "A"}),
+            ):
+                with pytest.raises(MCPError, match="There is no"):
+                    await attempt()
+
+
+@pytest.mark.anyio
+@ERAS
+@pytest.mark.parametrize("kind", ["client", "chat", "ask", "job"])
+async def test_what_is_for_a_person_only_nobody_else_can_see_or_read(gateway: Open, era, kind) -> None:
+    async with gateway(in_process()) as running, Client(running.front.server, mode=era) as client:
+        running.caller = replace(running.caller, kind="person")
+        resources, templates, _ = await offered(client)
+        assert "safe://pin" in resources
+        assert "safe://box/{number}" in templates
+        assert (await client.read_resource("safe://pin")).contents[0].text == "1234"
+        assert (await client.read_resource("safe://box/7")).contents[0].text == "7"
+
+        running.caller = replace(running.caller, kind=kind)
+        resources, templates, _ = await offered(client)
+        assert not [uri for uri in resources | templates if "safe" in uri]
+        for uri in ("safe://pin", "here+safe://pin", "safe://box/7", "here+safe://box/7", "safe://other", "SAFE://pin"):
+            with pytest.raises(MCPError, match="There is no resource"):
+                await client.read_resource(uri)
+
+
+@pytest.mark.anyio
+async def test_nobody_else_is_told_of_changes_of_what_is_for_a_person_only(gateway: Open) -> None:
+    seen: list[str] = []
+
+    async def note(message) -> None:
+        if getattr(message, "method", "") == "notifications/resources/updated":
+            seen.append(str(message.params.uri))
+
+    async with (
+        gateway(in_process()) as running,
+        Client(running.front.server) as client,
+        Client(running.front.server, mode="legacy", message_handler=note) as old,
+        client.listen(resource_subscriptions=["safe://pin", "note://a"]) as changes,
+    ):
+        for uri in ("safe://pin", "note://a"):
+            await old.session.send_request(SubscribeRequest(params=SubscribeRequestParams(uri=uri)), EmptyResult)
+        for uri in ("safe://pin", "note://a"):
+            await client.call_tool("here__touch", {"uri": uri})
+        with anyio.fail_after(5):
+            assert await anext(aiter(changes)) == ResourceUpdated(uri="note://a")
+        await eventually(lambda: "note://a" in seen)
+
+    assert seen == ["note://a"]
 
 
 @pytest.mark.anyio

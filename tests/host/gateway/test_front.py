@@ -74,7 +74,7 @@ async def test_resources_templates_prompts_and_completions_are_relayed(gateway: 
         )
 
     assert {"info://server", "ui://one/board/main.html"} <= listed
-    assert templates == ["note://{name}"]
+    assert templates == ["note://{name}"]  # not safe://box/{number}, which is for a person
     assert read.contents[0].text == "first"
     assert str(view.contents[0].uri) == "ui://one/board/main.html"
     assert prompts == ["one__greet"]

@@ -76,6 +76,19 @@ class World:
     def reads_own_things(self, uri: str) -> bool:
         return uri.startswith("homeport:")
 
+    async def complete(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        return {"completion": {"values": ["Ada"]}}
+
+    def labels_at(self, uri: str) -> tuple[str, frozenset[Label]]:
+        server = uri.partition(":")[0]
+        return ("homeport", frozenset({"person-only"})) if server == "approval" else (server, frozenset())
+
+    def server_of_prompt(self, name: str) -> str:
+        return name.partition("__")[0]
+
+    def shows_all(self, exposure: str) -> bool:
+        return exposure == "all"
+
     def shows(self, exposure: str, tool: Tool) -> bool:
         return exposure == "all" or tool.server == exposure.removeprefix("profile:")
 

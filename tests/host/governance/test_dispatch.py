@@ -175,3 +175,24 @@ async def test_a_new_tool_is_used_at_once_but_a_renamed_one_waits(setup: Setup) 
     assert await setup.pins.compare("shop", [told, {"name": "list", "inputSchema": {}}]) == {}
     renamed = await setup.pins.compare("shop", [{**told, "name": "deliver"}, {"name": "list", "inputSchema": {}}])
     assert list(renamed) == ["deliver"]
+
+
+async def test_only_a_person_reads_approvals_and_a_refused_read_is_recorded(setup: Setup) -> None:
+    for caller in (CHAT, CLIENT, Caller("job", "nightly"), Caller("ask", "cli")):
+        with pytest.raises(HomeportError, match="There is no resource"):
+            await setup.dispatcher.read_resource(caller, "approval://pending")
+    assert (await setup.dispatcher.read_resource(PERSON, "approval://pending"))["contents"]
+    assert [entry.outcome for entry, _ in setup.rows] == ["not_found"] * 4 + ["ok"]
+
+
+async def test_a_completion_is_recorded_and_refused_where_its_prompt_is_not_shown(setup: Setup) -> None:
+    params = {"ref": {"type": "ref/prompt", "name": "mail__greet"}, "argument": {"name": "person", "value": "A"}}
+    assert await setup.dispatcher.complete(CLIENT, params) == {"completion": {"values": ["Ada"]}}
+    for narrow in (Caller("client", "cursor", exposure="profile:files"), Caller("chat", "clerk", tools=("files__*",))):
+        with pytest.raises(HomeportError, match="There is no prompt 'mail__greet'"):
+            await setup.dispatcher.complete(narrow, params)
+        with pytest.raises(HomeportError, match="There is no prompt"):
+            await setup.dispatcher.get_prompt(narrow, "mail__greet", {})
+    rows = [(entry.action, entry.target, entry.outcome) for entry, _ in setup.rows]
+    assert rows[0] == ("completion/complete", "mail__greet", "ok")
+    assert {outcome for _, _, outcome in rows[1:]} == {"not_found"}

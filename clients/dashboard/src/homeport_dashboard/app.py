@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -76,19 +77,6 @@ def create_dashboard(
             live.close()
             tasks.cancel_scope.cancel()
 
-    async def failed(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HomeportError)
-        status = STATUS.get(error.code, 500)
-        if "text/html" not in request.headers.get("accept", ""):
-            return JSONResponse({"error": error.as_dict()}, status)
-        return await pages.page(
-            request, "failed.html", current="", crumbs=[("Problem", "")], error=error, status_code=status
-        )
-
-    async def missing(request: Request, _error: Exception) -> Response:
-        what = HomeportError("not_found", f"There is no page {request.url.path}.", "Choose one in the menu.")
-        return await failed(request, what)
-
     app = Starlette(
         routes=[
             Route("/login", login_route(sessions, redeem_login), name="login"),
@@ -106,8 +94,27 @@ def create_dashboard(
             Middleware(Guard, sessions=sessions, base_url=base_url),
             Middleware(GZipMiddleware, minimum_size=1000),
         ],
-        exception_handlers={HomeportError: failed, 404: missing},
+        exception_handlers=_failures(pages),
         lifespan=lifespan,
     )
     app.state.sessions = sessions
     return app
+
+
+def _failures(pages: Pages) -> dict[Any, Any]:
+    """Return what is shown instead of a page: the error in the uniform form."""
+
+    async def failed(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HomeportError)
+        status = STATUS.get(error.code, 500)
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse({"error": error.as_dict()}, status)
+        return await pages.page(
+            request, "failed.html", current="", crumbs=[("Problem", "")], error=error, status_code=status
+        )
+
+    async def missing(request: Request, _error: Exception) -> Response:
+        what = HomeportError("not_found", f"There is no page {request.url.path}.", "Choose one in the menu.")
+        return await failed(request, what)
+
+    return {HomeportError: failed, 404: missing}

@@ -7,8 +7,8 @@
         run = await host.start(clerk, "Summarise notes.md")
         async for event in run.events():
             if event.kind == "approval":
-                await run.decide(event.data["approval_id"], approve=True)
-        print(run.status, run.output, run.usage)
+                await run.decide(event.id, event.tool == "files__write")
+        print(run.status, run.output, run.usage.tokens, run.usage.usd)
 
 `Host.run(…)` does the same without `async`.
 """
@@ -17,15 +17,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-from mcp import Client
 
 from homeport.connection import call, connect, read
 from homeport_shared.errors import HomeportError
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
@@ -36,17 +38,34 @@ class Limits:
 
     Attributes:
         turns: Answers of the model.
-        calls: Calls of tools.
-        tokens: Prompt and completion tokens together.
+        tool_calls: Calls of tools.
+        tokens_in: Prompt tokens over all turns.
+        tokens_out: Generated tokens over all turns.
         usd: US dollars, as the provider reports them.
-        seconds: Wall time.
+        seconds: Working time; waiting for approval is free.
     """
 
     turns: int | None = None
-    calls: int | None = None
-    tokens: int | None = None
+    tool_calls: int | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
     usd: float | None = None
     seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a run has used: tokens, US dollars and seconds of work."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +96,16 @@ class RunEvent:
     kind: str
     data: dict[str, Any]
 
+    @property
+    def id(self) -> str:
+        """The approval that an event of kind `approval` asks for; empty for others."""
+        return self.data.get("approval_id", "")
+
+    @property
+    def tool(self) -> str:
+        """The tool that an event of kind `approval` or `call` is about; empty for others."""
+        return self.data.get("tool", "")
+
 
 class Run:
     """A durable run: it goes on without this object, and `Host.resume(id)` finds it again."""
@@ -102,9 +131,10 @@ class Run:
         return self._record.get("citations") or []
 
     @property
-    def usage(self) -> dict[str, Any]:
-        """Tokens, US dollars and seconds."""
-        return self._record.get("usage") or {}
+    def usage(self) -> Usage:
+        """What it has used so far."""
+        told: dict[str, Any] = self._record.get("usage") or {}
+        return Usage(**{field.name: told[field.name] for field in fields(Usage) if field.name in told})
 
     @property
     def error(self) -> dict[str, str] | None:
@@ -119,6 +149,7 @@ class Run:
     async def events(self, after: int = 0) -> AsyncGenerator[RunEvent]:
         """Yield what happens, from event number `after` on, until the run has ended."""
         async with self._client.listen(resource_subscriptions=[f"run://{self.id}/events"]) as updates:
+            news = aiter(updates)
             while True:
                 page = await call(self._client, "homeport__run_events", run_id=self.id, after=after)
                 for event in page["events"]:
@@ -129,7 +160,7 @@ class Run:
                 if page["state"] in FINAL:
                     break
                 with anyio.move_on_after(5):  # a lost notification must not hold us up for ever
-                    await anext(aiter(updates))
+                    await anext(news)
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -168,12 +199,15 @@ class Host:
         async with connect(home, name="python") as client:
             yield cls(client)
 
-    async def start(self, agent: Agent | str, prompt: str, *, yes: Sequence[str] = (), interactive: bool = True) -> Run:
+    async def start(
+        self, agent: Agent | str, prompt: str, *, model: str = "", yes: Sequence[str] = (), interactive: bool = True
+    ) -> Run:
         """Start a run.
 
         Args:
             agent: An agent from code, or the name of a stored one; empty = the default assistant.
             prompt: What to do.
+            model: Takes the place of the agent's.
             yes: Tools whose questions are answered with yes beforehand.
             interactive: Somebody answers approvals; False = what needs one is denied.
 
@@ -182,10 +216,10 @@ class Host:
         """
         options: dict[str, Any] = {"prompt": prompt, "kind": "ask", "yes": list(yes), "interactive": interactive}
         if isinstance(agent, str):
-            options["agent"] = agent
+            options |= {"agent": agent, "model": model}
         else:
             limits = {name: value for name, value in asdict(agent.limits).items() if value is not None}
-            options |= {"model": agent.model, "instructions": agent.instructions, "tools": list(agent.tools)}
+            options |= {"model": model or agent.model, "instructions": agent.instructions, "tools": list(agent.tools)}
             options |= {"num_ctx": agent.num_ctx, "limits": limits}
         return Run(self.client, (await call(self.client, "homeport__run_start", **options))["run_id"])
 

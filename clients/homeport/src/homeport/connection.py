@@ -6,19 +6,18 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._httpx_utils import create_mcp_http_client  # pyright: ignore[reportPrivateUsage]
-from mcp.shared.exceptions import MCPError
-from mcp.types import CallToolResult, Implementation, TextContent, TextResourceContents
 
 from homeport_host import process
 from homeport_shared import __version__, settings
 from homeport_shared.errors import ErrorCode, HomeportError
 from homeport_shared.identity import ERROR
+
+if TYPE_CHECKING:  # importing it takes most of the time of a short command, also of those that turn out not to need it
+    from mcp import Client, MCPError
+    from mcp.types import CallToolResult
 
 CONNECT_SECONDS = 30.0
 
@@ -42,19 +41,32 @@ async def connect(
     record = await process.ensure_running(home) if start else process.running(home)
     if record is None:
         raise HomeportError("unavailable", f"No host runs on {home}.", "Start it with `homeport`.")
-    headers = {"Authorization": f"Bearer {process.credential(home, holder)}"}
-    async with create_mcp_http_client(headers=headers) as http:
-        client = Client(
-            streamable_http_client(record.mcp_url, http_client=http),
-            client_info=Implementation(name=name, version=__version__),
-        )
-        with anyio.CancelScope() as scope:
-            scope.deadline = anyio.current_time() + CONNECT_SECONDS
-            async with client:
-                scope.deadline = float("inf")
-                yield client
-        if scope.cancelled_caught:
-            raise HomeportError("unavailable", f"The host at {record.address} does not answer.", "Run `homeport stop`.")
+    async with _client(record, process.credential(home, holder), name) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _client(record: process.HostRecord, token: str, name: str) -> AsyncGenerator[Client]:
+    from mcp import Client, MCPError
+    from mcp.client.streamable_http import streamable_http_client
+    from mcp.shared._httpx_utils import create_mcp_http_client  # pyright: ignore[reportPrivateUsage]
+    from mcp.types import Implementation
+
+    connected = False
+    async with create_mcp_http_client(headers={"Authorization": f"Bearer {token}"}) as http:
+        transport = streamable_http_client(record.mcp_url, http_client=http)
+        client = Client(transport, client_info=Implementation(name=name, version=__version__))
+        try:
+            with anyio.fail_after(CONNECT_SECONDS) as scope:
+                async with client:
+                    connected, scope.deadline = True, float("inf")
+                    yield client
+        except (MCPError, TimeoutError) as error:
+            if connected:
+                raise
+            raise HomeportError(
+                "unavailable", f"The host at {record.address} does not answer.", "Run `homeport stop`, then try again."
+            ) from error
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
@@ -63,10 +75,32 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     Raises:
         HomeportError: With the code and the message of the tool's own error.
     """
-    result = await client.call_tool(tool, arguments)
+    result = await call_raw(client, tool, arguments)
     if result.is_error:
         raise error_of(result)
     return cast("dict[str, Any]", result.structured_content or {})
+
+
+async def call_raw(client: Client, tool: str, arguments: dict[str, Any]) -> CallToolResult:
+    """Call a tool and return its result as it is, also where it is an error.
+
+    Raises:
+        HomeportError: `unavailable`, when the host went away or refuses the call as a whole.
+    """
+    from mcp import MCPError
+
+    try:
+        return await client.call_tool(tool, arguments)
+    except MCPError as error:
+        raise _lost(tool, error) from error
+
+
+def _lost(what: str, error: MCPError) -> HomeportError:
+    from mcp.types import CONNECTION_CLOSED, INTERNAL_ERROR
+
+    if error.error.code in {CONNECTION_CLOSED, INTERNAL_ERROR}:
+        return HomeportError("unavailable", f"The host did not answer {what}.", "Look at it with `homeport status`.")
+    return HomeportError("not_found", error.error.message)
 
 
 def error_of(result: CallToolResult) -> HomeportError:
@@ -79,6 +113,8 @@ def error_of(result: CallToolResult) -> HomeportError:
 
 def text_of(result: CallToolResult) -> str:
     """Return the text of a tool result."""
+    from mcp.types import TextContent
+
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
@@ -86,12 +122,15 @@ async def read(client: Client, uri: str) -> Any:
     """Read a resource; JSON comes back parsed, other text as it is.
 
     Raises:
-        HomeportError: `not_found`, when there is no such resource.
+        HomeportError: `not_found`, when there is no such resource; `unavailable`, when the host went away.
     """
+    from mcp import MCPError
+    from mcp.types import TextResourceContents
+
     try:
         contents = (await client.read_resource(uri)).contents
     except MCPError as error:
-        raise HomeportError("not_found", error.error.message) from error
+        raise _lost(uri, error) from error
     text = "".join(part.text for part in contents if isinstance(part, TextResourceContents))
     is_json = bool(contents) and contents[0].mime_type == "application/json"
     return json.loads(text) if is_json else text

@@ -54,8 +54,7 @@ async def launch(
                 base_url=url,
                 session_key=process.credential(home, "person").encode(),
             )
-            tokens = process.credentials(home)
-            app = create_app(running, mcp, tokens, hosts=set(), pages=dashboard)
+            app = create_app(running, mcp, process.Credentials(home), hosts=set(), pages=dashboard)
             await _serve(running, app, (mcp, dashboard), host, port, idle_exit, ready)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -52,6 +53,10 @@ class Spent:
         """Count one call of a tool."""
         self.tool_calls += 1
         self.seconds += seconds
+
+    def seconds_left(self, limits: Limits) -> float:
+        """Return how long the next answer may take."""
+        return max(limits.seconds - self.seconds, 1.0) if limits.seconds else math.inf
 
     def check(self, limits: Limits) -> None:
         """Refuse to go on once something is used up.

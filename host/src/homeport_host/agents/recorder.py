@@ -15,6 +15,7 @@ from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
 
 SECONDS_BETWEEN = 0.05
+GATHER = 0.02  # seconds in which the events of a step come together into one write
 
 
 class Recorder:
@@ -29,7 +30,7 @@ class Recorder:
     def __init__(self, tasks: TaskGroup, store: RunStore, changes: ChangeBus) -> None:
         self._store = store
         self._changes = changes
-        self._batcher = Batcher[NewEvent](tasks, self._write)
+        self._batcher = Batcher[NewEvent](tasks, self._write, gather=GATHER)
         self._text: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
         self._flushing = _Spaced(tasks, self._flush_text)
         self._telling = _Spaced(tasks, self._tell)

@@ -6,13 +6,13 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Limits
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunEvent, RunStore
-from homeport_host.agents.task import RunKind, Said, Task, row_of
+from homeport_host.agents.task import Options, Task, row_of
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.governance.calls import Hold
 from homeport_shared import identity, paging
@@ -48,75 +48,43 @@ class Runs:
         self._default_model = default_model
         self.on_cancelled: list[Callable[[Run], Awaitable[None]]] = []
 
-    async def start(
-        self,
-        prompt: str,
-        *,
-        agent: str = "",
-        model: str = "",
-        kind: RunKind = "ask",
-        history: list[Said] | None = None,
-        context: str = "",
-        instructions: str = "",
-        tools: tuple[str, ...] = (),
-        yes: tuple[str, ...] = (),
-        limits: dict[str, Any] | None = None,
-        num_ctx: int = 0,
-        interactive: bool = True,
-        session_id: str = "",
-        message_id: str = "",
-        idempotency_key: str = "",
-    ) -> str:
+    async def start(self, prompt: str, **options: Unpack[Options]) -> str:
         """Start a run and return its id at once.
-
-        Args:
-            prompt: What to do.
-            agent: The agent's name; empty = the built-in assistant.
-            model: Empty = the agent's, or else the default model.
-            kind: Where it comes from, which decides what it may do unasked.
-            history: The conversation before.
-            context: Put before the prompt.
-            instructions: Added to the agent's.
-            tools: Patterns that narrow the agent's tools further.
-            yes: Tools whose questions are answered beforehand.
-            limits: Replace single limits of the agent.
-            num_ctx: Context window in tokens; 0 = the agent's.
-            interactive: A person waits and can approve calls.
-            session_id: The chat it belongs to.
-            message_id: The message that its text belongs to.
-            idempotency_key: The same key starts one run only, also after a restart.
 
         Raises:
             HomeportError: `invalid` or `not_found`, when something of this does not fit.
         """
         if not prompt.strip() or len(prompt) > LONGEST_PROMPT:
             raise HomeportError("invalid", f"A prompt has 1 to {LONGEST_PROMPT} characters.", "Write what to do.")
-        chosen = self._agents.get(agent)
-        who = identity.current()
-        task = Task(
-            prompt=prompt,
-            agent=chosen,
-            model=self._model(model or chosen.model),
-            kind=kind,
-            history=history or [],
-            context=context,
-            instructions=instructions,
-            tools=tools,
-            yes=yes,
-            limits=_limits(chosen.limits, limits or {}),
-            num_ctx=num_ctx,
-            interactive=interactive,
-            session_id=session_id,
-            message_id=message_id,
-            actor=who.actor,
-            tenant=who.tenant,
-            today=self._store.clock.now().date().isoformat(),
-        )
-        run = self.run_id(idempotency_key)
+        task = self._task(prompt, options)
+        run = self.run_id(options.get("idempotency_key", ""))
         # Accepted by the engine first: whatever happens after that, the run begins and finds or makes its row.
         await self._engine.start(KIND, task.model_dump(mode="json"), run=run)
         await self._store.add(row_of(run, task, self._store.now()))
         return run
+
+    def _task(self, prompt: str, options: Options) -> Task:
+        chosen = self._agents.get(options.get("agent", ""))
+        who = identity.current()
+        return Task(
+            prompt=prompt,
+            agent=chosen,
+            model=self._model(options.get("model") or chosen.model),
+            kind=options.get("kind", "ask"),
+            history=options.get("history", []),
+            context=options.get("context", ""),
+            instructions=options.get("instructions", ""),
+            tools=options.get("tools", ()),
+            yes=options.get("yes", ()),
+            limits=_limits(chosen.limits, options.get("limits", {})),
+            num_ctx=options.get("num_ctx", 0),
+            interactive=options.get("interactive", True),
+            session_id=options.get("session_id", ""),
+            message_id=options.get("message_id", ""),
+            actor=who.actor,
+            tenant=who.tenant,
+            today=self._store.clock.now().date().isoformat(),
+        )
 
     async def get(self, run: str) -> Run:
         """Return one run.

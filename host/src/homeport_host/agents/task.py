@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,6 +52,42 @@ class Task(BaseModel):
     actor: str = ""
     tenant: str = ""
     today: str = ""
+
+
+class Options(TypedDict, total=False):
+    """What a run may be given besides its prompt.
+
+    Attributes:
+        agent: The agent's name; empty = the built-in assistant.
+        model: Empty = the agent's, or else the default model.
+        kind: Where it comes from, which decides what it may do unasked.
+        history: The conversation before.
+        context: Put before the prompt.
+        instructions: Added to the agent's.
+        tools: Patterns that narrow the agent's tools further.
+        yes: Tools whose questions are answered beforehand.
+        limits: Replace single limits of the agent.
+        num_ctx: Context window in tokens; 0 = the agent's.
+        interactive: A person waits and can approve calls.
+        session_id: The chat it belongs to.
+        message_id: The message that its text belongs to.
+        idempotency_key: The same key starts one run only, also after a restart.
+    """
+
+    agent: str
+    model: str
+    kind: RunKind
+    history: list[Said]
+    context: str
+    instructions: str
+    tools: tuple[str, ...]
+    yes: tuple[str, ...]
+    limits: dict[str, Any]
+    num_ctx: int
+    interactive: bool
+    session_id: str
+    message_id: str
+    idempotency_key: str
 
 
 def row_of(run: str, task: Task, created: str) -> Run:

@@ -13,7 +13,7 @@ from homeport_host.gateway import uris
 from homeport_host.gateway.upstream import Upstream
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.calls import Label, Tool
-from homeport_host.governance.labels import labels_of
+from homeport_host.governance.labels import labels_of, own_labels
 from homeport_shared.errors import HomeportError
 
 LONGEST_NAME = 64
@@ -102,6 +102,21 @@ class Catalog:
             )
         return self._upstreams.get(found[0]), found[1]
 
+    def labels_at(self, uri: str) -> frozenset[Label]:
+        """Return the labels of the resource or template at a public URI.
+
+        They are those of the entry that lists it, else of each template that fits, else of everything in its scheme:
+        a spelling that no entry has does not lose the labels.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        upstream, own = self.locate(uri)
+        entries = [*upstream.resources, *upstream.templates]
+        listed = [entry for entry in entries if own in (entry.get("uri"), entry.get("uriTemplate"))]
+        fitting = listed or [entry for entry in upstream.templates if uris.fits(own, str(entry.get("uriTemplate")))]
+        return frozenset(label for entry in fitting or _of_scheme(entries, own) for label in own_labels(entry))
+
     def prompt(self, name: str) -> tuple[Upstream, str]:
         """Return the server of a public prompt name, and the name that the server knows.
 
@@ -127,7 +142,7 @@ class Catalog:
         owners: dict[str, str] = {}
         for upstream in self._upstreams.all():
             for entry in (*upstream.resources, *upstream.templates):
-                scheme = uris.scheme_of(str(entry.get("uri") or entry.get("uriTemplate") or ""))
+                scheme = _scheme(entry)
                 if scheme and scheme != "ui":
                     owners.setdefault(scheme, upstream.name)
         return owners
@@ -184,3 +199,11 @@ def _by_name(entries: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if isinstance(entry.get("name"), str):
             named.setdefault(entry["name"], entry)
     return named
+
+
+def _scheme(entry: Mapping[str, Any]) -> str:
+    return uris.scheme_of(str(entry.get("uri") or entry.get("uriTemplate") or ""))
+
+
+def _of_scheme(entries: Iterable[dict[str, Any]], uri: str) -> list[dict[str, Any]]:
+    return [entry for entry in entries if _scheme(entry) == uris.scheme_of(uri)]

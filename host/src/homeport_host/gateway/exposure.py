@@ -26,7 +26,7 @@ Index = Callable[[Iterable[tuple[str, Mapping[str, Any]]]], ToolSearch]
 
 
 class Exposures:
-    """Which tools each exposure lets a caller use: implements `governance.stages.Exposures`.
+    """Which tools each exposure lets a caller use: implements `governance.visibility.Exposures`.
 
     Args:
         profiles: Name of a profile → patterns of public tool names, such as `files__*`.
@@ -37,10 +37,14 @@ class Exposures:
 
     def shows(self, exposure: str, tool: Tool) -> bool:
         """Say whether `tool` can be called under `exposure`; an unknown profile shows nothing."""
-        if exposure in {"all", "search"}:
+        if self.shows_all(exposure):
             return True
         kind, _, name = exposure.partition(":")
         return kind == "profile" and matches(self._profiles.get(name, ()), tool.name)
+
+    def shows_all(self, exposure: str) -> bool:
+        """Say whether `exposure` leaves out nothing: `search` shows less at a time, not less."""
+        return exposure in {"all", "search"}
 
 
 def search_definitions() -> list[dict[str, Any]]:

@@ -55,6 +55,7 @@ from homeport_host.gateway.turns import Elicit, asking
 from homeport_host.gateway.upstream import RESOURCE_NOT_FOUND_2025, RefusedError
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.calls import Caller, Progress, Tool
+from homeport_host.governance.visibility import View
 from homeport_shared import __version__
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR
@@ -87,8 +88,16 @@ class Dispatcher(Protocol):
         """Make a call."""
         ...
 
+    def view(self, caller: Caller) -> View:
+        """The resources and prompts that `caller` may use."""
+        ...
+
     async def read_resource(self, caller: Caller, uri: str, *, meta: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Read a resource."""
+        ...
+
+    async def complete(self, caller: Caller, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Complete an argument."""
         ...
 
     async def get_prompt(
@@ -141,7 +150,7 @@ class Front:
         self._caller_of = caller_of
         self._index = index
         self._pinned = frozenset(pinned)
-        self.listening = Listening(catalog, upstreams)
+        self.listening = Listening(catalog, upstreams, self._may_follow)
         self.parked = ParkedCalls(tasks)
         self.server = self._build(state_key or secrets.token_bytes(32))
 
@@ -185,6 +194,13 @@ class Front:
         caller = self._caller_of(context)
         return replace(caller, ask=approval_question(elicit)) if elicit is not None else caller
 
+    async def _may_follow(self, context: Context, uri: str) -> bool:
+        await self._upstreams.wait_ready(LIST_WAIT_SECONDS)
+        try:
+            return self._dispatcher.view(self._caller_of(context)).resource(uri)
+        except HomeportError:  # it may appear later, and until then nothing changes there
+            return True
+
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         # Without it the SDK lists all tools to check the headers of each call.
         tool = self._catalog.tool(name)
@@ -208,18 +224,21 @@ class Front:
 
     async def _list_resources(self, context: Context, params: PaginatedRequestParams | None) -> Any:
         await self._upstreams.wait_ready(LIST_WAIT_SECONDS)
-        self._caller(context)
-        return _for_era(context, {"resources": self._catalog.resources()})
+        view = self._dispatcher.view(self._caller(context))
+        entries = [entry for entry in self._catalog.resources() if view.resource(entry["uri"])]
+        return _for_era(context, {"resources": entries})
 
     async def _list_templates(self, context: Context, params: PaginatedRequestParams | None) -> Any:
         await self._upstreams.wait_ready(LIST_WAIT_SECONDS)
-        self._caller(context)
-        return _for_era(context, {"resourceTemplates": self._catalog.templates()})
+        view = self._dispatcher.view(self._caller(context))
+        entries = [entry for entry in self._catalog.templates() if view.resource(entry["uriTemplate"])]
+        return _for_era(context, {"resourceTemplates": entries})
 
     async def _list_prompts(self, context: Context, params: PaginatedRequestParams | None) -> Any:
         await self._upstreams.wait_ready(LIST_WAIT_SECONDS)
-        self._caller(context)
-        return _for_era(context, {"prompts": self._catalog.prompts()})
+        view = self._dispatcher.view(self._caller(context))
+        entries = [entry for entry in self._catalog.prompts() if view.prompt(entry["name"])]
+        return _for_era(context, {"prompts": entries})
 
     # Calls
 
@@ -300,15 +319,8 @@ class Front:
         return _for_era(context, result)
 
     async def _complete(self, context: Context, params: CompleteRequestParams) -> Any:
-        given = _dump(params)
-        reference = dict(given["ref"])
         try:
-            if reference.get("type") == "ref/prompt":
-                upstream, reference["name"] = self._catalog.prompt(reference["name"])
-            else:
-                upstream, reference["uri"] = self._catalog.locate(reference["uri"])
-            request = {**given, "ref": reference}
-            result = await upstream.request("completion/complete", request, identity=self._caller(context).identity)
+            result = await self._dispatcher.complete(self._caller(context), _dump(params))
         except HomeportError as error:
             raise _protocol_error(error) from error
         return _for_era(context, result)

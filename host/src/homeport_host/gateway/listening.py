@@ -58,10 +58,14 @@ class Listening:
     Args:
         catalog: Announces changed lists.
         upstreams: Announce changed resources.
+        may_follow: Says whether the client of a request may learn of changes of the resource at a public URI.
     """
 
-    def __init__(self, catalog: Catalog, upstreams: Upstreams) -> None:
+    def __init__(
+        self, catalog: Catalog, upstreams: Upstreams, may_follow: Callable[[Context, str], Awaitable[bool]]
+    ) -> None:
         self._catalog = catalog
+        self._may_follow = may_follow
         self._bus = InMemorySubscriptionBus()
         self._handler = ListenHandler(self._bus)
         self._sessions: dict[Key, _Session] = {}
@@ -82,14 +86,17 @@ class Listening:
 
     async def listen(self, context: Context, params: SubscriptionsListenRequestParams) -> SubscriptionsListenResult:
         """Serve one listen stream: it is acknowledged once the servers have accepted to tell about the resources."""
-        held = [found for uri in params.notifications.resource_subscriptions or [] if (found := self._find(str(uri)))]
+        asked = params.notifications.resource_subscriptions or []
+        granted = [uri for uri in asked if await self._may_follow(context, str(uri))]
+        notifications = params.notifications.model_copy(update={"resource_subscriptions": granted or None})
+        held = [found for uri in granted if (found := self._find(str(uri)))]
         try:
             for upstream, own in held:
                 upstream.hold(own)
             with anyio.move_on_after(ACKNOWLEDGE_SECONDS):
                 for upstream, own in held:
                     await upstream.acknowledged(own)
-            return await self._handler(context, params)
+            return await self._handler(context, params.model_copy(update={"notifications": notifications}))
         finally:
             for upstream, own in held:
                 upstream.release(own)
@@ -108,7 +115,7 @@ class Listening:
     async def subscribe(self, context: Context, params: SubscribeRequestParams) -> EmptyResult:
         """Serve `resources/subscribe`."""
         session, uri = self._sessions.get(key_of(context)), str(params.uri)
-        found = self._find(uri)
+        found = self._find(uri) if await self._may_follow(context, uri) else None
         if session is not None and found is not None and uri not in session.uris:
             session.uris.add(uri)
             found[0].hold(found[1])

@@ -8,7 +8,7 @@ from typing import Any
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.upstream import Upstream
 from homeport_host.gateway.upstreams import Upstreams
-from homeport_host.governance.calls import Caller, Progress, Tool
+from homeport_host.governance.calls import Caller, Label, Progress, Tool
 from homeport_host.governance.stages import Pending
 
 OWN_SERVER = "homeport"
@@ -33,6 +33,22 @@ class Routing:
     def tool(self, name: str) -> Tool | None:
         """Return the tool of that public name."""
         return self._catalog.tool(name)
+
+    def labels_at(self, uri: str) -> tuple[str, frozenset[Label]]:
+        """Return the server and the labels of a resource.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        return self._catalog.locate(uri)[0].name, self._catalog.labels_at(uri)
+
+    def server_of_prompt(self, name: str) -> str:
+        """Return the server of a prompt.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        return self._catalog.prompt(name)[0].name
 
     def reads_own_things(self, uri: str) -> bool:
         """Say whether a resource belongs to the host itself."""
@@ -68,6 +84,19 @@ class Routing:
         upstream, own = self._catalog.prompt(name)
         params = {"name": own, "arguments": dict(arguments), "_meta": meta, **_retry(extra)}
         return await self._send(upstream, "prompts/get", params, caller)
+
+    async def complete(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Complete an argument of a prompt or template under its public name.
+
+        Raises:
+            HomeportError: `not_found`, or as `Upstream.request`.
+        """
+        reference: dict[str, Any] = dict(params["ref"])
+        if reference.get("type") == "ref/prompt":
+            upstream, reference["name"] = self._catalog.prompt(reference["name"])
+        else:
+            upstream, reference["uri"] = self._catalog.locate(reference["uri"])
+        return await self._send(upstream, "completion/complete", {**params, "ref": reference}, caller)
 
     async def _send(
         self, upstream: Upstream, method: str, params: dict[str, Any], caller: Caller, progress: Progress | None = None

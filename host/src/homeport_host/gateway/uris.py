@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from mcp.shared.uri_template import InvalidUriTemplate, UriTemplate
+
 Rewrite = Callable[[str], str]
 
 
@@ -38,6 +40,14 @@ def own_uri(uri: str, owners: Mapping[str, str], servers: Mapping[str, Any]) -> 
     if plus and server in servers and scheme_of(rest):
         return server, rest
     return (owners[scheme], uri) if scheme in owners else None
+
+
+def fits(uri: str, template: str) -> bool:
+    """Say whether a URI template gives a URI; of one that cannot be parsed, whether the scheme is the same."""
+    try:
+        return UriTemplate.parse(template).match(uri) is not None
+    except InvalidUriTemplate:
+        return scheme_of(uri) == scheme_of(template)
 
 
 def in_entry(entry: Mapping[str, Any], rewrite: Rewrite) -> dict[str, Any]:

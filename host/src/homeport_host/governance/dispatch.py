@@ -1,4 +1,4 @@
-"""The one dispatch path: every tool call, resource read and prompt passes here, whoever makes it.
+"""The one dispatch path: every tool call, resource read, prompt and completion passes here, whoever makes it.
 
 Exposure, pins, schema, rate, policy with labels and taint, effect ledger, call, redaction, audit: no model takes part,
 so the whole path is tested without one.
@@ -16,7 +16,6 @@ from homeport_host.governance.ledger import Ledger
 from homeport_host.governance.pins import Pins
 from homeport_host.governance.stages import (
     ApprovalRequiredError,
-    Exposures,
     Pending,
     RateStage,
     SchemaStage,
@@ -25,9 +24,9 @@ from homeport_host.governance.stages import (
     ledger_stage,
     pin_stage,
     policy_stage,
-    visible,
 )
 from homeport_host.governance.taint import Taints, subject_of
+from homeport_host.governance.visibility import Exposures, Offers, View, view_of, visible
 from homeport_shared.audit import Entry
 from homeport_shared.clock import Clock, SystemClock, iso
 from homeport_shared.errors import HomeportError
@@ -38,7 +37,7 @@ READS: frozenset[Label] = frozenset({"reads-private", "untrusted-content"})
 Record = Callable[[Entry, bool], Awaitable[None]]
 
 
-class Upstreams(Protocol):
+class Upstreams(Offers, Protocol):
     """Where calls go. `gateway` implements it over the connected servers."""
 
     def tools(self) -> Iterable[Tool]:
@@ -61,6 +60,10 @@ class Upstreams(Protocol):
         self, name: str, arguments: Mapping[str, str], caller: Caller, meta: Mapping[str, Any], extra: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Render a prompt by its public name."""
+        ...
+
+    async def complete(self, params: Mapping[str, Any], caller: Caller) -> dict[str, Any]:
+        """Complete an argument of a prompt or template under its public name."""
         ...
 
     def reads_own_things(self, uri: str) -> bool:
@@ -112,6 +115,10 @@ class Dispatcher:
         """Return the tools that `caller` may see, and so may call."""
         return [tool for tool in self._upstreams.tools() if visible(caller, tool, self._exposures)]
 
+    def view(self, caller: Caller) -> View:
+        """Return which resources and prompts `caller` may see, and so may read."""
+        return view_of(caller, self._upstreams.tools(), self._upstreams, self._exposures)
+
     async def call_tool(
         self,
         caller: Caller,
@@ -162,18 +169,15 @@ class Dispatcher:
         Raises:
             HomeportError: `not_found`, or what the server answered.
         """
-        started = time.perf_counter()
-        outcome = "ok"
-        try:
-            result = await self._upstreams.read_resource(uri, caller, strip(meta))
-        except HomeportError as error:
-            outcome = error.code
-            raise
-        finally:
-            await self._note(caller, "resources/read", uri, {}, "default/read", outcome, started)
+
+        async def read() -> dict[str, Any]:
+            self.view(caller).require_resource(uri)
+            return await self._upstreams.read_resource(uri, caller, strip(meta))
+
+        result = await self._relay(caller, "resources/read", uri, {}, read)
         if not self._upstreams.reads_own_things(uri):
             await self._taints.mark(subject_of(caller), READS)
-        return self._redact(result)
+        return result
 
     async def get_prompt(
         self,
@@ -189,10 +193,47 @@ class Dispatcher:
         Raises:
             HomeportError: `not_found`, or what the server answered.
         """
+
+        async def get() -> dict[str, Any]:
+            self.view(caller).require_prompt(name)
+            return await self._upstreams.get_prompt(name, arguments or {}, caller, strip(meta), extra or {})
+
+        return await self._relay(caller, "prompts/get", name, dict(arguments or {}), get)
+
+    async def complete(self, caller: Caller, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Govern and make one completion; `params` as the protocol has them, under public names.
+
+        Raises:
+            HomeportError: `not_found`, or what the server answered.
+        """
+        reference: Mapping[str, Any] = params["ref"]
+        of_prompt = reference.get("type") == "ref/prompt"
+        target = str(reference["name" if of_prompt else "uri"])
+
+        async def complete() -> dict[str, Any]:
+            view = self.view(caller)
+            (view.require_prompt if of_prompt else view.require_resource)(target)
+            return await self._upstreams.complete({**params, "_meta": strip(params.get("_meta"))}, caller)
+
+        return await self._relay(caller, "completion/complete", target, dict(params.get("argument") or {}), complete)
+
+    async def _relay(
+        self,
+        caller: Caller,
+        action: str,
+        target: str,
+        arguments: dict[str, Any],
+        send: Callable[[], Awaitable[dict[str, Any]]],
+    ) -> dict[str, Any]:
         started = time.perf_counter()
-        result = await self._upstreams.get_prompt(name, arguments or {}, caller, strip(meta), extra or {})
-        await self._note(caller, "prompts/get", name, dict(arguments or {}), "default/read", "ok", started)
-        return self._redact(result)
+        outcome = "ok"
+        try:
+            return self._redact(await send())
+        except HomeportError as error:
+            outcome = error.code
+            raise
+        finally:
+            await self._note(caller, action, target, arguments, "default/read", outcome, started)
 
     async def _perform(self, call: Pending) -> dict[str, Any]:
         result = self._redact(await self._upstreams.call_tool(call))

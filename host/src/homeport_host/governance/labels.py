@@ -17,7 +17,8 @@ def labels_of(
     """Return the labels of a tool.
 
     A third-party tool says nothing of itself that counts, except that it only reads: what it returns stays untrusted,
-    and it counts as outward unless it declares a closed world. Without annotations it is destructive, too.
+    and it counts as outward unless it declares a closed world. Without annotations it is destructive, too. What a
+    server makes for its page alone (`ui.visibility` of MCP Apps without `model`) is for a person.
 
     Args:
         definition: The entry of `tools/list`.
@@ -27,11 +28,12 @@ def labels_of(
     if override is not None:
         return _known(override)
     hints = cast("dict[str, Any]", definition.get("annotations") or {})
-    meta = cast("dict[str, Any]", definition.get("_meta") or {})
     reads = hints.get("readOnlyHint") is True
     labels: set[Label] = {"read-only"} if reads else set()
+    if _for_pages_only(definition):
+        labels.add("person-only")
     if bundled:
-        labels |= _known(meta.get(LABELS, ()))
+        labels |= own_labels(definition)
         if not reads and "can-be-taken-back" not in labels and hints.get("destructiveHint") is not False:
             labels.add("destructive")
     else:
@@ -41,6 +43,20 @@ def labels_of(
         if not reads:
             labels.add("destructive")
     return frozenset(labels)
+
+
+def own_labels(entry: Mapping[str, Any]) -> frozenset[Label]:
+    """Return the labels that a tool or a resource has in the `_meta` of its list entry."""
+    meta = cast("dict[str, Any]", entry.get("_meta") or {})
+    labels: Any = meta.get(LABELS)
+    return _known(cast("list[str]", labels)) if isinstance(labels, list) else frozenset()
+
+
+def _for_pages_only(definition: Mapping[str, Any]) -> bool:
+    meta: Any = definition.get("_meta")
+    ui: Any = cast("dict[str, Any]", meta).get("ui") if isinstance(meta, dict) else None
+    visibility: Any = cast("dict[str, Any]", ui).get("visibility") if isinstance(ui, dict) else None
+    return isinstance(visibility, list) and "model" not in visibility
 
 
 def _known(labels: Iterable[str]) -> frozenset[Label]:

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -15,8 +15,9 @@ from homeport_host.governance.approvals import Approvals
 from homeport_host.governance.calls import Caller, Decision, Progress, Tool, digest
 from homeport_host.governance.ledger import Ledger
 from homeport_host.governance.pins import Pins
-from homeport_host.governance.policy import decide, matches
+from homeport_host.governance.policy import decide
 from homeport_host.governance.taint import Taints, subject_of
+from homeport_host.governance.visibility import Exposures, visible
 from homeport_shared.clock import Clock
 from homeport_shared.errors import HomeportError
 
@@ -54,14 +55,6 @@ class Pending:
 Stage = Callable[[Pending], Awaitable[None]]
 
 
-class Exposures(Protocol):
-    """Which tools an exposure shows."""
-
-    def shows(self, exposure: str, tool: Tool) -> bool:
-        """Say whether `tool` can be called under `exposure`."""
-        ...
-
-
 def exposure_stage(exposures: Exposures) -> Stage:
     """Refuse what this caller is not shown: it does not learn whether such a tool exists."""
 
@@ -72,15 +65,6 @@ def exposure_stage(exposures: Exposures) -> Stage:
             )
 
     return stage
-
-
-def visible(caller: Caller, tool: Tool, exposures: Exposures) -> bool:
-    """Say whether `caller` is shown `tool`."""
-    if "person-only" in tool.labels and caller.kind != "person":
-        return False
-    if caller.tools and not matches(caller.tools, tool.name):
-        return False
-    return exposures.shows(caller.exposure, tool)
 
 
 def pin_stage(pins: Pins) -> Stage:

@@ -57,6 +57,9 @@ class ToolSpec:
     input_schema: dict[str, Any]
 
 
+CALL_SECONDS = 600.0
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One call of a model.
@@ -79,7 +82,7 @@ class ModelRequest:
     temperature: float | None = None
     schema: dict[str, Any] | None = None
     think: bool | None = None
-    seconds: float = 600.0
+    seconds: float = CALL_SECONDS
     key: str = ""
 
 

@@ -54,7 +54,8 @@ class Refusal:
         if self.status >= 499:
             hint = "Try again, or choose another model."
             return ProviderError("server_error", f"{who} failed on {self.model}: {said}.", hint)
-        return ProviderError("bad_request", f"{who} did not accept the call: {said}.", code="invalid")
+        hint = "Change the request or choose another model."
+        return ProviderError("bad_request", f"{who} did not accept the call: {said}.", hint, code="invalid")
 
     def _by_words(self, said: str) -> ProviderError | None:
         words = said.lower()

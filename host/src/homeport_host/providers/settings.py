@@ -23,6 +23,8 @@ class CompatibleSettings(BaseModel):
 class ModelSettings(BaseModel):
     """Where models run and which one is used."""
 
+    model_config = ConfigDict(extra="forbid")
+
     mode: Mode = Field(
         "HYBRID", description="LOCAL: nothing goes to a cloud provider. CLOUD: only there. HYBRID: both."
     )

@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from anyio.abc import TaskGroup
 from sqlalchemy import Column, Connection, Float, Integer, Select, Table, Text, func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from homeport_host.database import Database, metadata
 from homeport_host.providers.protocol import ModelAnswer, UsageOwner
+from homeport_shared.batching import Batcher
 from homeport_shared.clock import Clock, SystemClock, iso
 from homeport_shared.errors import HomeportError
 
+GATHER = 0.05  # seconds
 GroupBy = Literal["day", "model", "provider", "agent", "session", "run", "user", "tenant"]
 
 model_calls = Table(
@@ -53,11 +56,14 @@ class UsageStore:
     Args:
         database: The host's own.
         clock: Replaces the machine's clock.
+        tasks: Writes in the background, so that no step waits for it; a crash can lose the last `GATHER` seconds.
+            None = each row is stored when `record` returns.
     """
 
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+    def __init__(self, database: Database, clock: Clock | None = None, *, tasks: TaskGroup | None = None) -> None:
         self._database = database
         self._clock = clock or SystemClock()
+        self._rows = Batcher[Insert](tasks, self._write, gather=GATHER) if tasks else None
 
     async def record(self, answer: ModelAnswer, who: UsageOwner, *, key: str = "") -> None:
         """Keep what `answer` used.
@@ -79,7 +85,22 @@ class UsageStore:
         )  # fmt: skip
         sums = {name: model_calls.c[name] + row.excluded[name] for name in _SUMMED}
         statement = row.on_conflict_do_update(index_elements=["key"], set_=sums)
-        await self._database.write(lambda connection: connection.execute(statement))
+        if self._rows is None:
+            await self._write([statement])
+        else:
+            await self._rows.add(statement, durable=False)
+
+    async def drain(self) -> None:
+        """Wait until everything is stored."""
+        if self._rows is not None:
+            await self._rows.drain()
+
+    async def _write(self, statements: list[Insert]) -> None:
+        def work(connection: Connection) -> None:
+            for statement in statements:
+                connection.execute(statement)
+
+        await self._database.write(work)
 
     async def totals(self, by: GroupBy, *, since: str = "") -> list[UsageTotal]:
         """Return what was used, by group: days from the newest, anything else from the most tokens.
@@ -95,6 +116,7 @@ class UsageStore:
             raise HomeportError(
                 "invalid", f"Usage cannot be grouped by {by!r}.", f"Use {', '.join(get_args(GroupBy))}."
             )
+        await self.drain()
         statement = _totals(by, since)
 
         def work(connection: Connection) -> list[UsageTotal]:

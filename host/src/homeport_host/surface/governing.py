@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from homeport_host.events.bus import EventBus
 from homeport_host.governance.approvals import Approvals
 from homeport_host.governance.calls import Hold
-from homeport_host.surface.tools import changing, reading
+from homeport_host.surface.tools import FOR_PERSONS, changing, reading
 from homeport_shared import identity
 from homeport_shared.audit import AuditLog
 from homeport_shared.server import Server
@@ -107,7 +107,7 @@ def register(server: Server, approvals: Approvals, events: EventBus, audit: Audi
         records = [EventRecord(**asdict(event)) for event in await events.latest()]
         return EventList(events=records, next=records[0].seq if records else 0).model_dump_json()
 
-    @server.resource("audit://recent", title="Audit log", mime_type="application/json")
+    @server.resource("audit://recent", title="Audit log", mime_type="application/json", meta=FOR_PERSONS)
     async def recent_audit() -> str:
         """The newest rows of the audit log; the tool list_audit pages."""
         rows = [AuditRow.model_validate(row) for row in await audit.latest(100)]
@@ -128,12 +128,12 @@ def _register_approvals(server: Server, approvals: Approvals) -> None:
         actor = identity.current().actor
         return shown(await approvals.decide(approval_id, approve, by=actor, remember=remember, note=note))
 
-    @server.resource("approval://pending", title="Approvals", mime_type="application/json")
+    @server.resource("approval://pending", title="Approvals", mime_type="application/json", meta=FOR_PERSONS)
     async def pending() -> str:
         """The calls that wait for a person; the same as the tool list_approvals."""
         return ApprovalList(approvals=[shown(hold) for hold in await approvals.list()]).model_dump_json()
 
-    @server.resource("approval://{approval_id}", title="Approval", mime_type="application/json")
+    @server.resource("approval://{approval_id}", title="Approval", mime_type="application/json", meta=FOR_PERSONS)
     async def one(approval_id: str) -> str:
         """One call that waits for a person, or was decided."""
         return shown(await approvals.get(approval_id)).model_dump_json()

@@ -102,6 +102,17 @@ class Registry:
         used = self._last_used()
         return [self._tool(tool, used.get(tool.name, "")) for tool in tools.values()]
 
+    def add(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Write a third-party server into the file and connect it.
+
+        Raises:
+            HomeportError: `invalid` when the entry does not fit, `conflict` when the name is taken.
+        """
+        key = parse(name, dict(entry)).name
+        if any(upstream.name == key for upstream in self.upstreams.all()):
+            raise HomeportError("conflict", f"There is a server {key!r} already.", "Choose another name.")
+        self.upstreams.add(self.file.add(name, entry))
+
     def _server(self, upstream: Upstream) -> ServerRecord:
         return ServerRecord(
             name=upstream.name,
@@ -165,7 +176,7 @@ def _register_changes(server: Server, registry: Registry) -> None:
     @changing(server, "Add a server", "person-only")
     async def add_server(name: str, config: dict[str, Any]) -> ServerList:
         """Add a third-party MCP server: config has command and args, or url, as in Claude Desktop's mcpServers."""
-        registry.upstreams.add(registry.file.add(name, config))
+        registry.add(name, config)
         await registry.upstreams.wait_ready()
         return ServerList(servers=registry.servers())
 

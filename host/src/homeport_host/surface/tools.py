@@ -12,6 +12,7 @@ from homeport_shared.identity import LABELS
 from homeport_shared.server import Server
 
 T = TypeVar("T", bound=Callable[..., Any])
+FOR_PERSONS: dict[str, Any] = {LABELS: ["person-only"]}  # the `_meta` of a resource that only people may read
 
 
 def reading(server: Server, title: str, *labels: Label) -> Callable[[T], T]:

@@ -30,7 +30,7 @@ READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
 PRIVATE: dict[str, Any] = {LABELS: ["reads-private", "untrusted-content"]}
 UNDOABLE: dict[str, Any] = {LABELS: ["can-be-taken-back"]}
-PERSON: dict[str, Any] = {LABELS: ["can-be-taken-back"], "ui": {"visibility": ["app"]}}
+PERSON: dict[str, Any] = {LABELS: ["can-be-taken-back", "person-only"], "ui": {"visibility": ["app"]}}
 
 Limit = Annotated[int, AfterValidator(lambda limit: min(max(limit, 1), 1000))]
 Count = Annotated[int, AfterValidator(lambda count: max(count, 1))]

@@ -41,7 +41,7 @@ OUTWARD = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_wor
 PRIVATE = {LABELS: ["reads-private", "untrusted-content"]}
 UNDOABLE = {LABELS: ["can-be-taken-back"]}
 NOTHING: dict[str, Any] = {}
-PERSON = {"ui": {"visibility": ["app"]}}  # not offered to models
+PERSON: dict[str, Any] = {LABELS: ["can-be-taken-back", "person-only"], "ui": {"visibility": ["app"]}}
 
 
 def build_server(context: ServerContext) -> Server:

@@ -7,13 +7,14 @@ Exit codes: 0 done; 1 it failed; 2 the command line or the settings are wrong; 3
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from homeport_shared import __version__
-from homeport_shared.errors import HomeportError
+from homeport_shared.errors import HomeportError, foreseen_in
 
 EXIT: dict[str, int] = {"invalid": 2, "denied": 3, "approval_required": 3, "unavailable": 4, "timeout": 4}
 
@@ -55,37 +56,43 @@ class Commands(click.Group):
             formatter.write_dl([(name, COMMANDS[name][2]) for name in sorted(COMMANDS)])
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a foreseen failure becomes one sentence and an exit code."""
+        """Run a command; a failure becomes one sentence and an exit code."""
         try:
             return super().invoke(ctx)
-        except* HomeportError as group:
-            error = _first(group)
-            click.secho(str(error), err=True, fg="red" if sys.stderr.isatty() else None)
-            raise SystemExit(EXIT.get(error.code, 1)) from None
-        except* KeyboardInterrupt:
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except KeyboardInterrupt:
             raise SystemExit(130) from None
+        except (Exception, BaseExceptionGroup) as error:
+            if ctx.params["debug"]:
+                raise
+            told = foreseen_in(error) or _unforeseen(error)
+            click.secho(str(told), err=True, fg="red" if sys.stderr.isatty() else None)
+            raise SystemExit(EXIT.get(told.code, 1)) from None
 
 
-def _first(group: BaseException) -> HomeportError:
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    assert isinstance(group, HomeportError)
-    return group
+def _unforeseen(error: BaseException) -> HomeportError:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if isinstance(error, OSError) and error.filename:
+        return HomeportError("denied", f"{error.filename} cannot be used: {error.strerror}.", "Correct it, try again.")
+    return HomeportError(
+        "internal", f"Something unforeseen: {type(error).__name__}: {error}.", "`homeport --debug …` shows where."
+    )
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--home", type=click.Path(path_type=str), help="The data root (HOMEPORT_HOME).")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.option("--no-browser", is_flag=True, help="Do not open the dashboard in a browser.")
 @click.version_option(__version__)
 @click.pass_context
-def homeport(context: click.Context, home: str | None, no_browser: bool) -> None:
+def homeport(context: click.Context, home: str | None, debug: bool, no_browser: bool) -> None:
     """Your own AI, on your own machine, with your own tools.
 
     Without a command: run the host with all servers and open the dashboard. Ctrl+C stops everything.
     """
     if home:
-        import os
-
         os.environ["HOMEPORT_HOME"] = home
     if context.invoked_subcommand is None:
         from homeport.cli.serve import run

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
+import anyio
 import click
+from rich.markup import escape
 
-from homeport.api import Agent, Host, Run, RunEvent, failure_of
-from homeport.cli.output import console, json_option, run, show_json
-from homeport_shared.errors import HomeportError
+from homeport.api import FINAL, Host, Run, RunEvent, failure_of
+from homeport.cli.output import confirm, console, json_option, run, show_json
 
 
 @click.command()
@@ -21,26 +23,23 @@ from homeport_shared.errors import HomeportError
 @json_option
 def ask(question: str, agent: str, model: str, yes: tuple[str, ...], as_json: bool) -> None:
     """Ask QUESTION; the answer cites the documents it rests on."""
-    if agent and model:
-        raise HomeportError("invalid", "--agent and --model exclude each other.", "A stored agent names its own model.")
     interactive = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
-    chosen = Agent("assistant", model=model) if model else agent
-    finished = run(lambda: _ask(chosen, question, yes, interactive=interactive, quiet=as_json))
+    finished = run(lambda: _ask(question, agent, model, yes, interactive=interactive, quiet=as_json))
     if as_json:
         show_json(_as_object(finished))
     if finished.status != "completed":
         raise failure_of(finished)
 
 
-async def _ask(agent: Agent | str, question: str, yes: tuple[str, ...], *, interactive: bool, quiet: bool) -> Run:
+async def _ask(question: str, agent: str, model: str, yes: tuple[str, ...], *, interactive: bool, quiet: bool) -> Run:
     async with Host.connect() as host:
-        started = await host.start(agent, question, yes=yes, interactive=interactive)
+        started = await host.start(agent, question, model=model, yes=yes, interactive=interactive)
         try:
             async for event in started.events():
                 if not quiet:
                     await _show(event, started, interactive=interactive)
         except BaseException:
-            if started.status not in {"completed", "failed", "cancelled"}:
+            if started.status not in FINAL:
                 await _cancel(started)
             raise
         if not quiet:
@@ -50,8 +49,6 @@ async def _ask(agent: Agent | str, question: str, yes: tuple[str, ...], *, inter
 
 async def _cancel(started: Run) -> None:
     """Ctrl+C stops the run, not only this window."""
-    import anyio
-
     with anyio.move_on_after(5, shield=True):
         await started.cancel()
 
@@ -61,22 +58,22 @@ async def _show(event: RunEvent, started: Run, *, interactive: bool) -> None:
     if event.kind == "text":
         click.echo(data["text"], nl=False)
     elif event.kind == "restart":
-        console.print(f"\n[dim]↻ {data['reason']}[/]")
+        console.print(f"\n[dim]↻ {escape(data['reason'])}[/]")
     elif event.kind == "call" and data["state"] != "running":
         mark = "[green]✓[/]" if data["state"] == "ok" else "[yellow]✗[/]"
         arguments = json.dumps(data["arguments"], ensure_ascii=False)
-        console.print(f"[dim]{mark} {data['tool']} {arguments[:100]}[/]", highlight=False)
+        console.print(f"[dim]{mark} {escape(data['tool'])} {escape(arguments[:100])}[/]", highlight=False)
     elif event.kind == "approval" and interactive:
-        console.print(f"\n[bold]{data['tool']}[/] {json.dumps(data['arguments'], ensure_ascii=False)}")
-        await started.decide(data["approval_id"], click.confirm(f"{data['reason']} Allow it?"))
+        console.print(f"\n[bold]{data['tool']}[/] {escape(json.dumps(data['arguments'], ensure_ascii=False))}")
+        allowed = await confirm(f"{data['reason']} Allow it?")
+        await started.decide(event.id, allowed)
 
 
 def _show_sources(finished: Run) -> None:
     click.echo()
     for citation in finished.citations:
-        console.print(
-            f"[bold]\\[{citation['n']}][/] {citation['title']}, {citation['place']}  [dim]{citation['uri']}[/]"
-        )
+        place = escape(f"{citation['title']}, {citation['place']}")
+        console.print(f"[bold]\\[{citation['n']}][/] {place}  [dim]{escape(citation['uri'])}[/]", highlight=False)
 
 
 def _as_object(finished: Run) -> dict[str, Any]:
@@ -88,6 +85,6 @@ def _as_object(finished: Run) -> dict[str, Any]:
         "run": finished.id,
         "status": finished.status,
         "steps": record.get("steps"),
-        "usage": finished.usage,
+        "usage": asdict(finished.usage),
         "error": finished.error,
     }

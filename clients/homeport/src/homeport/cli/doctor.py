@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from homeport.cli.output import console, json_option, run, show_json
 from homeport.connection import call, connect
@@ -41,7 +42,7 @@ def doctor(as_json: bool) -> None:
     else:
         for finding in findings:
             mark = "[green]✓[/]" if finding.ok else "[red]✗[/]"
-            console.print(f"{mark} {finding.check}: {finding.told}", highlight=False)
+            console.print(f"{mark} {escape(f'{finding.check}: {finding.told}')}", highlight=False)
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
 

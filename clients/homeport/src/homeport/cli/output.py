@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import anyio
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 T = TypeVar("T")
-console = Console()
+WIDE = 200  # columns of a table that goes to a file or another program
+console = Console(soft_wrap=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -41,5 +44,13 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(value) for value in row))
-    console.print(table)
+        table.add_row(*(escape(str(value)) for value in row))
+    console.print(table, width=None if console.is_terminal else WIDE, soft_wrap=False)
+
+
+async def confirm(question: str) -> bool:
+    """Ask on the terminal; Ctrl+C is heard meanwhile, and anything but y or yes is a no."""
+    click.echo(f"{question} [y/N]: ", nl=False)
+    if sys.platform != "win32":  # there nothing can wait for a console
+        await anyio.wait_readable(sys.stdin)
+    return sys.stdin.readline().strip().casefold() in {"y", "yes"}

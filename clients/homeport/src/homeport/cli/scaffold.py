@@ -26,6 +26,8 @@ LAYOUT = {
     "page.md": "docs/reference/servers/{name}.md",
 }
 
+_OURS = re.compile(r"(?:^from homeport_.*\n)+", re.MULTILINE)
+
 
 @click.command("new-server")
 @click.argument("name")
@@ -55,9 +57,14 @@ def write(name: str, into: Path) -> list[Path]:
         path = into / target.format(name=name)
         path.parent.mkdir(parents=True, exist_ok=True)
         text = text.replace("@name@", name).replace("@Name@", name.capitalize()).replace("@version@", __version__)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(_OURS.sub(_sorted, text), encoding="utf-8")
         written.append(path)
     return written
+
+
+def _sorted(imports: re.Match[str]) -> str:
+    """The order of the imports of our packages depends on the new server's name."""
+    return "".join(sorted(imports[0].splitlines(keepends=True)))
 
 
 def _register_imports(name: str, into: Path) -> None:

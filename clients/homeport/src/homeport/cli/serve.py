@@ -56,6 +56,8 @@ async def _foreground(home: Path, where: str | None, idle_exit: float, open_brow
     logs.configure("homeport", folder=home / "logs", level="INFO", stderr=idle_exit > 0)
 
     async def ready(url: str) -> None:
+        if where is None and not url.startswith(f"http://{host}:{port}/"):
+            console.print(f"Port {port} is in use by another program, so this is another one.", highlight=False)
         console.print(f"Homeport {__version__}: [bold]{url}[/]\nCtrl+C stops it.", highlight=False)
         if open_browser:
             await anyio.to_thread.run_sync(webbrowser.open, url)

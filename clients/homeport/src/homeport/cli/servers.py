@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import click
+from rich.markup import escape
 
 from homeport.cli.output import console, json_option, run, show_json, show_table
 from homeport.connection import call, connect
@@ -42,15 +43,19 @@ def list_servers(as_json: bool = False) -> None:
 def add(name: str, command: tuple[str, ...], url: str | None, env: tuple[str, ...], from_json: Path | None) -> None:
     """Add the server NAME, run by COMMAND (after --) or reached at --url."""
     config = _config(name, command, url, env, from_json)
-    _call("homeport__add_server", name=name, config=config)
-    console.print(f"Added {name}.")
+    known = _call("homeport__add_server", name=name, config=config)["servers"]
+    state = next((f": {s['state']} {s['reason']}".rstrip() for s in known if s["name"] == name), "")
+    console.print(f"Added {name}{escape(state)}.", highlight=False)
 
 
 def _config(
     name: str, command: tuple[str, ...], url: str | None, env: tuple[str, ...], file: Path | None
 ) -> dict[str, Any]:
     if file is not None:
-        entries = json.loads(file.read_text("utf-8"))
+        try:
+            entries = json.loads(file.read_text("utf-8-sig"))
+        except ValueError as error:
+            raise HomeportError("invalid", f"{file} does not parse: {error}.", "Correct it.") from error
         known = cast("dict[str, dict[str, Any]]", entries.get("mcpServers") or entries.get("servers") or {})
         if name not in known:
             raise HomeportError("not_found", f"{file} has no server {name!r}.", f"It has {', '.join(known) or 'none'}.")
@@ -61,7 +66,14 @@ def _config(
         raise HomeportError(
             "invalid", "A server needs a command or --url.", "Write: homeport servers add NAME -- CMD …"
         )
-    return {"command": command[0], "args": list(command[1:]), "env": dict(pair.split("=", 1) for pair in env)}
+    return {"command": command[0], "args": list(command[1:]), "env": dict(_pair(text) for text in env)}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise HomeportError("invalid", f"{text!r} is no NAME=VALUE.", "Write it like --env TOKEN=abc.")
+    return name, value
 
 
 @servers.command()
@@ -81,7 +93,11 @@ def test(name: str, as_json: bool) -> None:
     if as_json:
         show_json(report)
         return
-    console.print(f"{name}: {report['state']} {report.get('reason') or ''} ({report['tools']} tools)")
+    if not report["works"]:
+        raise HomeportError("unavailable", f"{name} does not work: {report['reason']}")
+    console.print(
+        f"{name} works: {report['tools']} tools, {report['resources']} resources, {report['prompts']} prompts."
+    )
 
 
 def _call(tool: str, **arguments: Any) -> dict[str, Any]:

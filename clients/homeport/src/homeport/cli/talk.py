@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import click
-from mcp import Client
-from mcp.types import CallToolResult
+from rich.markup import escape
 
-from homeport.cli.output import console, json_option, run, show_json, show_table
-from homeport.connection import call, connect, error_of, read, text_of
+from homeport.cli.output import confirm, console, json_option, run, show_json, show_table
+from homeport.connection import call, call_raw, connect, error_of, read, text_of
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.types import CallToolResult
 
 
 @click.command()
@@ -67,7 +71,7 @@ def call_tool(tool: str, arguments: str, yes: tuple[str, ...], as_json: bool) ->
 
 async def _call_with_consent(client: Client, tool: str, arguments: dict[str, Any], yes: bool) -> CallToolResult:
     """Call a tool; where policy wants a person's word, take it from `yes` or ask on the terminal."""
-    result = await client.call_tool(tool, arguments)
+    result = await call_raw(client, tool, arguments)
     meta = result.meta or {}
     told, approval = cast("dict[str, Any]", meta.get(ERROR) or {}), meta.get("io.homeport/approval")
     if told.get("code") != "approval_required" or not approval:
@@ -75,12 +79,12 @@ async def _call_with_consent(client: Client, tool: str, arguments: dict[str, Any
     if not yes:
         if not sys.stdin.isatty():
             return result
-        console.print(f"[bold]{tool}[/] {json.dumps(arguments, ensure_ascii=False)}\n{told['message']}")
-        if not click.confirm("Do it?"):
+        console.print(f"[bold]{tool}[/] {escape(json.dumps(arguments, ensure_ascii=False))}\n{escape(told['message'])}")
+        if not await confirm("Do it?"):
             await call(client, "homeport__decide_approval", approval_id=approval, approve=False)
             return result
     await call(client, "homeport__decide_approval", approval_id=approval, approve=True)
-    return await client.call_tool(tool, arguments)
+    return await call_raw(client, tool, arguments)
 
 
 @click.command("read")
@@ -122,22 +126,24 @@ def add(folder: Path, collection: str, wait: bool, as_json: bool) -> None:
     job = cast("dict[str, Any]", added.get("job") or {})
     counters = cast("dict[str, int]", job.get("counters") or {})
     told = ", ".join(f"{value:g} {name}" for name, value in counters.items() if value) or "nothing new"
-    console.print(f"Added [bold]{path}[/] as {added['root']!r}: {told}.")
+    console.print(f"Added [bold]{escape(path)}[/] as {escape(added['root'])}: {told}.", highlight=False)
     for problem in cast("list[str]", job.get("notes") or [])[:10]:
-        console.print(f"  [yellow]left out[/] {problem}")
+        console.print(f"  [yellow]left out[/] {escape(problem)}", highlight=False)
 
 
 async def _follow(client: Client, job: str, *, quiet: bool) -> dict[str, Any]:
     """Wait for a job of the knowledge server, showing how far it is."""
     with console.status("Indexing …") as status:
         async with client.listen(resource_subscriptions=[f"job://{job}"]) as updates:
+            news = aiter(updates)
             while True:
                 state = (await call(client, "rag__jobs", job_id=job))["jobs"][0]
                 if state["state"] in {"completed", "failed", "cancelled"}:
                     break
                 if not quiet:
                     status.update(f"Indexing … {state['done']} of {state['total']} {state.get('message') or ''}")
-                await anext(aiter(updates))
+                with anyio.move_on_after(5):  # a lost notification must not hold us up for ever
+                    await anext(news)
     if state["state"] == "failed":
         raise HomeportError("internal", f"Indexing failed: {state.get('error')}", "Run the command again to go on.")
     return state

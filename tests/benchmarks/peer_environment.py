@@ -1,0 +1,44 @@
+"""Peers, each in a virtual environment of its own, kept for the next run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(tempfile.gettempdir()) / "homeport-benchmarks"
+
+
+def make(*requirements: str, override: str = "") -> Path:
+    """Install `requirements` once and return the folder with their commands.
+
+    Args:
+        requirements: As pip writes them.
+        override: A requirement that replaces what a package demands too strictly.
+    """
+    name = "-".join(requirement.partition("==")[0] for requirement in requirements)
+    place = FOLDER / name
+    commands = place / ("Scripts" if os.name == "nt" else "bin")
+    if not (place / ".ready").exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        _run("uv", "venv", "--quiet", "--clear", str(place))
+        more: list[str] = []
+        if override:
+            (place / "override.txt").write_text(override, "utf-8")
+            more = ["--override", str(place / "override.txt")]
+        python = commands / "python"
+        _run("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *more, *requirements)
+        (place / ".ready").touch()
+    return commands
+
+
+def repository(folder: Path) -> None:
+    """Make `folder` a git repository."""
+    _run("git", "init", "--quiet", str(folder))
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} {command[1]}: {done.stderr.strip()[-300:]}")

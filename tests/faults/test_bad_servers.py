@@ -1,0 +1,96 @@
+"""Third-party servers at their worst: callers get one clear sentence, and nothing else suffers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from homeport.connection import call as use
+from homeport_shared.errors import HomeportError
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+async def state_of(client: Any, name: str) -> dict[str, Any]:
+    servers = (await use(client, "homeport__list_servers"))["servers"]
+    return next(one for one in servers if one["name"] == name)
+
+
+@pytest.mark.parametrize("mode", ["mute", "babble", "gone"])
+async def test_a_server_that_does_not_speak_mcp_is_down_with_a_reason(
+    mode: str, shared_machine: Any, tmp_path: Path
+) -> None:
+    async with shared_machine.client() as client:
+        with anyio.fail_after(45):
+            await shared_machine.add_strange(client, mode, mode)
+        known = await state_of(client, mode)
+        assert known["state"] == "down"
+        assert len(known["reason"]) > 20
+        assert "roots" in await use(client, "files__roots"), "the others work"
+        await use(client, "homeport__remove_server", name=mode)
+
+
+async def test_a_command_that_does_not_exist_is_down_with_a_reason(shared_machine: Any) -> None:
+    async with shared_machine.client() as client:
+        await use(client, "homeport__add_server", name="missing", config={"command": "/no/such/program"})
+        await shared_machine.eventually(lambda: down(client, "missing"))
+        assert "/no/such/program" in (await state_of(client, "missing"))["reason"]
+        await use(client, "homeport__remove_server", name="missing")
+
+
+async def down(client: Any, name: str) -> bool:
+    return (await state_of(client, name))["state"] == "down"
+
+
+async def ready(client: Any, name: str) -> bool:
+    return (await state_of(client, name))["state"] == "ready"
+
+
+async def test_a_slow_server_holds_nobody_up_and_comes_later(shared_machine: Any, tmp_path: Path) -> None:
+    async with shared_machine.client() as client:
+        config = {"command": shared_machine.python, "args": [str(shared_machine.strange), "slow", str(tmp_path / "x")]}
+        await use(client, "homeport__add_server", name="slow", config=config)
+        assert (await state_of(client, "slow"))["state"] == "starting"
+        assert "files__roots" in [tool.name for tool in (await client.list_tools()).tools]
+        await shared_machine.eventually(lambda: ready(client, "slow"))
+        await use(client, "homeport__remove_server", name="slow")
+
+
+async def test_a_server_that_dies_in_the_call_is_reported_and_comes_back(shared_machine: Any, tmp_path: Path) -> None:
+    async with shared_machine.client() as client:
+        await shared_machine.add_strange(client, "mortal", "ledger", str(tmp_path / "effects"))
+        with pytest.raises(HomeportError) as raised:
+            await use(client, "mortal__die")
+        assert raised.value.code == "unavailable"
+        assert "mortal" in raised.value.message
+        await shared_machine.eventually(lambda: ready(client, "mortal"))
+        assert (await client.call_tool("mortal__lookup", {"query": "again"})).content[0].text == "nothing about again"
+        await use(client, "homeport__remove_server", name="mortal")
+
+
+async def test_garbage_between_messages_does_not_end_a_call(shared_machine: Any, tmp_path: Path) -> None:
+    async with shared_machine.client() as client:
+        await shared_machine.add_strange(client, "noisy", "ledger", str(tmp_path / "effects"))
+        with anyio.fail_after(40):
+            result = await client.call_tool("noisy__garbage", {})
+        assert result.is_error or result.content[0].text == "after the garbage"
+        assert "roots" in await use(client, "files__roots")
+        await use(client, "homeport__remove_server", name="noisy")
+
+
+async def test_no_process_of_a_server_outlives_the_host(machine: Any, tmp_path: Path) -> None:
+    machine.start()
+    effects = tmp_path / "effects"
+    async with machine.client() as client:
+        await machine.add_strange(client, "stubborn", "ledger", str(effects))
+        children = machine.children()
+        assert children
+    machine.kill()
+    deadline = time.monotonic() + 20
+    while any(child.is_running() and child.status() != "zombie" for child in children):
+        assert time.monotonic() < deadline, "an orphan lives on"
+        await anyio.sleep(0.05)

@@ -1,0 +1,86 @@
+"""A host that cannot start says why in one sentence with the next step; one that was asked to end closes its stores."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport.connection import call as use
+from homeport_shared.errors import HomeportError
+
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+
+
+def test_a_port_in_use_is_named(machine: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = machine.refuse(f"127.0.0.1:{port}")
+    assert str(port) in said
+    assert "in use" in said
+
+
+def test_a_second_host_names_the_first(machine: Any) -> None:
+    machine.start()
+    assert machine.host is not None
+    said = machine.refuse()
+    assert f"process {machine.host.pid}" in said
+    assert "homeport stop" in said
+
+
+def test_an_address_that_others_can_reach_is_refused(machine: Any) -> None:
+    assert "not this machine alone" in machine.refuse("0.0.0.0:0")
+
+
+@pytest.mark.parametrize("damage", ["replaced", "torn"])
+@pytest.mark.parametrize("name", ["host/host.db", "host/engine.db", "host/audit.db"])
+def test_a_damaged_store_of_the_host_is_named(damage: str, name: str, machine: Any) -> None:
+    file = machine.home / name
+    broken(file, damage)
+    said = machine.refuse()
+    assert file.name in said.replace(" ", ""), said
+    assert "backup" in said or "Move" in said or "Restore" in said or "restore" in said, said
+
+
+async def test_a_damaged_knowledge_base_leaves_everything_else_usable(machine: Any) -> None:
+    broken(machine.home / "rag" / "knowledge.db", "replaced")
+    machine.start()
+    async with machine.client() as client:
+        with pytest.raises(HomeportError) as raised:
+            await use(client, "rag__search", query="anything")
+        assert "knowledge.db" in str(raised.value)
+        assert raised.value.hint
+        assert "roots" in await use(client, "files__roots")
+
+
+@pytest.mark.parametrize("file", ["homeport.toml", "mcp.json", "host/credentials.json"])
+def test_a_file_that_does_not_parse_is_named(file: str, machine: Any) -> None:
+    path = machine.home / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{[broken")
+    said = machine.refuse()
+    assert path.name in said.replace(" ", ""), said
+
+
+async def test_a_signal_ends_the_host_with_its_stores_closed(machine: Any) -> None:
+    machine.start()
+    async with machine.client() as client:
+        await use(client, "homeport__status")
+    assert machine.stop() == 0
+    assert not (machine.home / "host" / "host.json").exists()
+    assert list((machine.home / "host").glob("*-wal")) == [], "the stores were closed in order"
+
+
+async def test_a_client_that_is_installed_while_the_host_runs_can_use_it(machine: Any) -> None:
+    machine.start()
+    async with machine.client("client:newcomer") as client:
+        assert "files__list" in [tool.name for tool in (await client.list_tools()).tools]
+
+
+def broken(file: Path, damage: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    header = b"SQLite format 3\x00" if damage == "torn" else b""
+    file.write_bytes(header + json.dumps({"this": "is no database"}).encode() * 400)

@@ -1,0 +1,190 @@
+"""One host per data root: how it starts, is shared, breaks and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+from click.testing import Result
+
+from homeport_host import process
+from homeport_shared.testing.model import ModelDouble, Reply, Script
+
+from .conftest import FACT, NOTEBOOK, Box, descendants, until
+
+pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(150)]
+Cli = Callable[..., Result]
+
+
+def ended(child: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, error = child.communicate(timeout=50)
+    return child.returncode, out, error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_command_starts_everything_and_one_signal_stops_it(box: Box, number: int) -> None:
+    (box.home / "mcp.json").write_text(
+        json.dumps({"mcpServers": {"notebook": {"command": os.sys.executable, "args": [str(NOTEBOOK)]}}})
+    )
+    child = box.start("--no-browser")
+    assert child.stdout is not None
+    url = re.search(
+        r"http://127.0.0.1:\d+/login\?token=\S+", "".join(iter(child.stdout.readline, "Ctrl+C stops it.\n"))
+    )
+    record = process.running(box.home)
+    assert url is not None and record is not None
+    assert httpx2.get(f"{record.address}/health").json()["status"] in {"ok", "degraded"}
+    assert httpx2.get(url[0]).status_code == 303
+    assert httpx2.get(url[0]).status_code == 403  # it works once
+    below = until(lambda: descendants(child.pid))
+    child.send_signal(number)
+    code, _, error = ended(child)
+    assert (code, error) == (0, "")
+    assert not (box.home / "host" / "host.json").exists()
+    until(lambda: not any(each.is_running() for each in below))
+
+
+def test_a_second_host_is_told_where_the_first_one_is(box: Box) -> None:
+    record = box.serve()
+    code, _, error = ended(box.start("serve", "--http", "127.0.0.1:0"))
+    assert code == 1
+    assert error.count("\n") == 1
+    assert f"A host runs on {box.home} already (process {record.pid} at {record.address})." in error
+    code, out, _ = ended(box.start("--no-browser"))
+    assert code == 0
+    assert f"Homeport runs already (process {record.pid}): {record.address}/login?token=" in out
+
+
+def test_an_address_that_is_in_use_is_named(box: Box) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, error = ended(box.start("serve", "--http", f"127.0.0.1:{port}"))
+    assert code == 1
+    assert error == f"Port {port} on 127.0.0.1 is in use. Stop what listens there, or choose another port.\n"
+    assert process.running(box.home) is None
+
+
+@pytest.mark.parametrize(("where", "code"), [("0.0.0.0:0", 3), ("127.0.0.1", 2), ("127.0.0.1:99999", 2)])
+def test_an_address_that_cannot_be_is_refused(alone: Cli, where: str, code: int) -> None:
+    result = alone("serve", "--http", where)
+    assert result.exit_code == code
+    assert result.stderr.count("\n") == 1
+
+
+def test_commands_start_a_host_which_survives_them_until_stop(box: Box) -> None:
+    assert box.run("status").returncode == 4
+    first, second = box.start("tools", "--json"), box.start("tools", "--json")
+    assert ended(first)[1] == ended(second)[1]
+    record = process.running(box.home)
+    assert record is not None
+    hosts = [each for each in psutil.process_iter(["environ", "cmdline"]) if _is_host(each, box.home)]
+    assert [each.pid for each in hosts] == [record.pid]
+    assert box.run("stop").stdout == "Stopped.\n"
+    assert not psutil.pid_exists(record.pid)
+    assert box.run("stop").stdout == "No host was running.\n"
+
+
+def _is_host(candidate: psutil.Process, home: Path) -> bool:
+    given, command = candidate.info["environ"] or {}, candidate.info["cmdline"] or []
+    return given.get("HOMEPORT_HOME") == str(home) and "serve" in command
+
+
+def test_a_host_nobody_uses_leaves(box: Box) -> None:
+    child = box.start("serve", "--http", "127.0.0.1:0", "--idle-exit", "0.5")
+    assert ended(child)[0] == 0
+    assert process.running(box.home) is None
+
+
+def test_kill_9_loses_nothing_and_the_next_command_goes_on(box: Box, tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "brevik.md").write_text(FACT)
+    (box.home / "mcp.json").write_text(
+        json.dumps({"mcpServers": {"notebook": {"command": os.sys.executable, "args": [str(NOTEBOOK)]}}})
+    )
+    record = box.serve()
+    assert box.run("add", str(folder)).returncode == 0
+    below = until(lambda: descendants(record.pid))
+    psutil.Process(record.pid).kill()
+    until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in below))
+    found = box.run("call", "rag__search", '{"query": "lighthouse"}')
+    assert "brevik.md" in found.stdout, found.stderr
+    assert process.running(box.home).pid != record.pid
+
+
+def test_stop_keeps_a_run_that_is_under_way_for_the_next_start(
+    box: Box, model: ModelDouble, use: Callable[[Box], None]
+) -> None:
+    model.script = Script.of([Reply("word " * 400, pace=0.1)])
+    box.serve()
+    asking = box.start("ask", "talk for long", "--json")
+    until(lambda: '"running": 1' in box.run("status", "--json").stdout)
+    assert box.run("stop").returncode == 0
+    code, _, error = ended(asking)
+    assert code == 4
+    assert error.count("\n") == 1
+    model.script = Script.of(["Done at last."])
+    until(lambda: "Done at last." in box.run("read", "run://recent").stdout)
+
+
+def test_ctrl_c_cancels_the_run_that_was_asked_for(shared_box: Box, model: ModelDouble) -> None:
+    model.script = Script.of([Reply("word " * 1000, pace=0.1)])
+    asking = shared_box.start("ask", "talk for very long")
+    assert asking.stdout is not None
+    asking.stdout.read(4)
+    asking.send_signal(signal.SIGINT)
+    code, _, error = ended(asking)
+    assert (code, error) == (130, "")
+    latest = json.loads(shared_box.run("read", "run://recent").stdout)["runs"][0]
+    assert (latest["prompt"], latest["state"]) == ("talk for very long", "cancelled")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("homeport.toml", "[models\n", "homeport.toml does not parse"),
+        ("homeport.toml", "[host]\nwrong = 1\n", "wrong"),
+        ("mcp.json", "{", "mcp.json"),
+        ("host/host.db", "no database " * 1000, "host.db"),
+        ("host/audit.db", "no database " * 1000, "audit.db"),
+        ("host/engine.db", "no database " * 1000, "engine.db"),
+        ("host/credentials.json", "{", "credentials.json"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence_with_the_next_step(box: Box, file: str, content: str, told: str) -> None:
+    (box.home / "host").mkdir()
+    (box.home / file).write_text(content)
+    code, _, error = ended(box.start("serve", "--http", "127.0.0.1:0"))
+    assert code in {1, 2}
+    assert error.count("\n") == 1, error
+    assert told in error
+    assert "Traceback" not in error
+
+
+def test_damaged_knowledge_leaves_the_rest_usable(box: Box) -> None:
+    (box.home / "rag").mkdir()
+    (box.home / "rag" / "knowledge.db").write_text("no database " * 1000)
+    box.serve()
+    result = box.run("call", "rag__search", '{"query": "x"}')
+    assert result.returncode == 1
+    assert "knowledge.db" in result.stderr
+    assert box.run("call", "files__roots").returncode == 0
+
+
+def test_a_data_root_that_cannot_be_written_is_named(box: Box, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    for command in (["serve", "--http", "127.0.0.1:0"], ["tools"], ["doctor"]):
+        code, out, error = ended(box.start("--home", str(blocked / "home"), *command))
+        assert code == 1
+        assert str(blocked) in out + error
+        assert "Traceback" not in out + error
