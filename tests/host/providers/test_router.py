@@ -227,7 +227,7 @@ async def test_a_key_reaches_its_own_provider_only_and_no_error_and_no_log(
 async def test_a_check_is_a_real_call(opened: Opened) -> None:
     async with ModelDouble(key="sk-right") as double, opened(double, key="sk-right") as models:
         assert await models.check("openrouter") == "no limit"
-        assert await models.check("ollama") == "4 models"
+        assert await models.check("ollama") == "3 models"
         assert [request.path for request in double.requests] == ["/api/v1/key", "/api/tags"]
         with pytest.raises(HomeportError, match="There is no provider 'nobody'"):
             await models.check("nobody")
