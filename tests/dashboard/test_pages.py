@@ -110,6 +110,8 @@ async def test_a_citation_opens_the_document_at_the_place(desk: Desk) -> None:
     assert document.headers["location"] == "/knowledge?document=d1&chunk=7"
     file = await desk.client.get("/open", params={"uri": "files://a/b.pdf", "line": "12"})
     assert file.headers["location"] == "/files?path=a%2Fb.pdf&line=12"
+    lines = await desk.client.get("/open", params={"uri": "x", "document": "d1", "chunk": "", "place": "lines 10–18"})
+    assert lines.headers["location"] == "/knowledge?document=d1&line=10&end=18"
     assert (await desk.client.get("/open", params={"uri": "javascript:alert(1)"})).status_code == 404
 
 

@@ -85,6 +85,14 @@ async def test_a_pull_shows_how_far_it_is_and_says_when_it_fails() -> None:
         await provider.aclose()
 
 
+async def test_models_that_only_embed_are_not_offered_for_answers() -> None:
+    held = [Model("nomic-embed-text:latest", family="nomic-bert"), Model("bge-m3:latest", family="bert")]
+    async with ModelDouble(models=[*held, Model("embeddinggemma:300m", family="gemma3"), Model("qwen3:8b")]) as double:
+        provider = OllamaProvider(double.ollama_url)
+        assert [model.name for model in await provider.models()] == ["ollama/qwen3:8b"]
+        await provider.aclose()
+
+
 async def test_an_ollama_that_does_not_run_is_said_with_how_to_start_it() -> None:
     provider = OllamaProvider("http://127.0.0.1:9")
     for attempt in (provider.check, provider.models, lambda: anext(provider.stream(ModelRequest("x", ASK)))):

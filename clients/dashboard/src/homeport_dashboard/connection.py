@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, cast
@@ -12,7 +13,7 @@ import anyio
 from mcp import Client, MCPError
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp.types import CallToolResult, TextContent, TextResourceContents
+from mcp.types import CallToolResult, TextContent, TextResourceContents, Tool
 
 from homeport_shared.errors import ErrorCode, HomeportError
 
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 ERROR = "io.homeport/error"
 CONNECTION_CLOSED = -32000
 CALL_SECONDS = 120.0
+TOOLS_SECONDS = 2.0
 READY_SECONDS = 5.0
 LONGEST_PAUSE = 5.0
 Connect = Callable[[], AbstractAsyncContextManager[Client]]
@@ -39,6 +41,8 @@ class Connection:
         self._client: Client | None = None
         self._ready = anyio.Event()
         self._lost = anyio.Event()
+        self._tools: dict[str, Tool] = {}
+        self._tools_at = -TOOLS_SECONDS
 
     async def run(self) -> None:
         """Hold the client until cancelled: it is entered and left in this one task, again after each loss."""
@@ -88,6 +92,19 @@ class Connection:
         if result.is_error:
             raise error_of(result)
         return cast("Json", result.structured_content or {"text": text_of(result)})
+
+    async def tools(self) -> dict[str, Tool]:
+        """Return the tools by name, at most `TOOLS_SECONDS` old: a view asks with each of its calls.
+
+        Raises:
+            HomeportError: `unavailable` or `timeout`.
+        """
+        client = await self.client()
+        if time.monotonic() - self._tools_at > TOOLS_SECONDS:
+            with self._plain_errors("The list of tools"):
+                self._tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+            self._tools_at = time.monotonic()
+        return self._tools
 
     async def read(self, uri: str) -> Any:
         """Read the resource at `uri`; JSON is decoded.

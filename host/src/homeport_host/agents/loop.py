@@ -77,6 +77,7 @@ class AgentLoop:
             steps=spent.turns + spent.tool_calls,
             usage=spent.as_usage(),
         )
+        await self._parts.recorder.drain()  # a chat reads calls and model of its answer from the events
         for told in self.on_done:
             await told(row)
         await self._parts.recorder.end(row)

@@ -15,6 +15,7 @@ export function install(send, command) {
   const list = document.getElementById("commands");
   const enter = document.getElementById("enter-sends");
   let tools = null;
+  let listed = null;
 
   enter.checked = localStorage.getItem("enter-sends") !== "no";
   enter.onchange = () => localStorage.setItem("enter-sends", enter.checked ? "yes" : "no");
@@ -24,9 +25,12 @@ export function install(send, command) {
   const chosen = () => list.querySelector('[aria-selected="true"]');
 
   async function suggest() {
-    const typed = /^\/(\S*)$/.exec(field.value);
+    if (!tools && field.value.startsWith("/")) {
+      listed ??= fetch("/chat/commands").then((answer) => answer.ok ? answer.json() : []);
+      tools = await listed;
+    }
+    const typed = /^\/(\S*)$/.exec(field.value); // only now: more may have been typed meanwhile
     if (!typed) { list.hidden = true; return; }
-    tools ??= await fetch("/chat/commands").then((answer) => answer.ok ? answer.json() : []);
     const word = typed[1].toLowerCase();
     const found = tools.filter((tool) => `${tool.name} ${tool.title}`.toLowerCase().includes(word)).slice(0, 30);
     list.replaceChildren(...found.map((tool) => row(tool)));

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from homeport_dashboard.connection import Connection, Json
-from homeport_dashboard.rendering import Pages, attempt_all
+from homeport_dashboard.rendering import Outcome, Pages, attempt
 
 STEPS = ("model", "folder", "question")
 
@@ -16,12 +16,11 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     """Return the routes of this module."""
 
     async def setup(request: Request) -> Response:
-        found = await attempt_all(
-            setup=connection.call("homeport__get_setup"), models=connection.call("homeport__list_models")
-        )
-        reached = found["setup"].value["step"] if found["setup"].value else "model"
-        step = request.query_params.get("step", reached)
-        values: Json = {**found, "step": step if step in STEPS else "model", "steps": STEPS}
+        found = await attempt(connection.call("homeport__get_setup"))
+        step = request.query_params.get("step", found.value["step"] if found.value else "model")
+        step = step if step in STEPS else "model"
+        models = await attempt(connection.call("homeport__list_models")) if step == "model" else Outcome()
+        values: Json = {"setup": found, "models": models, "step": step, "steps": STEPS}
         if "part" in request.query_params:
             return pages.fragment("parts/setup.html", **values)
         return await pages.page(request, "setup.html", current="", crumbs=[("Set-up", "/setup")], **values)

@@ -52,9 +52,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         wanted = await request.json()
         server, name = request.path_params["server"], str(wanted["name"])
         public = name if name.startswith(f"{server}__") else f"{server}__{name}"
-        client = await connection.client()
-        tools = await client.list_tools()
-        found = next((item for item in tools.tools if item.name == public), None)
+        found = (await connection.tools()).get(public)
         ui = cast("Json", (found.meta or {}).get("ui") or {}) if found else {}
         if found is None or "app" not in ui.get("visibility", ["model", "app"]):
             raise HomeportError("denied", f"This view may not call {name}.", "Use the tool from Chat instead.")
@@ -80,8 +78,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
 
 async def _first_view(connection: Connection, server: str, arguments: dict[str, str]) -> Json:
     """Open the first view that a server offers and that needs no input; an empty `uri` when it has none."""
-    client = await connection.client()
-    for tool in (await client.list_tools()).tools:
+    for tool in (await connection.tools()).values():
         ui = cast("Json", (tool.meta or {}).get("ui") or {})
         if ui.get("resourceUri") and tool.name.startswith(f"{server}__") and not tool.input_schema.get("required"):
             return await _launched(connection, tool.name, arguments)
@@ -90,9 +87,7 @@ async def _first_view(connection: Connection, server: str, arguments: dict[str, 
 
 async def _launched(connection: Connection, tool: str, arguments: dict[str, str]) -> Json:
     """Call the tool that opens a view, and return what the page hands to the view."""
-    client = await connection.client()
-    tools = await client.list_tools()
-    found = next((item for item in tools.tools if item.name == tool), None)
+    found = (await connection.tools()).get(tool)
     if found is None:
         raise HomeportError(
             "not_found", f"The server of {tool} is not running.", "See the list of servers for the reason."
