@@ -12,7 +12,7 @@ from mcp.types import ToolAnnotations
 
 from homeport_shared.errors import HomeportError
 
-SHOWS = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
+SHOWS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 
 def view(

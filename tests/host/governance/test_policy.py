@@ -86,11 +86,11 @@ def test_only_a_person_uses_person_only_tools(kind: CallerKind) -> None:
 @pytest.mark.parametrize(
     ("definition", "labels"),
     [
-        ({}, {"destructive", "outward", "untrusted-content", "reads-private"}),
-        ({"annotations": {"readOnlyHint": True}}, {"read-only", "outward", "untrusted-content", "reads-private"}),
+        ({}, {"destructive", "outward", "untrusted-content"}),
+        ({"annotations": {"readOnlyHint": True}}, {"read-only", "outward", "untrusted-content"}),
         (
             {"annotations": {"openWorldHint": False}, "_meta": {"io.homeport/labels": ["can-be-taken-back"]}},
-            {"destructive", "untrusted-content", "reads-private"},
+            {"destructive", "untrusted-content"},
         ),
     ],
 )

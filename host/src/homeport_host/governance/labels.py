@@ -37,7 +37,7 @@ def labels_of(
         if not reads and "can-be-taken-back" not in labels and hints.get("destructiveHint") is not False:
             labels.add("destructive")
     else:
-        labels |= {"untrusted-content", "reads-private"}
+        labels.add("untrusted-content")
         if hints.get("openWorldHint") is not False:
             labels.add("outward")
         if not reads:

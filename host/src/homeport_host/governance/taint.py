@@ -18,7 +18,12 @@ taints = Table(
 
 
 def subject_of(caller: Caller) -> str:
-    """Return what taint sticks to: the run, or the client where there is no run."""
+    """Return what taint sticks to: the run, or the client where there is no run.
+
+    Empty for a person outside a run: what somebody clicks one after the other is not one piece of work.
+    """
+    if caller.kind == "person" and not caller.identity.run:
+        return ""
     return caller.identity.run or f"{caller.kind}:{caller.name}"
 
 
@@ -31,10 +36,12 @@ class Taints:
 
     async def is_tainted(self, subject: str) -> bool:
         """Say whether `subject` has read both private data and untrusted content."""
-        return all(await self._marks(subject))
+        return bool(subject) and all(await self._marks(subject))
 
     async def mark(self, subject: str, labels: frozenset[Label]) -> None:
         """Add what a successful call or read with `labels` brought into `subject`."""
+        if not subject:
+            return
         private, untrusted = await self._marks(subject)
         after = (private or "reads-private" in labels, untrusted or "untrusted-content" in labels)
         if after == (private, untrusted):

@@ -17,7 +17,7 @@ MOST_DIFF = 40_000
 class Edit(BaseModel):
     """One replacement."""
 
-    old_text: str = Field(description="occurs once, or every")
+    old_text: str = Field(description="occurs once")
     new_text: str
     every: bool = False
 

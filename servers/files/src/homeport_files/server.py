@@ -93,7 +93,7 @@ def _reading_tools(server: Server, workspace: Workspace) -> None:
     async def history(  # pyright: ignore[reportUnusedFunction]
         path: str = "", limit: Limit = 50, cursor: str = ""
     ) -> Steps:
-        """List versions of a file, folder or everything, newest first."""
+        """List versions of a file, folder or all, newest first."""
         return await workspace.history(path, limit=limit, cursor=cursor)
 
 
@@ -180,12 +180,19 @@ def _resources(server: Server, workspace: Workspace) -> None:
 
 
 def _view(workspace: Workspace) -> Apps:
-    async def show_files(path: Annotated[str, Field(description="root/path to open")] = "") -> RootRows:
-        """Open the page that browses files, and return the roots."""
+    async def show_files(path: str = "") -> RootRows:
+        """Open the file page; returns the roots."""
         return workspace.rows()
 
     uri = "ui://files/browser.html"
-    return view(show_files, package="homeport_files", page="browser.html", uri=uri, title="files", meta=PRIVATE)
+    return view(
+        show_files,
+        package="homeport_files",
+        page="browser.html",
+        uri=uri,
+        title="files",
+        meta={LABELS: ["reads-private"]},
+    )
 
 
 def main() -> None:
