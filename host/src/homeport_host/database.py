@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,6 +80,21 @@ class Database:
             if isinstance(error.orig, sqlite3.Error):
                 raise explain(error.orig, self.path) from error
             raise HomeportError("internal", f"The database {self.path} refused a statement.") from error
+
+
+def refuse_damaged(path: Path) -> None:
+    """Look whether the SQLite file that may be at `path` can be read; nothing is made there.
+
+    Raises:
+        HomeportError: `damaged`, `denied` or `unavailable`, when SQLite says so.
+    """
+    if not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=BUSY_MS / 1000)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
 
 
 def sqlite_engine(path: Path) -> Engine:

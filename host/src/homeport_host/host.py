@@ -28,7 +28,7 @@ from homeport_host.chat.attach import Attaching
 from homeport_host.chat.service import Chats
 from homeport_host.chat.store import ChatStore
 from homeport_host.configuration import HostSettings
-from homeport_host.database import Database
+from homeport_host.database import Database, refuse_damaged
 from homeport_host.engine.dbos import DbosEngine
 from homeport_host.events.bus import EventBus
 from homeport_host.gateway import config
@@ -146,6 +146,8 @@ class Host:
 
     async def open(self) -> None:
         """Open the stores, connect the servers and go on with what a crash cut off."""
+        for lazy in ("audit.db", "engine.db"):  # opened when first needed, which is too late to learn of damage
+            await anyio.to_thread.run_sync(refuse_damaged, self.home / "host" / lazy)
         await self.database.open()
         await anyio.to_thread.run_sync(self._load_secrets)
         self.file = ServerFile(self.home / "mcp.json")
