@@ -17,6 +17,9 @@ check: setup ## only the static checks: seconds
 bench: setup ## compare with peers; prints ratios
 	@$(RUN) python -m tests.benchmarks
 
+soak: setup ## the long tests: whole hosts killed, attacked and filled up
+	@$(RUN) python -m pytest -q tests/attacks tests/end_to_end tests/faults
+
 wheels: setup ## build every package into dist/
 	@rm -rf dist && $(UV) build --quiet --all-packages --wheel --out-dir dist
 
