@@ -220,7 +220,7 @@ async def test_a_person_allows_a_folder_and_it_stays_allowed(folder: Path) -> No
     async with connected(build_server, "rag", home) as client:
         assert (await call(client, "stats"))["folders"] == [str(folder)]
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert tools["add_folder"].meta == {"ui": {"visibility": ["app"]}}
+        assert tools["add_folder"].meta["ui"] == {"visibility": ["app"]}
 
 
 async def test_the_data_root_itself_is_not_read(folder: Path) -> None:
