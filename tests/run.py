@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -66,10 +67,31 @@ def run_tests(started: float) -> int:
         *sys.argv[1:],
     ]
     status = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=False).returncode
+    if status == 1:
+        status = run_alone(failed(ROOT / "junit.xml"), environment)
     for mark in left_out:
         print(f"left out: {mark} tests (install chromium to run them)")
     print(f"{time.monotonic() - started:.0f} s")
     return status
+
+
+def failed(junit: Path) -> list[str]:
+    """Return the tests that failed, as pytest names them."""
+    cases = ElementTree.parse(junit).iter("testcase")
+    bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    return [f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}" for case in bad]
+
+
+def run_alone(names: list[str], environment: dict[str, str]) -> int:
+    """Run tests that failed beside others once more, one at a time: what fails alone, too, is broken.
+
+    Many tests wait for real processes and browsers, and two of those at once can outlast a limit on a small machine.
+    """
+    print(f"== {len(names)} failed; each once more, alone: {' '.join(names)}", flush=True)
+    if not names or len(names) > 40:
+        return 1
+    command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *names]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
