@@ -285,7 +285,7 @@ def test_a_view_that_stays_silent_is_replaced_by_a_way_on(site: Site, page: Page
 
 def test_set_up_leads_from_model_and_folder_to_a_first_answer(site: Site, page: Page) -> None:
     site.world.setup["done"] = False
-    page.goto(site.url)
+    page.goto(f"{site.url}/setup")
     page.get_by_role("button", name="ollama/llama3.2:3b").click()
     page.get_by_role("textbox", name="Folder").fill("nowhere")
     page.get_by_role("button", name="Add folder").click()
