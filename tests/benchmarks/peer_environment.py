@@ -39,6 +39,6 @@ def repository(folder: Path) -> None:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(f"{command[0]} {command[1]}: {done.stderr.strip()[-300:]}")

@@ -115,7 +115,7 @@ def failures(folder: Path, url: str, revision: str) -> dict[str, set[str]]:
 def run_suite(folder: Path, url: str, *arguments: str) -> dict[str, set[str]]:
     program = SUITE / "dist" / "index.js"
     command = [SCRIPTS / "node", program, "server", "--url", url, "--output-dir", folder, *arguments]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, encoding="utf-8", check=False)
     failed: dict[str, set[str]] = {}
     for report in folder.glob("server-*/checks.json"):
         scenario = re.sub(r"^server-|-\d{4}-\d\d-\d\dT.*$", "", report.parent.name)

@@ -63,7 +63,7 @@ class Box:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m homeport …` to its end."""
         command = [sys.executable, "-m", "homeport", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=PATIENCE)
+        return subprocess.run(command, env=self.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE)
 
     def serve(self, *arguments: str) -> process.HostRecord:
         """Start a host in the foreground on a free port and wait until it answers."""
@@ -155,7 +155,7 @@ def notebook(shared_box: Box) -> str:
 
 def output(command: list[str], box: Box) -> str:
     """Return what a command prints."""
-    return subprocess.run(command, env=box.environment, capture_output=True, text=True, timeout=PATIENCE).stdout
+    return subprocess.run(command, env=box.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE).stdout
 
 
 @pytest.fixture

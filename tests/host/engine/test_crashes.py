@@ -18,7 +18,7 @@ PROGRAM = Path(__file__).with_name("crashing.py")
 
 def start(folder: Path) -> subprocess.Popen[str]:
     command = [sys.executable, str(PROGRAM), str(folder), str(RUNS), str(STEPS)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
 
 
 @pytest.mark.faults

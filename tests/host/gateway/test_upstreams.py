@@ -321,7 +321,7 @@ def test_no_server_outlives_a_host_that_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", HOST, str(tmp_path), str(FIXTURES / "everything.py"), "child"],
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     ) as host:
         assert host.stdout.readline() == "ready\n"
         children = psutil.Process(host.pid).children(recursive=True)

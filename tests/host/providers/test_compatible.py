@@ -101,5 +101,5 @@ def test_importing_the_providers_loads_no_client() -> None:
     heavy = ["httpx", "httpx2", "openai", "ollama", "jsonschema", "psutil", "keyring", "cryptography"]
     code = f"import sys; from homeport_host.providers import {modules}; import homeport_shared.vault; "
     code += f"print([name for name in {heavy} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"

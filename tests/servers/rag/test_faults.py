@@ -71,7 +71,7 @@ def content(home: Path) -> dict[str, list[Any]]:
 
 def start(home: Path, folder: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(home), str(folder)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, str(home), str(folder)], stdout=subprocess.PIPE, encoding="utf-8"
     )
     assert process.stdout is not None
     with process.stdout as lines:

@@ -263,7 +263,7 @@ def test_it_runs_as_a_command_with_a_script_file(tmp_path: Path) -> None:
     calls = [{"name": "files__list", "arguments": {}}]
     script.write_text(json.dumps([{"when": "list", "replies": [{"calls": calls}, "{result}!"]}, "Hello"]), "utf-8")
     command = [sys.executable, "-m", "homeport_shared.testing.model", "--script", str(script)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         urls = json.loads(process.stdout.readline())
         asked = {"model": "qwen3:8b", "messages": ASK, "stream": False}
