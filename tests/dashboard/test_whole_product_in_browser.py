@@ -47,7 +47,9 @@ server.run("stdio")
 def program(arguments: list[str], environment: dict[str, str], sign: str) -> Generator[str]:
     """Run a Python module; yields what its output says after `sign`, and ends it with a signal."""
     command = [sys.executable, "-m", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env={**os.environ, **environment}) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, encoding="utf-8", env={**os.environ, **environment}
+    ) as process:
         try:
             assert process.stdout is not None
             found = next((match for line in process.stdout if (match := re.search(sign, line))), None)

@@ -35,7 +35,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(workspace: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(workspace / "servers" / "weather" / "src")}
     return subprocess.run(
-        [sys.executable, "-m", *command], cwd=workspace, env=environment, capture_output=True, encoding="utf-8", timeout=100
+        [sys.executable, "-m", *command],
+        cwd=workspace,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=100,
     )
 
 
