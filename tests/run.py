@@ -47,7 +47,6 @@ def main() -> int:
 
 def run_tests(started: float) -> int:
     """Run all tests on all cores with branch coverage."""
-    environment = os.environ | {"PYTHONWARNDEFAULTENCODING": "1"}
     left_out = [] if shutil.which("chromium") or shutil.which("google-chrome") else ["browser"]
     if left_out and os.environ.get("CI") == "true":
         print("chromium is missing: with CI=true that is a failure")
@@ -68,9 +67,9 @@ def run_tests(started: float) -> int:
         *selection,
         *sys.argv[1:],
     ]
-    status = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=False).returncode
+    status = subprocess.run([sys.executable, *command], cwd=ROOT, check=False).returncode
     if status == 1:
-        status = run_alone(failed(ROOT / "junit.xml"), environment)
+        status = run_alone(failed(ROOT / "junit.xml"))
     for mark in left_out:
         print(f"left out: {mark} tests (install chromium to run them)")
     print(f"{time.monotonic() - started:.0f} s")
@@ -84,7 +83,7 @@ def failed(junit: Path) -> list[str]:
     return [f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}" for case in bad]
 
 
-def run_alone(names: list[str], environment: dict[str, str]) -> int:
+def run_alone(names: list[str]) -> int:
     """Run tests that failed beside others once more, one at a time: what fails alone, too, is broken.
 
     Many tests wait for real processes and browsers, and two of those at once can outlast a limit on a small machine.
@@ -93,7 +92,7 @@ def run_alone(names: list[str], environment: dict[str, str]) -> int:
     if not names or len(names) > 40:
         return 1
     command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *names]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
 if __name__ == "__main__":

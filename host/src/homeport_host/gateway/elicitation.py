@@ -13,17 +13,15 @@ from typing import Any, Generic, TypeVar, cast
 
 import anyio
 from anyio.abc import TaskGroup
-from mcp.server.context import ServerRequestContext
 from mcp.shared.message import ServerMessageMetadata
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitRequestParams, ElicitResult
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import TypeAdapter
 
+from homeport_host.gateway.eras import Context
 from homeport_host.gateway.turns import Elicit, asking
 from homeport_host.governance.calls import Hold, Progress, Question
 from homeport_shared.errors import HomeportError
 
-Context = ServerRequestContext[Any, Any]
 Work = Callable[[Elicit | None, Progress], Awaitable[dict[str, Any]]]
 Again = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -32,11 +30,6 @@ PARKED_SECONDS = 600.0
 MOST_PARKED = 1_000
 MOST_ROUNDS = 10
 _PARAMS: TypeAdapter[ElicitRequestParams] = TypeAdapter(ElicitRequestParams)
-
-
-def is_modern(context: Context) -> bool:
-    """Whether the client speaks the protocol of 2026."""
-    return context.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
 def can_ask(context: Context) -> bool:

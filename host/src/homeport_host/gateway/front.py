@@ -5,11 +5,10 @@ It never decides: every call, read and prompt goes through the dispatcher.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from anyio.abc import TaskGroup
 from mcp import MCPError
@@ -32,14 +31,13 @@ from mcp.types import (
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.elicitation import (
     PREFIX,
-    Context,
     ParkedCalls,
     answer_for_2025,
     approval_question,
     ask_2025,
     can_ask,
-    is_modern,
 )
+from homeport_host.gateway.eras import Context, for_era, is_modern, tool_for_2025
 from homeport_host.gateway.exposure import (
     CALL,
     DESCRIBE,
@@ -55,10 +53,9 @@ from homeport_host.gateway.turns import Elicit, asking
 from homeport_host.gateway.upstream import RESOURCE_NOT_FOUND_2025, RefusedError
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.calls import Caller, Progress, Tool
-from homeport_host.governance.visibility import View
+from homeport_host.governance.dispatch import Dispatcher, refusal
 from homeport_shared import __version__
 from homeport_shared.errors import HomeportError
-from homeport_shared.identity import ERROR
 
 LIST_WAIT_SECONDS = 2.0
 NO_CACHE = CacheHint(ttl_ms=0, scope="private")
@@ -66,51 +63,6 @@ INSTRUCTIONS = (
     "All servers of this Homeport as one: a tool's name is server__tool. "
     "Where only search_tools is shown, find a tool with it, read describe_tool, then use call_tool."
 )
-
-
-class Dispatcher(Protocol):
-    """What the front needs of `governance.dispatch.Dispatcher`."""
-
-    def shown(self, caller: Caller) -> list[Tool]:
-        """The tools that `caller` may call."""
-        ...
-
-    async def call_tool(
-        self,
-        caller: Caller,
-        name: str,
-        arguments: Mapping[str, Any] | None,
-        *,
-        meta: Mapping[str, Any] | None = None,
-        progress: Progress | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Make a call."""
-        ...
-
-    def view(self, caller: Caller) -> View:
-        """The resources and prompts that `caller` may use."""
-        ...
-
-    async def read_resource(self, caller: Caller, uri: str, *, meta: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Read a resource."""
-        ...
-
-    async def complete(self, caller: Caller, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Complete an argument."""
-        ...
-
-    async def get_prompt(
-        self,
-        caller: Caller,
-        name: str,
-        arguments: Mapping[str, str] | None,
-        *,
-        meta: Mapping[str, Any] | None = None,
-        extra: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Render a prompt."""
-        ...
 
 
 class Front:
@@ -215,8 +167,8 @@ class Front:
         if caller.exposure == "search":
             entries = search_definitions() + entries
         if not is_modern(context):
-            entries = [_tool_for_2025(entry) for entry in entries]
-        return _for_era(context, {"tools": entries})
+            entries = [tool_for_2025(entry) for entry in entries]
+        return for_era(context, {"tools": entries})
 
     def _listed(self, caller: Caller) -> list[Tool]:
         shown = self._dispatcher.shown(caller)
@@ -226,19 +178,19 @@ class Front:
         await self._upstreams.wait_ready(LIST_WAIT_SECONDS)
         view = self._dispatcher.view(self._caller(context))
         entries = [entry for entry in self._catalog.resources() if view.resource(entry["uri"])]
-        return _for_era(context, {"resources": entries})
+        return for_era(context, {"resources": entries})
 
     async def _list_templates(self, context: Context, params: PaginatedRequestParams | None) -> Any:
         await self._upstreams.wait_ready(LIST_WAIT_SECONDS)
         view = self._dispatcher.view(self._caller(context))
         entries = [entry for entry in self._catalog.templates() if view.resource(entry["uriTemplate"])]
-        return _for_era(context, {"resourceTemplates": entries})
+        return for_era(context, {"resourceTemplates": entries})
 
     async def _list_prompts(self, context: Context, params: PaginatedRequestParams | None) -> Any:
         await self._upstreams.wait_ready(LIST_WAIT_SECONDS)
         view = self._dispatcher.view(self._caller(context))
         entries = [entry for entry in self._catalog.prompts() if view.prompt(entry["name"])]
-        return _for_era(context, {"prompts": entries})
+        return for_era(context, {"prompts": entries})
 
     # Calls
 
@@ -250,10 +202,10 @@ class Front:
             if caller.exposure == "search" and name not in self._pinned:
                 own, name, arguments = self._search_call(caller, name, arguments)
                 if own is not None:
-                    return _for_era(context, own)
-            return _for_era(context, await self._dispatch(context, name, arguments, given))
+                    return for_era(context, own)
+            return for_era(context, await self._dispatch(context, name, arguments, given))
         except HomeportError as error:
-            return _for_era(context, _refusal(error))
+            return for_era(context, refusal(error))
 
     def _search_call(
         self, caller: Caller, name: str, arguments: dict[str, Any]
@@ -301,7 +253,7 @@ class Front:
             result = await self._dispatcher.read_resource(self._caller(context), str(params.uri), meta=meta)
         except HomeportError as error:
             raise _protocol_error(error, {"uri": str(params.uri)}) from error
-        return _for_era(context, result)
+        return for_era(context, result)
 
     async def _get_prompt(self, context: Context, params: GetPromptRequestParams) -> Any:
         given = _dump(params)
@@ -316,14 +268,14 @@ class Front:
             result = await (call(extra) if is_modern(context) else answer_for_2025(context, call))
         except HomeportError as error:
             raise _protocol_error(error, {"name": params.name}) from error
-        return _for_era(context, result)
+        return for_era(context, result)
 
     async def _complete(self, context: Context, params: CompleteRequestParams) -> Any:
         try:
             result = await self._dispatcher.complete(self._caller(context), _dump(params))
         except HomeportError as error:
             raise _protocol_error(error) from error
-        return _for_era(context, result)
+        return for_era(context, result)
 
 
 class _AnnouncingServer(Server[Any]):
@@ -356,30 +308,6 @@ def _text_argument(arguments: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise HomeportError("invalid", f"{name}: missing, or not a text.", "Give it as a text.")
     return value
-
-
-def _for_era(context: Context, result: dict[str, Any]) -> dict[str, Any]:
-    """Return `result` with what the client's era requires and without what it cannot take."""
-    if is_modern(context):
-        return {"resultType": "complete", **result}
-    structured = result.get("structuredContent")
-    if structured is None or isinstance(structured, dict):
-        return result
-    text = {"type": "text", "text": json.dumps(structured, ensure_ascii=False)}
-    kept = {key: value for key, value in result.items() if key != "structuredContent"}
-    return {**kept, "content": result.get("content") or [text]}
-
-
-def _tool_for_2025(entry: dict[str, Any]) -> dict[str, Any]:
-    """Leave out an output schema that is not an object's: the whole list would be refused."""
-    schema = entry.get("outputSchema")
-    if schema is None or (isinstance(schema, dict) and cast("dict[str, Any]", schema).get("type") == "object"):
-        return entry
-    return {key: value for key, value in entry.items() if key != "outputSchema"}
-
-
-def _refusal(error: HomeportError) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": str(error)}], "isError": True, "_meta": {ERROR: error.as_dict()}}
 
 
 def _protocol_error(error: HomeportError, data: Mapping[str, Any] | None = None) -> MCPError:
