@@ -14,6 +14,7 @@ import anyio.to_thread
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from homeport_host.migrations import bring_up
 from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import BUSY_MS, explain
 
@@ -34,13 +35,13 @@ class Database:
         self.engine: Engine = sqlite_engine(path)
 
     async def open(self) -> None:
-        """Make the tables that are missing.
+        """Make the tables, or lead those of an earlier version up to this one.
 
         Raises:
-            HomeportError: `damaged`, `denied` or `unavailable`, when SQLite says so.
+            HomeportError: `damaged`, `denied` or `unavailable`, when SQLite says so; `conflict` for a newer version.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        await self.write(metadata.create_all)
+        await self.write(lambda connection: bring_up(connection, metadata))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work(connection)` and return its result; nothing it writes is kept.
@@ -50,7 +51,7 @@ class Database:
         """
 
         def run() -> T:
-            with self.engine.connect() as connection:
+            with self.engine.connect().execution_options(reads=True) as connection:
                 return work(connection)
 
         return await self._off_loop(run)
@@ -109,7 +110,8 @@ def sqlite_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        only_reads = connection.get_execution_options().get("reads")
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
     return engine
 
