@@ -389,7 +389,7 @@ def _chat_tools(server: Server, world: World) -> None:
     async def homeport__chat_attach(session_id: str, name: str, base64: str = "") -> Anything:
         chat = world.chat(session_id) if session_id else world.new_chat(name)
         world.calls.append(("chat_attach", {"name": name, "base64": base64}))
-        return Anything(reference=f"ref-{name}", title=name, chunks=1, session_id=chat["id"])
+        return Anything(reference=f"ref-{name}", title=name, session_id=chat["id"])
 
     @server.tool()
     async def homeport__list_chats(archived: bool = False, query: str = "", limit: int = 50) -> Anything:

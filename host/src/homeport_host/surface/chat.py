@@ -1,4 +1,4 @@
-"""Conversations as tools and resources."""
+"""Conversations as tools and resources, for the person whose they are: other programs start runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from homeport_host.surface.results import (
     session_json,
 )
 from homeport_host.surface.services import HostServices
-from homeport_host.surface.tools import changing, destroying, reading
+from homeport_host.surface.tools import FOR_PERSONS, changing, destroying, reading
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
@@ -31,7 +31,7 @@ def register(server: Server, host: HostServices) -> None:
 
 
 def _talking(server: Server, host: HostServices) -> None:
-    @changing(server, "Send")
+    @changing(server, "Send", "person-only")
     async def chat_send(
         text: str, session_id: str = "", agent: str = "", model: str = "", attachments: Sequence[str] = NONE
     ) -> Sent:
@@ -39,19 +39,19 @@ def _talking(server: Server, host: HostServices) -> None:
         sent = await host.chats.send(text, session=session_id, agent=agent, model=model, attachments=attachments)
         return Sent(session_id=sent.session_id, message_id=sent.message_id, run_id=sent.run_id)
 
-    @changing(server, "Stop")
+    @changing(server, "Stop", "person-only")
     async def chat_stop(session_id: str) -> Named:
         """Stop the answer that is being written; what there is of it stays."""
         await host.chats.stop(session_id)
         return Named(id=session_id, state="stopped")
 
-    @changing(server, "Regenerate")
+    @changing(server, "Regenerate", "person-only")
     async def chat_regenerate(session_id: str) -> Sent:
         """Answer the last question anew, also after an error."""
         sent = await host.chats.regenerate(session_id)
         return Sent(session_id=sent.session_id, message_id=sent.message_id, run_id=sent.run_id)
 
-    @changing(server, "Attach")
+    @changing(server, "Attach", "person-only")
     async def chat_attach(
         name: str,
         session_id: str = "",
@@ -61,11 +61,11 @@ def _talking(server: Server, host: HostServices) -> None:
     ) -> Attached:
         """Attach text or a file to a chat: the next messages use it as context."""
         session, added = await host.chats.attach(session_id, name, text=text, data=base64, path=path)
-        return Attached(session_id=session, reference=added.reference, title=added.title, chunks=0)
+        return Attached(session_id=session, reference=added.reference, title=added.title)
 
 
 def _keeping(server: Server, host: HostServices) -> None:
-    @changing(server, "Change chat")
+    @changing(server, "Change chat", "person-only")
     async def chat_update(
         session_id: str,
         title: str | None = None,
@@ -77,12 +77,12 @@ def _keeping(server: Server, host: HostServices) -> None:
         changed = await host.chats.update(session_id, title=title, archived=archived, model=model, agent=agent)
         return Item(**session_json(changed, ""))
 
-    @changing(server, "Duplicate chat")
+    @changing(server, "Duplicate chat", "person-only")
     async def chat_duplicate(session_id: str) -> Item:
         """Copy a chat with its messages."""
         return Item(**session_json(await host.chats.duplicate(session_id), ""))
 
-    @destroying(server, "Delete chat")
+    @destroying(server, "Delete chat", "person-only")
     async def chat_delete(
         session_id: str, confirm: Annotated[str, Field(description="the chat's title, repeated")]
     ) -> Named:
@@ -93,7 +93,7 @@ def _keeping(server: Server, host: HostServices) -> None:
         await host.chats.delete(session_id)
         return Named(id=session_id, state="deleted")
 
-    @reading(server, "Chats")
+    @reading(server, "Chats", "person-only")
     async def list_chats(
         archived: bool = False, query: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 50, cursor: str = ""
     ) -> Chats:
@@ -101,20 +101,20 @@ def _keeping(server: Server, host: HostServices) -> None:
         page, following = await host.chats.list(archived=archived, query=query, limit=limit, cursor=cursor)
         return Chats(chats=[session_json(session, running) for session, running in page], next=following)
 
-    @reading(server, "Chat")
+    @reading(server, "Chat", "person-only")
     async def get_chat(session_id: str) -> Item:
         """Read a chat with all its messages."""
         return Item(**session_json(*await host.chats.get(session_id)))
 
 
 def _resources(server: Server, host: HostServices) -> None:
-    @server.resource("chat://sessions", title="Chats", mime_type="application/json")
+    @server.resource("chat://sessions", title="Chats", mime_type="application/json", meta=FOR_PERSONS)
     async def sessions() -> str:
         """The chats, the one used last first."""
         page, following = await host.chats.list()
         return dumped({"chats": [session_json(session, running) for session, running in page], "next": following})
 
-    @server.resource("chat://sessions/{session_id}", title="Chat", mime_type="application/json")
+    @server.resource("chat://sessions/{session_id}", title="Chat", mime_type="application/json", meta=FOR_PERSONS)
     async def session(session_id: str) -> str:
         """One chat with all its messages."""
         return dumped(session_json(*await host.chats.get(session_id)))

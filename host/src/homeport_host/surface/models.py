@@ -43,7 +43,7 @@ def _choosing(server: Server, host: HostServices) -> None:
         await changes.updated("homeport://mode", "homeport://models", "homeport://status")
         return Named(id=mode, state="chosen")
 
-    @reading(server, "Check provider")
+    @reading(server, "Check provider", "person-only")
     async def check_provider(name: str) -> Named:
         """Make a real call to a provider such as ollama or openrouter; an error gives its reason."""
         return Named(id=name, state=await host.models.check(name))

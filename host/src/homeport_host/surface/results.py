@@ -44,7 +44,6 @@ class Attached(BaseModel):
     session_id: str
     reference: str
     title: str
-    chunks: int
 
 
 class Chats(BaseModel):

@@ -59,7 +59,7 @@ def _reading(server: Server, host: HostServices) -> None:
         """Tell how the host is: version, mode, servers, runs, approvals, documents, last errors."""
         return Item(**await _status(host))
 
-    @reading(server, "Setup")
+    @reading(server, "Setup", "person-only")
     async def get_setup() -> Item:
         """Tell how far the first run is and which model suits this machine."""
         return Item(**await setup.describe(host))
