@@ -70,8 +70,10 @@ from homeport_shared.vault import Vault
 logger = logging.getLogger(__name__)
 GATHER = 0.05  # seconds that rows nobody waits for wait for more of them
 EXPOSE_HEADER = "x-homeport-expose"
-# What the host does in one go because a person asked for it: adding a folder, attaching a file.
-OWN_STEPS = ("files__add_root", "rag__add_folder", "rag__sync_folder", "rag__add", "rag__create_collection")
+# What the host does in one go because a person asked for it: adding a folder, attaching a file, deleting a chat.
+OWN_STEPS = (
+    "files__add_root", "rag__add_folder", "rag__sync_folder", "rag__add", "rag__create_collection", "rag__delete",
+)  # fmt: skip
 HOST = Caller("person", "host", approved=OWN_STEPS)
 
 
@@ -238,8 +240,9 @@ class Host:
         """
         kind, _, place = target.partition(":")
         if kind == "chat":
-            kept = await self._keep(file, place or "new", name)
-            session, attachment = await self.chats.attach(place, name, path=str(kept))
+            session = await self.chats.opened(place, name)
+            kept = await self._keep(file, session, name)
+            _, attachment = await self.chats.attach(session, name, path=str(kept))
             return {"session_id": session, **asdict(attachment)}
         if kind == "knowledge":
             kept = await self._keep(file, place, name)

@@ -12,6 +12,7 @@ from homeport_host.providers.protocol import ModelAnswer, ProviderError
 from homeport_shared.errors import HomeportError
 
 pytestmark = pytest.mark.anyio
+ATTACHED = ("text", "title", "uri", "collection")
 TEXT = {"type": "string"}
 
 
@@ -175,8 +176,30 @@ async def test_an_attachment_goes_into_the_chats_own_collection_and_is_context(s
         messages = await stage.answered(session)
         assert messages[0].attachments[0]["title"] == "door.txt"
         question = stage.model.requests[0].messages[-1].content
-        assert "door.txt (document d1)" in question
+        assert f'door.txt (document d1, collection "chat-{session}")' in question
         assert question.endswith("What colour is it?")
+
+
+async def test_attachments_live_as_long_as_a_chat_uses_them(staged: Any, desk: Any) -> None:
+    forgotten: list[str] = []
+
+    def forget(collection: str, confirm: str) -> dict[str, str]:
+        assert confirm == collection
+        forgotten.append(collection)
+        return {}
+
+    desk.add("rag__add", lambda **_: {"document_id": "d1"}, "can-be-taken-back", **dict.fromkeys(ATTACHED, TEXT))
+    desk.add("rag__delete", forget, "can-be-taken-back", collection=TEXT, confirm=TEXT)
+    async with staged("Blue.") as stage:
+        first, _ = await stage.chats.attach("", "door.txt", text="The door is blue.")
+        copy = await stage.chats.duplicate(first)
+        await stage.chats.delete(first)
+        assert forgotten == []
+        await stage.chats.send("What colour is it?", session=copy.id)
+        await stage.answered(copy.id)
+        assert "door.txt (document d1" in stage.model.requests[0].messages[-1].content
+        await stage.chats.delete(copy.id)
+        assert forgotten == [f"chat-{first}"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import re
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,15 @@ from homeport_host.chat.store import Attachment
 from homeport_shared.atomic import write_atomically
 from homeport_shared.errors import HomeportError
 
+logger = logging.getLogger(__name__)
+PREFIX = "chat-"
 MOST_BYTES = 25_000_000
 CallTool = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 def collection_of(session: str) -> str:
     """Return the collection that holds the attachments of a conversation."""
-    return f"chat-{session}"
+    return f"{PREFIX}{session}"
 
 
 class Attaching:
@@ -61,6 +65,15 @@ class Attaching:
         added = await self._call_tool("rag__add", {**given, "collection": collection})
         return Attachment(str(added.get("document_id") or added.get("job_id") or ""), name, collection)
 
+    async def forget(self, collection: str) -> None:
+        """Remove what was attached; where the knowledge base is away, only a warning: the conversation is gone."""
+        folder = self._folder / collection.removeprefix(PREFIX)
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+        try:
+            await self._call_tool("rag__delete", {"collection": collection, "confirm": collection})
+        except HomeportError as error:
+            logger.warning("the attachments in %s stay in the knowledge base: %s", collection, error)
+
     async def _decoded(self, session: str, name: str, data: str) -> tuple[str, str]:
         """Return a given file as text, or the path where it was put because it must be parsed."""
         content = decoded(name, data)
@@ -78,9 +91,10 @@ def context_of(attachments: Sequence[Attachment]) -> str:
     """Return what a model is told of the attachments of a conversation; empty when there are none."""
     if not attachments:
         return ""
-    lines = "\n".join(f"- {item.title} (document {item.reference})" for item in attachments)
-    where = f'rag__search in the collection "{attachments[0].collection}"'
-    return f"Attached to this conversation; search it with {where}:\n{lines}"
+    lines = "\n".join(
+        f'- {item.title} (document {item.reference}, collection "{item.collection}")' for item in attachments
+    )
+    return f"Attached to this conversation; search it with rag__search in its collection:\n{lines}"
 
 
 def decoded(name: str, data: str) -> bytes:

@@ -100,6 +100,14 @@ class Chats:
         asked = Message(_id(), chosen.id, "user", text, now, attachments=shown)
         return await self._answer(chosen, [*history, asked], new=asked)
 
+    async def opened(self, session: str, title: str) -> str:
+        """Return the id of a conversation; an empty one makes a new one with that title.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        return (await self._session(session, title, "", "")).id
+
     async def attach(
         self, session: str, name: str, *, text: str = "", data: str = "", path: str = ""
     ) -> tuple[str, Attachment]:
@@ -197,18 +205,20 @@ class Chats:
         _refuse_while_running(history)
         now = self._now()
         new = replace(old, id=_id(), title=f"{old.title} (copy)"[:200], archived=False, created=now, updated=now)
-        await self._store.add_session(new, [replace(message, id=_id(), session=new.id) for message in history])
+        copies = [replace(message, id=_id(), session=new.id) for message in history]
+        await self._store.add_session(new, copies, await self._store.attachments(session))
         await self._told(new.id)
         return new
 
     async def delete(self, session: str) -> None:
-        """Remove a conversation for good; an answer that is being written is stopped first.
+        """Remove a conversation and what was attached to it for good; an answer that is being written is stopped first.
 
         Raises:
             HomeportError: `not_found`.
         """
         await self.stop(session)
-        await self._store.delete(session)
+        for collection in await self._store.delete(session):
+            await self._attaching.forget(collection)
         await self._told(session)
 
     async def ended(self, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -111,13 +112,17 @@ class ChatStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add_session(self, session: Session, copies: list[Message] | None = None) -> None:
-        """Store a new session, with the messages of the one that it is a copy of."""
+    async def add_session(
+        self, session: Session, copies: Sequence[Message] = (), attached: Sequence[Attachment] = ()
+    ) -> None:
+        """Store a new session, with the messages and attachments of the one that it is a copy of."""
 
         def work(connection: Connection) -> None:
             connection.execute(sessions.insert().values(_values(session)))
-            for message in copies or []:
+            for message in copies:
                 connection.execute(messages.insert().values(_values(message)))
+            for attachment in attached:
+                connection.execute(attachments.insert().values(session=session.id, **_values(attachment)))
 
         await self._database.write(work)
 
@@ -159,9 +164,17 @@ class ChatStore:
         statement = sql_update(sessions).where(sessions.c.id == session).values(values)
         await self._database.write(lambda connection: connection.execute(statement))
 
-    async def delete(self, session: str) -> None:
-        """Remove a session and its messages."""
-        await self._database.write(lambda c: c.execute(delete(sessions).where(sessions.c.id == session)))
+    async def delete(self, session: str) -> list[str]:
+        """Remove a session and its messages; return the collections of attachments that no session uses any more."""
+        used = select(attachments.c.collection)
+
+        def work(connection: Connection) -> list[str]:
+            before = connection.scalars(used.where(attachments.c.session == session).distinct()).all()
+            connection.execute(delete(sessions).where(sessions.c.id == session))
+            kept = set(connection.scalars(used.where(attachments.c.collection.in_(before))))
+            return [collection for collection in before if collection not in kept]
+
+        return await self._database.write(work)
 
     async def add(self, *new: Message, now: str) -> None:
         """Store messages of one session, all or none."""
