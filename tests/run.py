@@ -61,7 +61,7 @@ def run_tests(started: float) -> int:
         "--dist",
         "loadgroup",
         "-q",
-        "--tb=native",  # whole tracebacks come from the run alone; pytest's own can overflow the parser of Python 3.11
+        "--tb=line",  # the run alone shows more; whole tracebacks can overflow the parser of Python 3.11
         *[f"--ignore=tests/{folder}" for folder in SOAK],
         "--junitxml=junit.xml",
         *selection,

@@ -296,14 +296,15 @@ def test_missing_folders_on_the_way_are_made_when_asked(roots: Roots, tmp_path: 
 
 
 def test_handles_are_given_back(roots: Roots) -> None:
-    before = os.dup(0)  # the next free descriptor
-    for path in ("docs/sub/../a.txt", "docs/none/x", "docs/../x") * 20:
+    calls = 100
+    before = os.dup(0)  # the next free descriptor; other threads of this process may take a few meanwhile
+    for path in ("docs/sub/../a.txt", "docs/none/x", "docs/../x") * calls:
         with contextlib.suppress(HomeportError):
             read(roots, path)
     after = os.dup(0)
     os.close(before)
     os.close(after)
-    assert after == before + 1
+    assert after < before + calls
 
 
 def test_the_strongest_handle_is_chosen(tmp_path: Path) -> None:
