@@ -42,6 +42,18 @@ def test_doctor_finds_nothing_wrong(cli: Cli) -> None:
     assert "✓ server files: ready" in result.stdout
 
 
+def test_models_are_listed_got_and_chosen(cli: Cli, as_json: Json) -> None:
+    before = as_json("models")["default"]
+    assert before in cli("models", "--query", "qwen3").stdout
+    assert "mistral:7b can be used" in cli("models", "pull", "mistral:7b").stdout
+    assert cli("models", "use", "ollama/mistral:7b").stdout == "ollama/mistral:7b answers from now on.\n"
+    assert as_json("models")["default"] == "ollama/mistral:7b"
+    assert cli("models", "use", before).exit_code == 0
+    refused = cli("models", "pull", "no-such-model")
+    assert refused.exit_code == 4
+    assert "no-such-model was not downloaded" in refused.stderr
+
+
 def test_tools_are_listed_by_server_and_by_what_they_are_for(cli: Cli, as_json: Json) -> None:
     assert {tool["server"] for tool in as_json("tools", "--server", "files")} == {"files"}
     assert as_json("tools", "find passages in my documents")[0]["name"] == "rag__search"

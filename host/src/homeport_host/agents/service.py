@@ -151,7 +151,7 @@ class Runs:
             raise HomeportError(
                 "invalid",
                 "No model is chosen.",
-                "Choose one on the dashboard's first page or with `--model ollama/…`; `list_models` shows them.",
+                "Choose one beside the chat's title, in the set-up, or with `homeport models use NAME`.",
             )
         if "/" not in name:
             raise HomeportError("invalid", f"{name!r} names no provider.", f"Write it like ollama/{name}.")

@@ -214,7 +214,7 @@ class Models:
         prefix, _, model = name.partition("/")
         provider = self._providers.get(prefix)
         if not name:
-            hint = "Choose one on the first-run page, in the settings, or with --model."
+            hint = "Choose one beside the chat's title, in the set-up, or with `homeport models use NAME`."
             raise ProviderError("unknown_model", "No model is chosen.", hint, code="not_found")
         if provider is None or not model:
             example = f"Write it with its provider, such as ollama/{name}. Providers: {', '.join(self._providers)}."

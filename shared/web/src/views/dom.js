@@ -42,8 +42,8 @@ export const skeleton = (label) => h("div", { class: "skeleton pad", role: "stat
 
 export function size(bytes) {
   for (const unit of ["B", "KB", "MB", "GB"]) {
-    if (bytes < 1024 || unit === "GB") return unit === "B" ? `${bytes} B` : `${bytes.toFixed(1)} ${unit}`;
-    bytes /= 1024;
+    if (bytes < 1000 || unit === "GB") return unit === "B" ? `${bytes} B` : `${bytes.toFixed(1)} ${unit}`;
+    bytes /= 1000;
   }
 }
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "call": ("talk", "call_tool", "Call a tool with JSON arguments."),
     "doctor": ("doctor", "doctor", "Find out what does not work, and what to do."),
     "install": ("install", "install", "Add Homeport to Claude Desktop, Claude Code or Cursor."),
+    "models": ("models", "models", "List the models; choose or get one."),
     "new-server": ("scaffold", "new_server", "Start a server of your own in this workspace."),
     "read": ("talk", "read_resource", "Print a resource."),
     "serve": ("serve", "serve", "Serve MCP: over stdio for a desktop client, or over HTTP."),

@@ -125,7 +125,8 @@ def add(folder: Path, collection: str, wait: bool, as_json: bool) -> None:
         return
     job = cast("dict[str, Any]", added.get("job") or {})
     counters = cast("dict[str, int]", job.get("counters") or {})
-    told = ", ".join(f"{value:g} {name}" for name, value in counters.items() if value) or "nothing new"
+    counted = [f"{value:g} {name}" for name, value in counters.items() if value and not name.endswith("per_second")]
+    told = ", ".join(counted) or "nothing new"
     console.print(f"Added [bold]{escape(path)}[/] as {escape(added['root'])}: {told}.", highlight=False)
     for problem in cast("list[str]", job.get("notes") or [])[:10]:
         console.print(f"  [yellow]left out[/] {escape(problem)}", highlight=False)
