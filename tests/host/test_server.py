@@ -83,7 +83,13 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
     environment = {"OLLAMA_HOST": double.ollama_url, "OPENROUTER_BASE_URL": double.openrouter_url}
     settings = ModelSettings.model_validate({"default": "ollama/qwen3:8b", "mode": "LOCAL"})
     usage = UsageStore(stage.database)
-    models = Models(providers_for(settings, lambda _: None, environment), settings, usage, home=home)
+    models = Models(
+        providers_for(settings, lambda _: None, environment),
+        settings,
+        usage,
+        admit=stage.dispatcher.admit_model,
+        home=home,
+    )
     upstreams = Upstreams(context.tasks, home=home)
     registry = Registry(upstreams, Catalog(upstreams), ServerFile(home / "mcp.json"), dict)
 

@@ -129,7 +129,7 @@ class Host:
         models = settings.load(ModelSettings, "models", home=self.home)
         self.usage = UsageStore(self.database, tasks=self._tasks)
         providers = providers_for(models, self.vault.get)
-        self.models = Models(providers, models, self.usage, home=self.home)
+        self.models = Models(providers, models, self.usage, admit=self.dispatcher.admit_model, home=self.home)
         ollama = cast("OllamaProvider", providers["ollama"])
         self.pulling = Pulling(self._tasks, ollama.library.pull, lambda: self.changes.updated("homeport://models"))
         self.engine = DbosEngine(folder / "engine.db", self.database, self._tasks)

@@ -8,6 +8,7 @@ import pytest
 
 from homeport_host.governance.calls import Caller, Hold
 from homeport_host.governance.dispatch import APPROVAL
+from homeport_host.providers.protocol import UsageOwner
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR, Identity
 
@@ -121,6 +122,18 @@ async def test_reading_a_resource_taints_too_but_the_hosts_own_does_not(setup: S
     assert not (await setup.dispatcher.call_tool(ask, "mail__send", {})).get("isError")
     await setup.dispatcher.read_resource(ask, "files://work/secret.txt")
     assert code(await setup.dispatcher.call_tool(ask, "mail__send", {})) == "denied"
+
+
+@pytest.mark.parametrize(("cloud", "effect", "outcome"), [(False, "allow", "started"), (True, "deny", "denied")])
+async def test_a_model_call_is_decided_by_the_mode_and_written_down(
+    setup: Setup, cloud: bool, effect: str, outcome: str
+) -> None:
+    who = UsageOwner(agent="assistant", run="r1", user="ada")
+    decision = await setup.dispatcher.admit_model("far/big", mode="LOCAL", cloud=cloud, who=who)
+    assert (decision.effect, decision.policy) == (effect, "mode/LOCAL")
+    [(entry, durable)] = setup.rows
+    assert (entry.action, entry.target, entry.actor, entry.run) == ("models/call", "far/big", "ada", "r1")
+    assert (entry.decision, entry.outcome, durable) == (f"{effect}: mode/LOCAL", outcome, False)
 
 
 async def test_a_repeated_step_returns_its_first_result(setup: Setup) -> None:

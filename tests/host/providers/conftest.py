@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from homeport_host.database import Database
+from homeport_host.governance.calls import Decision
+from homeport_host.governance.policy import decide_model
 from homeport_host.providers.configured import providers_for
+from homeport_host.providers.protocol import UsageOwner
 from homeport_host.providers.router import Models
-from homeport_host.providers.settings import ModelSettings
+from homeport_host.providers.settings import Mode, ModelSettings
 from homeport_host.providers.usage import UsageStore
 from homeport_shared.testing.model import ModelDouble
 
@@ -41,6 +44,10 @@ def watch() -> Watch:
     return Watch()
 
 
+async def admit(name: str, *, mode: Mode, cloud: bool, who: UsageOwner) -> Decision:
+    return decide_model(mode, name, cloud=cloud)
+
+
 Opened = Callable[..., AbstractAsyncContextManager[Models]]
 
 
@@ -58,7 +65,7 @@ def opened(tmp_path: Path, watch: Watch) -> Opened:
         await database.open()
         providers = providers_for(chosen, lambda name: key if name == "OPENROUTER_API_KEY" else None, environment)
         usage = UsageStore(database, watch)
-        models = Models(providers, chosen, usage, home=tmp_path, clock=watch, sleep=watch.sleep)
+        models = Models(providers, chosen, usage, admit=admit, home=tmp_path, clock=watch, sleep=watch.sleep)
         try:
             yield models
         finally:

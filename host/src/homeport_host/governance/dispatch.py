@@ -1,4 +1,4 @@
-"""The one dispatch path: every tool call, resource read, prompt and completion passes here, whoever makes it.
+"""The one dispatch path: every tool call, resource read, prompt, completion and model call passes here.
 
 Exposure, pins, schema, rate, policy with labels and taint, effect ledger, call, redaction, audit: no model takes part,
 so the whole path is tested without one.
@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from homeport_host.governance.approvals import Approvals
-from homeport_host.governance.calls import Caller, Label, Progress, Tool
+from homeport_host.governance.calls import Caller, Decision, Label, Progress, Tool
 from homeport_host.governance.ledger import Ledger
 from homeport_host.governance.pins import Pins
+from homeport_host.governance.policy import decide_model
 from homeport_host.governance.stages import (
     ApprovalRequiredError,
     Pending,
@@ -27,6 +28,8 @@ from homeport_host.governance.stages import (
 )
 from homeport_host.governance.taint import Taints, subject_of
 from homeport_host.governance.visibility import Exposures, Offers, View, view_of, visible
+from homeport_host.providers.protocol import UsageOwner
+from homeport_host.providers.settings import Mode
 from homeport_shared.audit import Entry
 from homeport_shared.clock import Clock, SystemClock, iso
 from homeport_shared.errors import HomeportError
@@ -234,6 +237,29 @@ class Dispatcher:
             raise
         finally:
             await self._note(caller, action, target, arguments, "default/read", outcome, started)
+
+    async def admit_model(self, name: str, *, mode: Mode, cloud: bool, who: UsageOwner) -> Decision:
+        """Decide on a model call before it is made, and write the decision down.
+
+        Args:
+            name: The model with its provider.
+            mode: Where models may run.
+            cloud: What is sent to it leaves this machine.
+            who: Who calls it.
+        """
+        decision = decide_model(mode, name, cloud=cloud)
+        outcome = "started" if decision.effect == "allow" else "denied"
+        entry = Entry(
+            action="models/call",
+            target=name,
+            actor=who.user or who.agent,
+            agent=who.agent,
+            run=who.run,
+            decision=f"{decision.effect}: {decision.policy}",
+            outcome=outcome,
+        )
+        await self._record(entry, False)
+        return decision
 
     async def inherit(self, run: str, source: str) -> None:
         """Count what another run, or a client, has read as read by `run`: its prompt or history comes from there."""

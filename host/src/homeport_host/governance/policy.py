@@ -1,4 +1,4 @@
-"""The default policy: one table, from who calls and what the tool does to allow, ask, confirm or deny."""
+"""The default policy: one table, from who calls and what the tool does to allow, ask, confirm or deny; and the mode."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fnmatch
 from typing import Literal
 
 from homeport_host.governance.calls import Caller, CallerKind, Decision, Effect, Tool
+from homeport_host.providers.settings import Mode
 
 Row = Literal["read", "reversible", "destructive", "tainted"]
 Remembered = Literal["always", "never"]
@@ -71,6 +72,21 @@ def decide(
     if effect == "ask" and not caller.interactive:
         return Decision("deny", policy, f"{REASONS[row]} Nobody is there to ask: allow it with --yes {tool.name}.")
     return Decision(effect, policy, REASONS[row])
+
+
+def decide_model(mode: Mode, name: str, *, cloud: bool) -> Decision:
+    """Decide on one model call.
+
+    Args:
+        mode: Where models may run.
+        name: The model with its provider, such as `ollama/qwen3:8b`.
+        cloud: What is sent to it leaves this machine.
+    """
+    policy = f"mode/{mode}"
+    if mode == "HYBRID" or cloud == (mode == "CLOUD"):
+        return Decision("allow", policy, "The mode allows it.")
+    where = "a cloud provider" if cloud else "not a cloud provider"
+    return Decision("deny", policy, f"The mode {mode} does not allow {name}: {name.partition('/')[0]} is {where}.")
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
+from homeport_host.governance.calls import Decision
+from homeport_host.governance.policy import decide_model
 from homeport_host.providers.protocol import (
     Message,
     ModelAnswer,
@@ -38,6 +40,14 @@ FALLS_BACK: frozenset[ProviderFault] = frozenset({
 _MINUTE = 60.0  # seconds
 
 
+class Admit(Protocol):
+    """Policy over model calls; `governance.dispatch.Dispatcher.admit_model` is the one of the host."""
+
+    async def __call__(self, name: str, *, mode: Mode, cloud: bool, who: UsageOwner) -> Decision:
+        """Decide on a call, and write the decision down."""
+        ...
+
+
 class Models:
     """Every model of every provider, by names such as `ollama/qwen3:8b`.
 
@@ -45,6 +55,7 @@ class Models:
         providers: By the prefix of their models.
         settings: The section `models`.
         usage: Where each call is recorded.
+        admit: Decides on each call before it is made.
         home: Data root, for changes of settings that are to stay; None = they last as long as this object.
         clock: Replaces the machine's clock.
         sleep: Replaces `anyio.sleep`, for the waits between attempts.
@@ -56,6 +67,7 @@ class Models:
         settings: ModelSettings,
         usage: UsageStore,
         *,
+        admit: Admit,
         home: Path | None = None,
         clock: Clock | None = None,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
@@ -63,6 +75,7 @@ class Models:
         self._providers = dict(providers)
         self._settings = settings
         self._usage = usage
+        self._admit = admit
         self._home = home
         self._clock = clock or SystemClock()
         self._sleep = sleep
@@ -180,6 +193,7 @@ class Models:
             ProviderError: `unknown_model`, `forbidden_by_mode`, or why its provider cannot be asked.
         """
         provider, model = self._find(name or self.default)
+        _require(decide_model(self.mode, name or self.default, cloud=provider.cloud))
         return await provider.describe(model)
 
     async def check(self, provider: str) -> str:
@@ -219,16 +233,10 @@ class Models:
         if provider is None or not model:
             example = f"Write it with its provider, such as ollama/{name}. Providers: {', '.join(self._providers)}."
             raise ProviderError("unknown_model", f"There is no model {name!r}.", example, code="not_found")
-        if not self._allows(provider):
-            where = "a cloud provider" if provider.cloud else "not a cloud provider"
-            message = f"The mode {self.mode} does not allow {name}: {prefix} is {where}."
-            raise ProviderError(
-                "forbidden_by_mode", message, "Change the mode, or choose another model.", code="denied"
-            )
         return provider, model
 
     def _allows(self, provider: Provider | None) -> bool:
-        return provider is not None and (self.mode == "HYBRID" or provider.cloud == (self.mode == "CLOUD"))
+        return provider is not None and decide_model(self.mode, "", cloud=provider.cloud).effect == "allow"
 
     async def _patiently(self, name: str, request: ModelRequest, who: UsageOwner) -> AsyncGenerator[ModelEvent]:
         """Ask one model, again after a rate limit and once more after an answer that does not fit its schema."""
@@ -256,8 +264,10 @@ class Models:
                     yield Restarted(error.message)
 
     async def _once(self, name: str, request: ModelRequest, who: UsageOwner) -> AsyncGenerator[ModelEvent]:
-        provider, model = self._find(name)  # the mode may have changed while we waited
+        provider, model = self._find(name)
         await self._wait_for_turn(provider.name)
+        # last, as the mode may have changed while we waited
+        _require(await self._admit(name, mode=self.mode, cloud=provider.cloud, who=who))
         try:
             async with aclosing(provider.stream(replace(request, model=model))) as events:
                 async for event in events:
@@ -280,6 +290,12 @@ class Models:
             if recent and recent[0] + _MINUTE <= self._clock.monotonic():
                 recent.popleft()
         recent.append(self._clock.monotonic())
+
+
+def _require(decision: Decision) -> None:
+    if decision.effect != "allow":
+        hint = f"Change the mode, or choose another model (policy {decision.policy})."
+        raise ProviderError("forbidden_by_mode", decision.reason, hint, code="denied")
 
 
 def _with_correction(request: ModelRequest, answer: ModelAnswer, reason: str) -> ModelRequest:
