@@ -11,8 +11,8 @@ run: setup ## start Homeport and open the dashboard
 test: setup ## run every check and test that this machine can run
 	@$(RUN) python tests/run.py
 
-check: setup ## only the static checks: seconds
-	@$(RUN) python tests/run.py --checks
+check: setup ## only the static checks
+	@$(RUN) python -m pytest -q -n 2 tests/workspace/test_checks.py
 
 bench: setup ## compare with peers; prints ratios
 	@$(RUN) python -m tests.benchmarks
