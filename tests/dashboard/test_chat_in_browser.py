@@ -242,6 +242,23 @@ def test_formulas_are_set_when_an_answer_has_some(site: Site, page: Page) -> Non
     expect(page.locator(".markdown .katex-display")).to_be_visible()
 
 
+def test_an_answer_is_set_as_markdown(site: Site, page: Page) -> None:
+    site.world.answer = (
+        "## Found\n\n- **one**\n- *two*, see [the page](https://example.org/x)\n\n"
+        "| what | value |\n|---|---|\n| rent | 740 |\n\n```python\nprint('hello')\n```\n\nSo $a^2$.\n"
+    )
+    ask(page, site)
+    answer = page.locator(".markdown")
+    expect(answer.get_by_role("heading", name="Found")).to_be_visible()
+    expect(answer.locator("li strong")).to_have_text("one")
+    expect(answer.get_by_role("link", name="the page")).to_have_attribute("rel", "noreferrer noopener")
+    expect(answer.get_by_role("cell", name="740")).to_be_visible()
+    expect(answer.locator("pre code")).to_have_text("print('hello')\n")
+    expect(answer.locator("pre code span").first).to_be_visible()  # highlighting splits the line into spans
+    expect(answer.get_by_role("button", name="Copy code")).to_be_visible()
+    expect(answer.locator(".katex")).to_be_visible()
+
+
 def test_a_long_answer_arrives_whole(site: Site, page: Page) -> None:
     site.world.answer = "A **word** and `code` in a sentence.\n\n" * 500
     site.world.step = 0
