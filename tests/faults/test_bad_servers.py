@@ -14,6 +14,7 @@ from homeport.connection import error_of, text_of
 from homeport_shared.errors import HomeportError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+ENVIRONMENT = {"HOMEPORT_HOST_CONNECT_SECONDS": "8"}  # many servers need 2 s on a busy machine
 
 
 async def state_of(client: Any, name: str) -> dict[str, Any]:
@@ -53,10 +54,12 @@ async def ready(client: Any, name: str) -> bool:
 
 async def test_a_slow_server_holds_nobody_up_and_comes_later(shared_machine: Any, tmp_path: Path) -> None:
     async with shared_machine.client() as client:
-        config = {"command": shared_machine.python, "args": [str(shared_machine.strange), "slow", str(tmp_path / "x")]}
+        gate = tmp_path / "gate"
+        config = {"command": shared_machine.python, "args": [str(shared_machine.strange), "slow", str(gate)]}
         await use(client, "homeport__add_server", name="slow", config=config)
         assert (await state_of(client, "slow"))["state"] == "starting"
         assert "files__roots" in [tool.name for tool in (await client.list_tools()).tools]
+        gate.write_text("open")
         await shared_machine.eventually(lambda: ready(client, "slow"))
         await use(client, "homeport__remove_server", name="slow")
 
