@@ -56,9 +56,14 @@ def used(shared_machine: Any) -> Path:
     return shared_machine.home
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", ["host.db", "engine.db", "audit.db"])
-def test_a_damaged_store_of_the_host_is_named(damage: str, name: str, machine: Any, used: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, "overwritten behind its first page") for name in ("host.db", "engine.db", "audit.db")),
+        ("host.db", "replaced"), ("engine.db", "replaced"), ("engine.db", "cut in half"),
+    ],
+)  # fmt: skip
+def test_a_damaged_store_of_the_host_is_named(name: str, damage: str, machine: Any, used: Path) -> None:
     shutil.copytree(used, machine.home)
     file = machine.home / "host" / name
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
