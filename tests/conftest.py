@@ -244,8 +244,9 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="module")
-def shared_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A running host that the tests of one module share."""
+def shared_machine(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A running host that the tests of one module share, with the variables that the module's `ENVIRONMENT` names."""
     with _machine(tmp_path_factory.mktemp("shared") / "home") as made:
+        made.variables.update(getattr(request.module, "ENVIRONMENT", {}))
         made.start()
         yield made

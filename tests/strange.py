@@ -106,8 +106,9 @@ def babble() -> None:
 
 
 def slow() -> None:
-    """Start late."""
-    time.sleep(4)
+    """Start as soon as somebody has written FILE."""
+    while not Path(sys.argv[2]).stat().st_size:
+        time.sleep(0.05)
     server().run()
 
 

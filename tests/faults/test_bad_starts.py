@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from homeport.connection import call as use
 from homeport_shared.errors import HomeportError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "replaced": lambda _: json.dumps({"this": "is no database"}).encode() * 400,
+    "cut in half": lambda content: content[: len(content) // 2],
+    "overwritten behind its first page": lambda content: content[:4096] + b"\xa5" * (len(content) - 4096),
+}
 
 
 def test_a_port_in_use_is_named(machine: Any) -> None:
@@ -35,18 +43,40 @@ def test_an_address_that_others_can_reach_is_refused(machine: Any) -> None:
     assert "not this machine alone" in machine.refuse("0.0.0.0:0")
 
 
-@pytest.mark.parametrize("damage", ["replaced", "torn"])
-@pytest.mark.parametrize("name", ["host/host.db", "host/engine.db", "host/audit.db"])
-def test_a_damaged_store_of_the_host_is_named(damage: str, name: str, machine: Any) -> None:
-    file = machine.home / name
-    broken(file, damage)
+@pytest.fixture(scope="module")
+def used(shared_machine: Any) -> Path:
+    """The data root of a host that has answered a question and was stopped in order."""
+
+    async def ask() -> None:
+        async with shared_machine.client() as client:
+            assert (await shared_machine.run(client, "hello"))["state"] == "completed"
+
+    anyio.run(ask)
+    assert shared_machine.stop() == 0
+    return shared_machine.home
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        *((name, "overwritten behind its first page") for name in ("host.db", "engine.db", "audit.db")),
+        ("host.db", "replaced"), ("engine.db", "replaced"), ("engine.db", "cut in half"),
+    ],
+)  # fmt: skip
+def test_a_damaged_store_of_the_host_is_named(name: str, damage: str, machine: Any, used: Path) -> None:
+    shutil.copytree(used, machine.home)
+    file = machine.home / "host" / name
+    file.write_bytes(DAMAGES[damage](file.read_bytes()))
     said = machine.refuse()
-    assert file.name in said.replace(" ", ""), said
-    assert "backup" in said or "Move" in said or "Restore" in said or "restore" in said, said
+    assert str(file).replace(" ", "") in said.replace(" ", ""), said
+    assert "is damaged" in said
+    assert "move that file away" in said
 
 
 async def test_a_damaged_knowledge_base_leaves_everything_else_usable(machine: Any) -> None:
-    broken(machine.home / "rag" / "knowledge.db", "replaced")
+    file = machine.home / "rag" / "knowledge.db"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(DAMAGES["replaced"](b""))
     machine.start()
     async with machine.client() as client:
         with pytest.raises(HomeportError) as raised:
@@ -78,9 +108,3 @@ async def test_a_client_that_is_installed_while_the_host_runs_can_use_it(machine
     machine.start()
     async with machine.client("client:newcomer") as client:
         assert "files__list" in [tool.name for tool in (await client.list_tools()).tools]
-
-
-def broken(file: Path, damage: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    header = b"SQLite format 3\x00" if damage == "torn" else b""
-    file.write_bytes(header + json.dumps({"this": "is no database"}).encode() * 400)

@@ -11,6 +11,7 @@ from homeport.connection import call as use
 from homeport_shared.testing.model import FAULTS, Reply, Script, call, on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+ENVIRONMENT = {"HOMEPORT_MODELS_SECONDS": "5"}  # how soon a stall is noticed; the others are quicker
 MODELS = {"ollama": "ollama/qwen3:8b", "openrouter": "openrouter/qwen/qwen3-8b"}
 # Mended without a second try: the call is clear all the same.
 HEALS = {"double_id", "no_id", "empty_id", "no_index", "double_encoded", "text_json", "text_fence", "text_tag"}
@@ -32,7 +33,7 @@ async def test_each_fault_that_stays_ends_as_a_failure_with_a_next_step(provider
     rules += [on(f"always {fault} ", spoiled(fault, 0), ANSWER) for fault in HEALS]
     machine.model.script = Script.of(rules)
     async with machine.client() as client:
-        limits = {"seconds": 6, "turns": 6}
+        limits = {"turns": 6}
         for fault in FAULTS:
             prompt = f"always {fault} now"
             await use(client, "homeport__run_start", prompt=prompt, model=MODELS[provider], limits=limits)

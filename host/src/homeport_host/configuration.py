@@ -24,6 +24,9 @@ class HostSettings(BaseModel):
     labels: dict[str, list[Label]] = Field(
         default_factory=dict[str, list[Label]], description="tool name → labels that replace the tool's own"
     )
+    connect_seconds: float = Field(
+        10.0, gt=0, description="how long a server may take to introduce itself and to list what it has"
+    )
     isolated: list[str] = Field(
         default_factory=list[str], description="bundled servers that run in a process of their own"
     )

@@ -20,6 +20,7 @@ from homeport_shared.sqlite import BUSY_MS, explain
 
 T = TypeVar("T")
 metadata = MetaData()
+WHOLE_CHECK_BYTES = 64 << 20  # larger files are only opened: reading them whole would delay each start
 
 
 class Database:
@@ -84,7 +85,7 @@ class Database:
 
 
 def refuse_damaged(path: Path) -> None:
-    """Look whether the SQLite file that may be at `path` can be read; nothing is made there.
+    """Look whether the SQLite file that may be at `path` is sound, page by page up to 64 MiB; nothing is made there.
 
     Raises:
         HomeportError: `damaged`, `denied` or `unavailable`, when SQLite says so.
@@ -94,6 +95,10 @@ def refuse_damaged(path: Path) -> None:
     try:
         with closing(sqlite3.connect(path, timeout=BUSY_MS / 1000)) as connection:
             connection.execute("PRAGMA schema_version")
+            if path.stat().st_size <= WHOLE_CHECK_BYTES:
+                found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                if found != "ok":
+                    raise sqlite3.DatabaseError(f"malformed: {' '.join(found.split())}")
     except sqlite3.Error as error:
         raise explain(error, path) from error
 

@@ -105,7 +105,9 @@ class Host:
 
     def _govern(self) -> None:
         """Servers, the catalog over them, and the one way to them."""
-        self.upstreams = Upstreams(self._tasks, home=self.home, events=self.events)
+        self.upstreams = Upstreams(
+            self._tasks, home=self.home, events=self.events, connect_seconds=self.settings.connect_seconds
+        )
         labels = cast("Mapping[str, Iterable[str]]", self.settings.labels)
         self.catalog = Catalog(self.upstreams, labels)
         self.approvals = Approvals(self.database, self.changes)
@@ -148,8 +150,8 @@ class Host:
 
     async def open(self) -> None:
         """Open the stores, connect the servers and go on with what a crash cut off."""
-        for lazy in ("audit.db", "engine.db"):  # opened when first needed, which is too late to learn of damage
-            await anyio.to_thread.run_sync(refuse_damaged, self.home / "host" / lazy)
+        for store in ("host.db", "audit.db", "engine.db"):  # damage that shows when first needed shows too late
+            await anyio.to_thread.run_sync(refuse_damaged, self.home / "host" / store)
         await self.database.open()
         await anyio.to_thread.run_sync(self._load_secrets)
         self.file = ServerFile(self.home / "mcp.json")

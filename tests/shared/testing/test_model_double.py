@@ -47,6 +47,12 @@ async def test_ollama_answers_in_lines_of_json_and_marks_the_end() -> None:
     assert "thinking" not in chunks[0]["message"]  # omitempty
 
 
+async def test_a_double_without_a_script_says_that_it_has_no_answers() -> None:
+    async with ModelDouble() as double:
+        chunks = await lines(double)
+    assert "".join(chunk["message"]["content"] for chunk in chunks) == "The script has no more answers."
+
+
 def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: shape(item) for name, item in value.items()}

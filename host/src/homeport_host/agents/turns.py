@@ -27,7 +27,6 @@ from homeport_host.governance.calls import Caller
 from homeport_host.governance.dispatch import Dispatcher
 from homeport_host.governance.policy import matches
 from homeport_host.providers.protocol import (
-    CALL_SECONDS,
     Message,
     ModelRequest,
     ProviderError,
@@ -150,7 +149,7 @@ class Turns:
             num_ctx=self._window,
             temperature=task.agent.temperature,
             key=f"{run}:{number}",
-            seconds=min(CALL_SECONDS, self.spent.seconds_left(task.limits)),
+            seconds=self.spent.seconds_left(task.limits),
         )
         who = UsageOwner(task.session_id, task.agent.name, run, task.actor, task.tenant)
         turn = await self._parts.asking.ask(task.model, request, who, message=task.message_id or run, turn=number)

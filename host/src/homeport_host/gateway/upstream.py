@@ -107,6 +107,7 @@ class Upstream:
         self._connect_seconds = connect_seconds
         self._key = new_key()
         self._client: Client | None = None
+        self._served = False
         self._lost = anyio.Event()
         self._settled = anyio.Event()
         self._retry = anyio.Event()
@@ -153,7 +154,9 @@ class Upstream:
                     began = anyio.current_time()
                     await self._become("starting", self.reason)
                     reason = await self._connect()
-                    failures = 1 if anyio.current_time() - began > STABLE_SECONDS else failures + 1
+                    stable = self._served and anyio.current_time() - began > STABLE_SECONDS
+                    # Only who could be called before is tried again at once: a new server that fails is down now.
+                    failures = 1 if stable else max(failures, 0 if self._served else 1) + 1
                     delay = BACK_OFF_SECONDS[min(failures, len(BACK_OFF_SECONDS)) - 1]
                     logger.warning("server %s is down: %s; next try in %.1f s", self.name, reason, delay)
                     self._retry = anyio.Event()
@@ -205,6 +208,7 @@ class Upstream:
 
     async def _serve(self, scope: anyio.CancelScope) -> None:
         self._lost = anyio.Event()
+        self._served = False
         async with (
             open_target(self.config, home=self._home, events=self._events, key=self._key) as target,
             Client(
@@ -221,6 +225,7 @@ class Upstream:
             scope.deadline = math.inf
             async with anyio.create_task_group() as tasks:
                 self._client = client
+                self._served = True
                 tasks.start_soon(self._follow, client)
                 tasks.start_soon(self._keep_lists, client)
                 self._watches.connected(client, tasks)

@@ -102,7 +102,7 @@ def broken_stream(provider: str, reason: str) -> ProviderError:
 
 def timed_out(provider: str, seconds: float) -> ProviderError:
     """Return the error for a call that ran out of time."""
-    hint = "Try again, choose a smaller model, or allow more time."
+    hint = "Try again, choose a smaller model, or allow more time: `seconds` of the run or of [models]."
     message = f"{provider} did not finish within {seconds:g} seconds."
     return ProviderError("timeout", message, hint, code="timeout")
 

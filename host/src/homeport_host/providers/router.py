@@ -131,6 +131,7 @@ class Models:
             ProviderError: `forbidden_by_mode`; the fault itself where no other model would help; otherwise the last
                 one, with each attempt and its reason in the message.
         """
+        request = replace(request, seconds=min(request.seconds, self._settings.seconds))
         attempts: list[str] = []
         names = self._order(name or self.default)
         for number, candidate in enumerate(names, start=1):

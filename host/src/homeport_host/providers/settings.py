@@ -38,5 +38,6 @@ class ModelSettings(BaseModel):
     )
     requests_per_minute: dict[str, int] = Field({}, description="Own limit by provider name; absent = no limit.")
     retries: int = Field(3, ge=0, le=10, description="How often a call is repeated after a rate limit.")
+    seconds: float = Field(600.0, gt=0, description="Longest time for one answer of a model, its loading included.")
     longest_wait: float = Field(60.0, ge=0, description="Longest wait for a rate limit before giving up, seconds.")
     compatible: list[CompatibleSettings] = Field([], description="Further addresses that speak the OpenAI form.")

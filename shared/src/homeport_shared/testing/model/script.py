@@ -61,6 +61,7 @@ class Reply:
 
 
 Answer = Reply | str | Call | Callable[[Recorded], Reply]
+SPENT = Reply("The script has no more answers.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Script:
 
     rules: tuple[Rule, ...] = ()
     sequence: tuple[Answer, ...] = ()
-    default: Answer = Reply("The script has no more answers.")
+    default: Answer = SPENT
     _seen: Counter[tuple[str, ...]] = field(default_factory=Counter[tuple[str, ...]])
 
     @classmethod
@@ -103,7 +104,7 @@ class Script:
         """Return the script of `items`: rules, and answers that are given one after the other."""
         rules = tuple(item for item in items if isinstance(item, Rule))
         sequence = tuple(item for item in items if not isinstance(item, Rule))
-        return cls(rules, sequence, cls.default if default is None else default)
+        return cls(rules, sequence, SPENT if default is None else default)
 
     def reply(self, request: Recorded) -> Reply:
         """Return the answer to `request`; a fault that has happened often enough is taken out."""
