@@ -83,6 +83,9 @@ def on(when: str, *replies: Answer, model: str = "") -> Rule:
     return Rule(when, replies, model)
 
 
+NO_MORE = Reply("The script has no more answers.")
+
+
 @dataclass(slots=True)
 class Script:
     """Chooses the reply to a request from the request alone, so conversations run in parallel and can be replayed.
@@ -95,7 +98,7 @@ class Script:
 
     rules: tuple[Rule, ...] = ()
     sequence: tuple[Answer, ...] = ()
-    default: Answer = Reply("The script has no more answers.")
+    default: Answer = NO_MORE
     _seen: Counter[tuple[str, ...]] = field(default_factory=Counter[tuple[str, ...]])
 
     @classmethod
@@ -103,7 +106,7 @@ class Script:
         """Return the script of `items`: rules, and answers that are given one after the other."""
         rules = tuple(item for item in items if isinstance(item, Rule))
         sequence = tuple(item for item in items if not isinstance(item, Rule))
-        return cls(rules, sequence, cls.default if default is None else default)
+        return cls(rules, sequence, NO_MORE if default is None else default)
 
     def reply(self, request: Recorded) -> Reply:
         """Return the answer to `request`; a fault that has happened often enough is taken out."""
