@@ -53,7 +53,7 @@ class Attaching:
             path: where the file is on this machine.
 
         Raises:
-            HomeportError: `invalid` unless exactly one of the three is given; `too_large`; or what the knowledge base says.
+            HomeportError: `invalid` unless exactly one of the three is given; `too_large`; or what `rag__add` says.
         """
         if sum(map(bool, (text, data, path))) != 1:
             raise HomeportError("invalid", f"{name!r} has no content, or more than one.", "Give text, base64 or path.")

@@ -33,7 +33,7 @@ class LineDecoder(codecs.IncrementalDecoder):
         self._length = 0
         self._end = b""
 
-    def decode(self, input: object, final: bool = False) -> str:  # noqa: A002 - the base class names it so
+    def decode(self, input: object, final: bool = False) -> str:
         """Return the lines that `input` completes, each with its line end.
 
         Args:
