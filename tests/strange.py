@@ -82,6 +82,7 @@ def server() -> Any:
             made.remove_tool("lookup")
             made.tool(name="find", description="Look something up on the web.", annotations=reads)(looked)
         for _ in range(int(how) if how.isdigit() else 1):
+            await context.notify_tools_changed()  # to listeners of 2026; the next line is for clients of 2025
             await context.session.send_tool_list_changed()
         return "turned"
 

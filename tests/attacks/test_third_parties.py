@@ -12,7 +12,7 @@ from homeport.connection import call as use
 from homeport.connection import text_of
 from homeport_shared.errors import HomeportError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.xdist_group("third_parties")]
 CANARY = "sk-or-canary-7e1f09c2"
 
 
@@ -77,11 +77,12 @@ async def test_a_key_is_seen_by_its_provider_only(shared_machine: Any, tmp_path:
 async def test_a_flood_of_list_changes_leaves_the_host_quick(shared_machine: Any, tmp_path: Path) -> None:
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, "flood", "ledger", str(tmp_path / "effects"))
+        log = shared_machine.home / "logs" / "homeport.log"
+        before = len(log.read_text().splitlines())
         with anyio.fail_after(40):
             assert not (await shared_machine.confirmed(client, "flood__turn", how="2000")).is_error
             assert "roots" in await use(client, "files__roots")
-        log = (shared_machine.home / "logs" / "homeport.log").read_text()
-        assert len(log.splitlines()) < 1_500
+        assert len(log.read_text().splitlines()) - before < 100, "what is announced is not logged"
         await use(client, "homeport__remove_server", name="flood")
 
 
@@ -90,6 +91,8 @@ async def test_an_enormous_result_is_refused_or_cut(shared_machine: Any, tmp_pat
         await shared_machine.add_strange(client, "huge", "ledger", str(tmp_path / "effects"))
         with anyio.fail_after(50):
             result = await shared_machine.confirmed(client, "huge__large", megabytes=100)
-        assert len(text_of(result)) < 40 << 20
+        assert result.is_error
+        assert "at most 16 MiB are accepted" in text_of(result)
+        assert len(text_of(result)) < 1_000
         assert "roots" in await use(client, "files__roots"), "the host lives"
         await use(client, "homeport__remove_server", name="huge")

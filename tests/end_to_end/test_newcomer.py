@@ -162,10 +162,11 @@ async def stop_and_regenerate(machine: Any, client: Any, session: str) -> None:
     sent = await use(client, "homeport__chat_regenerate", session_id=session)
     run = await machine.ended(client, sent["run_id"])
     assert (run["answer"], run["model"]) == ("A short story.", "openrouter/qwen/qwen3-8b")
-    attached = await use(
-        client, "homeport__chat_attach", name="note.txt", session_id=session, text="Bring an umbrella."
-    )
-    assert attached["reference"]
+    for name, text in (("rain.txt", "Bring an umbrella."), ("snow.txt", "Bring a coat.")):
+        attached = await use(client, "homeport__chat_attach", name=name, session_id=session, text=text)
+        assert attached["reference"]
+        found = await use(client, "rag__search", query="bring", collections=[f"chat-{session}"])
+        assert text in str(found["hits"])
 
 
 async def test_an_agent_uses_a_third_party_tool_once_a_person_approves(shared_machine: Any, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class Desk:
         self._work: dict[str, Callable[..., Any]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
-    def add(self, name: str, work: Callable[..., Any], *labels: str, **properties: Any) -> None:
+    def add(self, name: str, work: Callable[..., Any], /, *labels: str, **properties: Any) -> None:
         server, _, own = name.partition("__")
         schema = {"type": "object", "properties": properties, "required": sorted(properties)}
         definition = {"name": own, "description": work.__doc__ or own, "inputSchema": schema}

@@ -167,10 +167,12 @@ async def test_an_attachment_goes_into_the_chats_own_collection_and_is_context(s
         added.append({"text": text, "collection": collection})
         return {"document_id": "d1"}
 
+    desk.add("rag__create_collection", lambda name: {"id": name}, "can-be-taken-back", name=TEXT)
     desk.add("rag__add", add, "can-be-taken-back", text=TEXT, title=TEXT, uri=TEXT, collection=TEXT)
     async with staged("Blue.") as stage:
         data = base64.b64encode(b"The door is blue.").decode()
         session, attachment = await stage.chats.attach("", "door.txt", data=data)
+        assert [tool for tool, _ in desk.calls] == ["rag__create_collection", "rag__add"]
         assert added == [{"text": "The door is blue.", "collection": f"chat-{session}"}]
         await stage.chats.send("What colour is it?", session=session, attachments=[attachment.reference])
         messages = await stage.answered(session)
@@ -188,6 +190,7 @@ async def test_attachments_live_as_long_as_a_chat_uses_them(staged: Any, desk: A
         forgotten.append(collection)
         return {}
 
+    desk.add("rag__create_collection", lambda name: {"id": name}, "can-be-taken-back", name=TEXT)
     desk.add("rag__add", lambda **_: {"document_id": "d1"}, "can-be-taken-back", **dict.fromkeys(ATTACHED, TEXT))
     desk.add("rag__delete", forget, "can-be-taken-back", collection=TEXT, confirm=TEXT)
     async with staged("Blue.") as stage:

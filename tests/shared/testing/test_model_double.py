@@ -12,7 +12,7 @@ import anyio
 import httpx2
 import pytest
 
-from homeport_shared.testing.model import ModelDouble, Reply, call, on, read_script
+from homeport_shared.testing.model import ModelDouble, Reply, Script, call, on, read_script
 
 pytestmark = pytest.mark.anyio
 ASK = [{"role": "user", "content": "hello"}]
@@ -282,3 +282,10 @@ def test_a_script_with_an_unknown_fault_is_refused(tmp_path: Path) -> None:
     script.write_text('[{"text": "x", "fault": "nonsense"}]', "utf-8")
     with pytest.raises(ValueError, match="There is no fault 'nonsense'"):
         read_script(script)
+
+
+async def test_a_script_that_has_ended_says_so() -> None:
+    async with ModelDouble(["the only answer"]) as double:
+        double.script = Script.of([on("never", "unused")])
+        said = "".join(line["message"]["content"] for line in await lines(double))
+    assert said == "The script has no more answers."

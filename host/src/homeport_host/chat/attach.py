@@ -62,8 +62,16 @@ class Attaching:
         collection = collection_of(session)
         uri = f"chat://sessions/{session}/{quote(name)}"
         given = {"paths": [path]} if path else {"text": text, "title": name, "uri": uri}
+        await self._have_collection(collection)
         added = await self._call_tool("rag__add", {**given, "collection": collection})
         return Attachment(str(added.get("document_id") or added.get("job_id") or ""), name, collection)
+
+    async def _have_collection(self, name: str) -> None:
+        try:
+            await self._call_tool("rag__create_collection", {"name": name})
+        except HomeportError as error:
+            if error.code != "conflict":  # it is there from an earlier attachment
+                raise
 
     async def forget(self, collection: str) -> None:
         """Remove what was attached; where the knowledge base is away, only a warning: the conversation is gone."""

@@ -18,7 +18,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.types import Request
 from pydantic import TypeAdapter
 
-from homeport_host.gateway import processes
+from homeport_host.gateway import lines, processes
 from homeport_host.gateway.config import ServerConfig, expand
 from homeport_host.governance.calls import Progress
 from homeport_shared.context import KEY_VARIABLE, open_context
@@ -100,4 +100,5 @@ def _parameters(config: ServerConfig, stack: AsyncExitStack, home: Path, key: st
     else:
         command = processes.find_command(command, env.get("PATH"))
     line = stack.enter_context(processes.launch(home / "host" / "processes", config.name, command, args))
-    return StdioServerParameters(command=line[0], args=line[1:], env=env, cwd=expand(config.cwd) or None)
+    cwd = expand(config.cwd) or None
+    return StdioServerParameters(command=line[0], args=line[1:], env=env, cwd=cwd, encoding=lines.ENCODING)
