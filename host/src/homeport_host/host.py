@@ -62,7 +62,7 @@ from homeport_shared.audit import AuditLog, Entry
 from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
 from homeport_shared.context import ServerContext
-from homeport_shared.errors import ErrorCode, HomeportError
+from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR
 from homeport_shared.server import Server
 from homeport_shared.vault import Vault
@@ -273,10 +273,8 @@ class Host:
         """
         result = await self.dispatcher.call_tool(HOST, tool, arguments)
         if result.get("isError"):
-            told = cast("dict[str, Any]", result.get("_meta") or {}).get(ERROR)
-            if told:
-                raise HomeportError(cast("ErrorCode", told["code"]), told["message"], told["hint"])
-            raise HomeportError("internal", f"{tool} failed: {result['content']}")
+            meta = cast("dict[str, dict[str, Any]]", result.get("_meta") or {})
+            raise HomeportError.from_dict(meta.get(ERROR) or {}, f"{tool} failed: {result['content']}")
         return cast("dict[str, Any]", result.get("structuredContent") or {})
 
     def _build_own_server(self, context: ServerContext) -> Server:

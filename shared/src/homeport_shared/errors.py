@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
 
 ErrorCode = Literal[
     "invalid",  # the arguments or the content cannot be used as they are
@@ -19,6 +20,7 @@ ErrorCode = Literal[
     "damaged",  # stored or given data does not hold together
     "internal",
 ]
+CODES: frozenset[str] = frozenset(get_args(ErrorCode))
 
 
 class HomeportError(Exception):
@@ -38,6 +40,17 @@ class HomeportError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any], otherwise: str = "") -> HomeportError:
+        """Read what `as_dict` made, as another process may have sent it.
+
+        Args:
+            told: What arrived; anything may be missing.
+            otherwise: The message where there is none.
+        """
+        code = cast("ErrorCode", told["code"]) if told.get("code") in CODES else "internal"
+        return cls(code, str(told.get("message") or otherwise), str(told.get("hint") or ""))
 
     def as_dict(self) -> dict[str, str]:
         """Return `{code, message, hint}` as it travels in `_meta["io.homeport/error"]`."""

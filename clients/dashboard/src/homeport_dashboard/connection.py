@@ -15,7 +15,7 @@ from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.subscriptions import ResourceUpdated
 from mcp.types import CallToolResult, TextContent, TextResourceContents, Tool
 
-from homeport_shared.errors import ErrorCode, HomeportError
+from homeport_shared.errors import HomeportError
 
 logger = logging.getLogger(__name__)
 
@@ -169,18 +169,13 @@ class _PlainErrors:
                 self._lost.set()
             carried: Any = error.data
             data = cast("Json", carried) if isinstance(carried, dict) else {}
-            raise _from_dict(data, str(error)) from error
+            raise HomeportError.from_dict(data, str(error)) from error
 
 
 def error_of(result: CallToolResult) -> HomeportError:
     """Return the failure that a tool result carries, in the one form of Homeport."""
     carried = cast("Json", (result.meta or {}).get(ERROR) or {})
-    return _from_dict(carried, text_of(result))
-
-
-def _from_dict(carried: Json, fallback: str) -> HomeportError:
-    code = cast("ErrorCode", carried.get("code") or "internal")
-    return HomeportError(code, carried.get("message") or fallback, carried.get("hint") or "")
+    return HomeportError.from_dict(carried, text_of(result))
 
 
 def text_of(result: CallToolResult) -> str:

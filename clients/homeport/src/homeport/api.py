@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -254,5 +254,4 @@ class Host:
 
 def failure_of(run: Run) -> HomeportError:
     """Return the error of a run that did not complete."""
-    told = run.error or {"code": "cancelled", "message": f"The run was {run.status}.", "hint": ""}
-    return HomeportError(cast("Any", told["code"]), told["message"], told.get("hint", ""))
+    return HomeportError.from_dict(run.error or {"code": "cancelled", "message": f"The run was {run.status}."})

@@ -12,7 +12,7 @@ import anyio
 
 from homeport_host import process
 from homeport_shared import __version__, settings
-from homeport_shared.errors import ErrorCode, HomeportError
+from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR
 
 if TYPE_CHECKING:  # importing it takes most of the time of a short command, also of those that turn out not to need it
@@ -106,9 +106,7 @@ def _lost(what: str, error: MCPError) -> HomeportError:
 def error_of(result: CallToolResult) -> HomeportError:
     """Return the error that a failed tool result carries."""
     told = cast("dict[str, str]", (result.meta or {}).get(ERROR) or {})
-    if told:
-        return HomeportError(cast("ErrorCode", told["code"]), told["message"], told.get("hint", ""))
-    return HomeportError("internal", text_of(result) or "The tool failed without a word.")
+    return HomeportError.from_dict(told, text_of(result) or "The tool failed without a word.")
 
 
 def text_of(result: CallToolResult) -> str:

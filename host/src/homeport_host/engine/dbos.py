@@ -260,8 +260,7 @@ class _Steps:
 
         outcome = await DBOS.run_step_async({"name": name}, recorded)
         if "failed" in outcome:
-            failed = outcome["failed"]
-            raise HomeportError(failed["code"], failed["message"], failed["hint"])
+            raise HomeportError.from_dict(outcome["failed"])
         return outcome["value"]
 
     async def signal(self, name: str, seconds: float | None = None) -> Any:

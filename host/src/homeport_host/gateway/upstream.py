@@ -13,16 +13,14 @@ import httpx2
 from mcp import Client, MCPError
 from mcp.client.subscriptions import (
     ListenNotSupportedError,
-    PromptsListChanged,
-    ResourcesListChanged,
     SubscriptionLost,
-    ToolsListChanged,
 )
 from mcp.types import CONNECTION_CLOSED
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from homeport_host.gateway.config import ServerConfig
 from homeport_host.gateway.connections import new_key, open_target, send
+from homeport_host.gateway.lists import Lists
 from homeport_host.gateway.turns import Elicit, Question, Turns, asking
 from homeport_host.gateway.watches import Watches
 from homeport_host.governance.calls import Progress
@@ -32,14 +30,6 @@ from homeport_shared.identity import Identity
 
 logger = logging.getLogger(__name__)
 State = Literal["stopped", "starting", "ready", "down"]
-ListName = Literal["tools", "resources", "templates", "prompts"]
-
-METHODS: Mapping[ListName, tuple[str, str]] = {
-    "tools": ("tools/list", "tools"),
-    "resources": ("resources/list", "resources"),
-    "templates": ("resources/templates/list", "resourceTemplates"),
-    "prompts": ("prompts/list", "prompts"),
-}
 CONNECT_SECONDS = 10.0
 START_WAIT_SECONDS = 5.0
 CALL_SECONDS = 300.0
@@ -48,7 +38,6 @@ PING_EVERY_SECONDS = 15.0
 AGAIN_SECONDS = 1.0
 BACK_OFF_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 STABLE_SECONDS = 30.0
-PAGES = 50
 SESSION_NOT_FOUND = -32600
 RESOURCE_NOT_FOUND_2025 = -32002
 INVALID_PARAMS = -32602
@@ -99,10 +88,10 @@ class Upstream:
         self.protocol = ""
         self.title = config.name
         self.instructions = ""
-        self.lists: dict[ListName, list[dict[str, Any]]] = {name: [] for name in METHODS}
         self._home = home
         self._events = events
         self._changed = changed
+        self._lists = Lists(changed)
         self._updated = updated
         self._connect_seconds = connect_seconds
         self._key = new_key()
@@ -114,29 +103,27 @@ class Upstream:
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
         self._watches = Watches(lambda uri: updated(config.name, uri))
-        self._stale: set[ListName] = set()
-        self._wake = anyio.Event()
         self._turns = Turns()
 
     @property
     def tools(self) -> list[dict[str, Any]]:
         """Entries of `tools/list`."""
-        return self.lists["tools"]
+        return self._lists.entries["tools"]
 
     @property
     def resources(self) -> list[dict[str, Any]]:
         """Entries of `resources/list`."""
-        return self.lists["resources"]
+        return self._lists.entries["resources"]
 
     @property
     def templates(self) -> list[dict[str, Any]]:
         """Entries of `resources/templates/list`."""
-        return self.lists["templates"]
+        return self._lists.entries["templates"]
 
     @property
     def prompts(self) -> list[dict[str, Any]]:
         """Entries of `prompts/list`."""
-        return self.lists["prompts"]
+        return self._lists.entries["prompts"]
 
     @property
     def modern(self) -> bool:
@@ -221,47 +208,18 @@ class Upstream:
             self.protocol = client.protocol_version
             self.title = (client.server_info.title or client.server_info.name) if client.server_info else self.name
             self.instructions = client.instructions or ""
-            await self._refresh(client, set(METHODS))
+            await self._lists.refresh(client)
             scope.deadline = math.inf
             async with anyio.create_task_group() as tasks:
                 self._client = client
                 self._served = True
                 tasks.start_soon(self._follow, client)
-                tasks.start_soon(self._keep_lists, client)
+                tasks.start_soon(self._lists.keep, client)
                 self._watches.connected(client, tasks)
                 await self._become("ready")
                 await self._lost.wait()
                 self._client = None
                 tasks.cancel_scope.cancel()
-
-    # Lists
-
-    async def _refresh(self, client: Client, names: set[ListName]) -> None:
-        offered = client.server_capabilities
-        present: dict[ListName, bool] = {
-            "tools": offered.tools is not None,
-            "resources": offered.resources is not None,
-            "templates": offered.resources is not None,
-            "prompts": offered.prompts is not None,
-        }
-        for name in METHODS:
-            if name in names and present[name]:
-                self.lists[name] = await _pages(client, *METHODS[name])
-        if "tools" in names and any("x-mcp-header" in str(tool.get("inputSchema")) for tool in self.tools):
-            await client.list_tools()  # the SDK mirrors such arguments into headers only for tools it listed itself
-
-    async def _keep_lists(self, client: Client) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake = anyio.Event()
-            names, self._stale = self._stale, set()
-            await self._refresh(client, names)
-            await self._changed()
-            await anyio.sleep(0.1)  # a flood of announcements becomes ten refreshes a second
-
-    def _list_changed(self, *names: ListName) -> None:
-        self._stale.update(names)
-        self._wake.set()
 
     # What the server announces
 
@@ -274,7 +232,7 @@ class Upstream:
                     tools_list_changed=True, prompts_list_changed=True, resources_list_changed=True
                 ) as stream:
                     async for event in stream:
-                        self._on_event(event)
+                        self._lists.on_event(event)
             except (ListenNotSupportedError, MCPError):
                 pause = PING_EVERY_SECONDS
             except SubscriptionLost:
@@ -292,14 +250,6 @@ class Upstream:
             return False
         return True
 
-    def _on_event(self, event: object) -> None:
-        if isinstance(event, ToolsListChanged):
-            self._list_changed("tools")
-        elif isinstance(event, ResourcesListChanged):
-            self._list_changed("resources", "templates")
-        elif isinstance(event, PromptsListChanged):
-            self._list_changed("prompts")
-
     async def _on_message(self, message: Any) -> None:
         """Take a notification of a 2025 server."""
         method = getattr(message, "method", "")
@@ -307,12 +257,8 @@ class Upstream:
             return
         if method == "notifications/resources/updated":
             await self._updated(self.name, str(message.params.uri))
-        elif method == "notifications/tools/list_changed":
-            self._list_changed("tools")
-        elif method == "notifications/resources/list_changed":
-            self._list_changed("resources", "templates")
-        elif method == "notifications/prompts/list_changed":
-            self._list_changed("prompts")
+        else:
+            self._lists.on_notification(method)
 
     def hold(self, uri: str) -> None:
         """Watch the resource at `uri`, its own URI, until each `hold` has its `release`."""
@@ -437,19 +383,6 @@ class Upstream:
 
 class _SessionGoneError(Exception):
     """A 2025 HTTP server does not know the session any more."""
-
-
-async def _pages(client: Client, method: str, key: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    params: dict[str, Any] = {}
-    for _ in range(PAGES):
-        result = await send(client, method, params)
-        found = cast("list[Any]", result.get(key) or [])
-        entries += [cast("dict[str, Any]", entry) for entry in found if isinstance(entry, dict)]
-        if not result.get("nextCursor"):
-            break
-        params = {"cursor": result["nextCursor"]}
-    return entries
 
 
 def _first(group: BaseException) -> BaseException:
