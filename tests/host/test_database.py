@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9001", "0002"
 def upgrade():
     op.create_table("later", sa.Column("id", sa.Integer))
 """
@@ -58,18 +58,18 @@ async def test_an_older_database_is_led_up_as_a_whole_or_not_at_all(
 ) -> None:
     later = tmp_path / "migrations"
     shutil.copytree(migrations.FOLDER, later)
-    script = later / "versions" / "0002_later.py"
+    script = later / "versions" / "9001_later.py"
     database = Database(tmp_path / "host.db")
     await database.open()
     monkeypatch.setattr(migrations, "FOLDER", later)
-    monkeypatch.setattr(migrations, "HEAD", "0002")
+    monkeypatch.setattr(migrations, "HEAD", "9001")
     script.write_text(LATER + '    op.execute("NO SQL")\n', encoding="utf-8")
     with pytest.raises(HomeportError):
         await database.open()
-    assert await database.read(lambda c: (migrations.version_of(c), inspect(c).has_table("later"))) == ("0001", False)
+    assert await database.read(lambda c: (migrations.version_of(c), inspect(c).has_table("later"))) == ("0002", False)
     script.write_text(LATER, encoding="utf-8")
     await database.open()
-    assert await database.read(lambda c: (migrations.version_of(c), inspect(c).has_table("later"))) == ("0002", True)
+    assert await database.read(lambda c: (migrations.version_of(c), inspect(c).has_table("later"))) == ("9001", True)
     await database.aclose()
 
 

@@ -33,6 +33,11 @@ class Identity:
     change_set: str = ""
     traceparent: str = ""
 
+    @property
+    def owner(self) -> str:
+        """Whose the things are that this call makes, such as `client:cursor`; empty = the person's."""
+        return "" if self.caller in {"", "person"} else f"{self.caller}:{self.actor}"
+
     def as_meta(self, key: str = "") -> dict[str, str]:
         """Return the `_meta` entries that carry this identity to a server.
 

@@ -31,6 +31,7 @@ runs = Table(
     Column("citations", JSON, nullable=False),
     Column("steps", Integer, nullable=False, default=0),
     Column("usage", JSON, nullable=False),
+    Column("owner", String, nullable=False, server_default=""),
 )
 run_events = Table(
     "run_events",
@@ -51,7 +52,7 @@ run_event_keys = Table(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of an agent. Times are RFC 3339, empty = not yet."""
+    """One run of an agent. Times are RFC 3339, empty = not yet; `owner` is empty for a person's own."""
 
     id: str
     kind: str
@@ -68,6 +69,7 @@ class Run:
     citations: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     steps: int = 0
     usage: dict[str, Any] = field(default_factory=dict[str, Any])
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class RunStore:
         query = select(runs).where(runs.c.id == run)
         row = await self._database.read(lambda connection: connection.execute(query).first())
         if row is None:
-            raise HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")
+            raise not_found(run)
         return _run(row)
 
     async def change(self, run: str, **values: Any) -> bool:
@@ -140,15 +142,20 @@ class RunStore:
 
         await self._database.write(work)
 
-    async def latest(self, *, state: str = "", limit: int = 50, before: tuple[str, str] | None = None) -> list[Run]:
+    async def latest(
+        self, *, owner: str = "", state: str = "", limit: int = 50, before: tuple[str, str] | None = None
+    ) -> list[Run]:
         """Return runs, newest first.
 
         Args:
+            owner: Only runs of this owner; empty = of any.
             state: Only runs in this state; empty = any.
             limit: Most runs to return.
             before: Creation time and id of the last run of the page before.
         """
         query = select(runs).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
+        if owner:
+            query = query.where(runs.c.owner == owner)
         if state:
             query = query.where(runs.c.state == state)
         if before:
@@ -176,6 +183,11 @@ class RunStore:
         statement = insert(run_event_keys).values(run=run, key=key).on_conflict_do_nothing()
         returning = statement.returning(run_event_keys.c.key)
         return await self._database.write(lambda connection: connection.execute(returning).first() is not None)
+
+
+def not_found(run: str) -> HomeportError:
+    """Return the error for a run that there is not, or not for who asks."""
+    return HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")
 
 
 def _run(row: Row[Any]) -> Run:

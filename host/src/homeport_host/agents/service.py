@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Limits
 from homeport_host.agents.recorder import Recorder
-from homeport_host.agents.runs import Run, RunEvent, RunStore
+from homeport_host.agents.runs import Run, RunEvent, RunStore, not_found
 from homeport_host.agents.task import Options, Task, row_of
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.governance.calls import Hold
@@ -58,7 +58,8 @@ class Runs:
         if not prompt.strip() or len(prompt) > LONGEST_PROMPT:
             raise HomeportError("invalid", f"A prompt has 1 to {LONGEST_PROMPT} characters.", "Write what to do.")
         task = self._task(prompt, options)
-        run = self.run_id(options.get("idempotency_key", ""))
+        key = options.get("idempotency_key", "")
+        run = self.run_id(f"{task.owner} {key}".strip() if key else "")
         # Accepted by the engine first: whatever happens after that, the run begins and finds or makes its row.
         await self._engine.start(KIND, task.model_dump(mode="json"), run=run)
         await self._store.add(row_of(run, task, self._store.now()))
@@ -84,17 +85,22 @@ class Runs:
             session_id=options.get("session_id", ""),
             message_id=options.get("message_id", ""),
             actor=who.actor,
+            owner=who.owner,
             tenant=who.tenant,
             today=self._store.clock.now().date().isoformat(),
         )
 
     async def get(self, run: str) -> Run:
-        """Return one run.
+        """Return one run; who is no person finds only the runs that it started itself.
 
         Raises:
             HomeportError: `not_found`.
         """
-        return await self._store.get(run)
+        found = await self._store.get(run)
+        asking = identity.current().owner
+        if asking and found.owner != asking:
+            raise not_found(run)
+        return found
 
     async def events(self, run: str, *, after: int = 0, limit: int = 500) -> tuple[list[RunEvent], Run]:
         """Return the events after a number, and the run as it was before they were read.
@@ -102,7 +108,7 @@ class Runs:
         Raises:
             HomeportError: `not_found`.
         """
-        row = await self._store.get(run)
+        row = await self.get(run)
         return await self._store.events(run, after=after, limit=limit), row
 
     async def list(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[list[Run], str]:
@@ -113,7 +119,7 @@ class Runs:
         """
         position = paging.decode(cursor)
         before = (str(position.get("created", "")), str(position.get("id", ""))) if position else None
-        page = await self._store.latest(state=state, limit=limit + 1, before=before)
+        page = await self._store.latest(owner=identity.current().owner, state=state, limit=limit + 1, before=before)
         more = len(page) > limit
         page = page[:limit]
         return page, paging.encode({"created": page[-1].created, "id": page[-1].id}) if more else ""
@@ -124,7 +130,7 @@ class Runs:
         Raises:
             HomeportError: `not_found`.
         """
-        row = await self._store.get(run)
+        row = await self.get(run)
         if row.state in FINAL:
             return row
         await self._engine.cancel(run)
@@ -160,9 +166,7 @@ class Runs:
 
 def _asking(who: Identity) -> list[str]:
     """Return whose words a prompt is, as taint knows them; a person's own words bring nothing in."""
-    if who.caller in {"", "person"}:
-        return []
-    return [who.run or f"{who.caller}:{who.actor}"]
+    return [who.run or who.owner] if who.owner else []
 
 
 def _limits(limits: Limits, changes: dict[str, Any]) -> Limits:

@@ -52,6 +52,7 @@ class Task(BaseModel):
     message_id: str = ""
     sources: list[str] = Field(default_factory=list[str])
     actor: str = ""
+    owner: str = ""
     tenant: str = ""
     today: str = ""
 
@@ -96,7 +97,9 @@ class Options(TypedDict, total=False):
 
 def row_of(run: str, task: Task, created: str) -> Run:
     """Return a run that has not begun, as it is stored."""
-    return Run(run, task.kind, task.agent.name, task.model, task.prompt, task.session_id, "queued", created)
+    return Run(
+        run, task.kind, task.agent.name, task.model, task.prompt, task.session_id, "queued", created, owner=task.owner
+    )
 
 
 @dataclass(frozen=True, slots=True)
