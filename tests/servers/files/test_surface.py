@@ -8,7 +8,8 @@ import pytest
 
 pytestmark = pytest.mark.anyio
 READING = {"list", "read", "search", "info", "history"}
-CHANGING = {"write", "edit", "move", "delete", "restore"}
+CHANGING = {"write", "edit", "move", "delete", "restore", "undo"}
+FOR_PAGES = {"roots", "changes", "add_root"}
 
 
 async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:
@@ -24,7 +25,7 @@ async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:
 
 async def test_labels_and_annotations_tell_what_a_tool_does(files: Any) -> None:
     tools = {tool.name: tool for tool in (await files.client.list_tools()).tools}
-    assert set(tools) == READING | CHANGING | {"roots", "add_root", "show_files"}
+    assert set(tools) == READING | CHANGING | FOR_PAGES | {"show_files"}
     for name in READING:
         assert tools[name].annotations.read_only_hint
         assert tools[name].meta["io.homeport/labels"] == ["reads-private", "untrusted-content"]
@@ -32,11 +33,14 @@ async def test_labels_and_annotations_tell_what_a_tool_does(files: Any) -> None:
         assert not tools[name].annotations.read_only_hint
         assert tools[name].annotations.destructive_hint is False
         assert tools[name].meta["io.homeport/labels"] == ["can-be-taken-back"]
-    assert tools["add_root"].meta["ui"] == {"visibility": ["app"]}
+    assert all(tools[name].meta["ui"] == {"visibility": ["app"]} for name in FOR_PAGES)
 
 
 async def test_the_resources_are_there(files: Any) -> None:
     resources = {str(resource.uri) for resource in (await files.client.list_resources()).resources}
-    assert {"files://roots", "files://history", "files://health"} <= resources
+    assert {"files://roots", "files://history", "files://changes", "files://health"} <= resources
     templates = (await files.client.list_resource_templates()).resource_templates
-    assert [template.uri_template for template in templates] == ["files://{root}/{+path}"]
+    assert [template.uri_template for template in templates] == [
+        "files://changes/{change_set}",
+        "files://{root}/{+path}",
+    ]

@@ -60,7 +60,7 @@ class Changer:
 
     def __init__(self, roots: Roots, ledger: Ledger, who: Identity, *, text_limit: int, version_limit: int) -> None:
         self._roots = roots
-        self._ledger = ledger
+        self._ledger = self.ledger = ledger
         self._who = who
         self._text_limit = text_limit
         self._version_limit = version_limit
@@ -155,63 +155,6 @@ class Changer:
                 )
                 return Done(new.place, row, row.after)
 
-    def restore(self, path: str, version: int) -> list[Done]:
-        """Bring back a content, or undo the last change when `version` is 0.
-
-        Raises:
-            HomeportError: `not_found`, when the history has no such version of this file.
-        """
-        with explained(path), self._roots.find(path, make=True) as spot:
-            if version:
-                change = next((row for row in self._ledger.trail(spot.place) if row.version == version), None)
-                if change is None or not (change.after or change.before):
-                    raise HomeportError(
-                        "not_found", f"{spot.place} has no content of version {version}.", "See its history."
-                    )
-                return [self._bring_back(spot, change.after or change.before)]
-            last = self._ledger.last(spot.place)
-            if last is None or last.kind == "found":
-                raise HomeportError("not_found", f"There is no change of {spot.place} to undo.", "See its history.")
-            return self._undo(spot, last)
-
-    def _undo(self, spot: Spot, last: Version) -> list[Done]:
-        if last.kind == "moved" and last.came_from is not None:
-            done = [self.move(str(last.place), str(last.came_from), overwrite=False)]
-            if last.before:
-                with self._roots.find(str(last.place)) as overwritten:
-                    done.append(self._bring_back(overwritten, last.before))
-            return done
-        if last.before:
-            return [self._bring_back(spot, last.before)]
-        if last.kind == "deleted":
-            return self._bring_folder_back(spot, last)
-        return [self._delete_file(spot)]
-
-    def _bring_back(self, spot: Spot, sha256: str) -> Done:
-        status = spot.status()
-        before = ""
-        if status is not None:
-            with self._open(spot) as file:
-                before = self._keep(spot.place, file)
-        if before == sha256:
-            return Done(spot.place, None, sha256)
-        with self._ledger.content(sha256) as content:
-            spot.folder.put(spot.name, _chunks(content), like=status)
-            size = content.tell()
-        row = self._ledger.record(self._who, "restored", spot.place, before=before, after=sha256, size=size)
-        return Done(spot.place, row, sha256)
-
-    def _bring_folder_back(self, spot: Spot, deletion: Version) -> list[Done]:
-        """Bring back the `deletion.size` files whose rows come right before that of their folder."""
-        spot.folder.make(spot.name)
-        rows = self._ledger.below(spot.place, before=deletion.version, limit=2 * deletion.size + 1)
-        gone = [row for row in rows if row.kind == "deleted" and row.before][: deletion.size]
-        done: list[Done] = []
-        for row in gone:
-            with self._roots.find(str(row.place), make=True) as file:
-                done.append(self._bring_back(file, row.before))
-        return [*done, Done(spot.place, done[-1].version if done else None, "")]
-
     def _delete_file(self, spot: Spot) -> Done:
         status = spot.status()
         with self._open(spot) as file:
@@ -273,7 +216,7 @@ class Changer:
                     "unsupported", f"{old.place} and {new.place} are on different disks.", "Move its files one by one."
                 ) from error
             with self._open(old) as file:
-                new.folder.put(new.name, _chunks(file), like=new.status())
+                new.folder.put(new.name, chunks(file), like=new.status())
             old.folder.remove(old.name)
 
     def _open(self, spot: Spot) -> BinaryIO:
@@ -293,7 +236,7 @@ class Changer:
 
     def _keep(self, place: Place, file: BinaryIO) -> str:
         """Keep the content of `file` and record it when the history does not know it; return its SHA-256."""
-        sha256, size = self._ledger.keep(_chunks(file))
+        sha256, size = self._ledger.keep(chunks(file))
         if self._ledger.known(place) != sha256:
             self._ledger.record(Identity(), "found", place, after=sha256, size=size)
         return sha256
@@ -341,7 +284,8 @@ def text_encoder(content: str, encoding: str, place: str) -> Callable[[Decoded |
     return encode
 
 
-def _chunks(file: BinaryIO) -> Generator[bytes]:
+def chunks(file: BinaryIO) -> Generator[bytes]:
+    """Yield the whole content of `file` in parts."""
     file.seek(0)
     while chunk := file.read(CHUNK):
         yield chunk

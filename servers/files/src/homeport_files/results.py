@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel
 
-from homeport_files.store import Version
+from homeport_files.store import ChangeSet, Version
 from homeport_shared.clock import iso
 from homeport_shared.folders import kind_of
 from homeport_shared.paths import Place, show
@@ -116,7 +116,7 @@ class Step(BaseModel):
     sha256: str
     size: int
     by: str
-    run: str
+    change_set: str
 
 
 class Steps(BaseModel):
@@ -124,6 +124,41 @@ class Steps(BaseModel):
 
     versions: list[Step]
     next: str = ""
+
+
+class ChangeSetRow(BaseModel):
+    """Changes that belong together, such as those of one run."""
+
+    id: str
+    began: str
+    ended: str
+    by: str
+    run: str
+    files: int
+
+
+class NetChange(BaseModel):
+    """What a set did to one file; `diff` is unified."""
+
+    path: str
+    kind: str
+    came_from: str = ""
+    diff: str = ""
+
+
+class ChangeSets(BaseModel):
+    """Sets, newest first, or the `files` of one; `next` is the cursor of more."""
+
+    sets: list[ChangeSetRow]
+    files: list[NetChange]
+    next: str = ""
+
+
+class Undone(BaseModel):
+    """The paths taken back, and a sentence for each that was left."""
+
+    taken_back: list[str]
+    left: list[str]
 
 
 class RootRow(BaseModel):
@@ -138,6 +173,12 @@ class RootRows(BaseModel):
     """The folders that may be used."""
 
     roots: list[RootRow]
+
+
+class Shown(BaseModel):
+    """What the page shows."""
+
+    roots: list[str]
 
 
 def uri_of(place: Place) -> str:
@@ -166,6 +207,12 @@ def entry_of(place: Place, status: os.stat_result, accessed_by: str = "") -> Ent
     )
 
 
+def row_of(found: ChangeSet) -> ChangeSetRow:
+    """Return the row of a set of changes."""
+    by = found.agent or found.actor
+    return ChangeSetRow(id=found.id, began=found.began, ended=found.ended, by=by, run=found.run, files=found.paths)
+
+
 def step_of(version: Version) -> Step:
     """Return the row of the history."""
     return Step(
@@ -177,5 +224,5 @@ def step_of(version: Version) -> Step:
         sha256=version.after,
         size=version.size,
         by=version.agent or version.actor,
-        run=version.run,
+        change_set=version.change_set,
     )

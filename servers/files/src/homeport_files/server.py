@@ -11,7 +11,21 @@ from pydantic import AfterValidator, Field
 
 from homeport_files.edits import Edit
 from homeport_files.reading import Format, Part
-from homeport_files.results import Change, Deleted, Edited, Hits, Info, Listing, RootRow, RootRows, Steps, Text
+from homeport_files.results import (
+    Change,
+    ChangeSets,
+    Deleted,
+    Edited,
+    Hits,
+    Info,
+    Listing,
+    RootRow,
+    RootRows,
+    Shown,
+    Steps,
+    Text,
+    Undone,
+)
 from homeport_files.settings import FilesSettings
 from homeport_files.workspace import Workspace
 from homeport_shared import serving
@@ -30,8 +44,10 @@ READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
 PRIVATE: dict[str, Any] = {LABELS: ["reads-private", "untrusted-content"]}
 UNDOABLE: dict[str, Any] = {LABELS: ["can-be-taken-back"]}
+FOR_PAGES: dict[str, Any] = {LABELS: ["reads-private", "untrusted-content"], "ui": {"visibility": ["app"]}}
 PERSON: dict[str, Any] = {LABELS: ["can-be-taken-back", "person-only"], "ui": {"visibility": ["app"]}}
 
+NONE: list[str] = []  # the SDK copies defaults; a shared list is never changed
 Limit = Annotated[int, AfterValidator(lambda limit: min(max(limit, 1), 1000))]
 Count = Annotated[int, AfterValidator(lambda count: max(count, 1))]
 
@@ -134,6 +150,18 @@ def _changing_tools(server: Server, workspace: Workspace) -> None:
                 result.failed.append(str(error))
         return result
 
+    @server.tool(title="Changes by run", annotations=READS, meta=FOR_PAGES)
+    async def changes(  # pyright: ignore[reportUnusedFunction]
+        change_set: str = "", limit: Limit = 20, cursor: str = ""
+    ) -> ChangeSets:
+        """List what agents changed, by set, such as a run; of one set the files with their diffs."""
+        return await workspace.change_sets(change_set, limit=limit, cursor=cursor)
+
+    @server.tool(title="Undo a set of changes", annotations=WRITES, meta=UNDOABLE)
+    async def undo(change_set: str, paths: list[str] = NONE) -> Undone:  # pyright: ignore[reportUnusedFunction]
+        """Take back a change_set of history, or its changes at paths."""
+        return await workspace.undo(change_set, paths)
+
     @server.tool(title="Restore a file", annotations=WRITES, meta=UNDOABLE)
     async def restore(path: str, version: int = 0) -> Change:  # pyright: ignore[reportUnusedFunction]
         """Bring back a version of history; 0 undoes the last change, delete or move."""
@@ -141,7 +169,7 @@ def _changing_tools(server: Server, workspace: Workspace) -> None:
 
 
 def _root_tools(server: Server, workspace: Workspace) -> None:
-    @server.tool(title="List roots", annotations=READS, meta={LABELS: ["reads-private"]})
+    @server.tool(title="List roots", annotations=READS, meta=FOR_PAGES)
     async def roots() -> RootRows:  # pyright: ignore[reportUnusedFunction]
         """List the folders that may be used."""
         return workspace.rows()
@@ -163,6 +191,16 @@ def _resources(server: Server, workspace: Workspace) -> None:
         """The latest changes of all files."""
         return (await workspace.history("", limit=100, cursor="")).model_dump_json()
 
+    @server.resource("files://changes", title="Changes by run", mime_type="application/json")
+    async def changes() -> str:  # pyright: ignore[reportUnusedFunction]
+        """The latest sets of changes that belong together."""
+        return (await workspace.change_sets("", limit=100, cursor="")).model_dump_json()
+
+    @server.resource("files://changes/{change_set}", title="A set of changes", mime_type="application/json")
+    async def change_set(change_set: str) -> str:  # pyright: ignore[reportUnusedFunction]
+        """What one set of changes comes to, file by file, with diffs."""
+        return (await workspace.change_sets(change_set, limit=200, cursor="")).model_dump_json()
+
     @server.resource("files://{root}/{+path}", title="File or folder", mime_type="application/json")
     async def file(root: str, path: str) -> str:  # pyright: ignore[reportUnusedFunction]
         """The first part of a file as text, or what is in a folder, as the tools read and list return it."""
@@ -180,9 +218,9 @@ def _resources(server: Server, workspace: Workspace) -> None:
 
 
 def _view(workspace: Workspace) -> Apps:
-    async def show_files(path: str = "") -> RootRows:
-        """Open the file page; returns the roots."""
-        return workspace.rows()
+    async def show_files(path: str = "") -> Shown:
+        """Open the file page at a path."""
+        return Shown(roots=[root.name for root in workspace.roots])
 
     uri = "ui://files/browser.html"
     return view(

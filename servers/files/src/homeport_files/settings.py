@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import Root
 
-RESERVED = {"roots", "history", "health"}
+RESERVED = {"roots", "history", "changes", "health"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})=(.+)", re.DOTALL)
 

@@ -63,6 +63,33 @@ class Version:
     change_set: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """Changes that belong together, such as those of one run.
+
+    Attributes:
+        id: Its id: the run's, or one that the server gave.
+        began: Of its first change, RFC 3339 in UTC.
+        ended: Of its last one.
+        changes: How many there are.
+        paths: How many paths they concern.
+        actor: The person or client behind them.
+        agent: The agent, if one made them.
+        run: The run, if there was one.
+        last: The version of its last change.
+    """
+
+    id: str
+    began: str
+    ended: str
+    changes: int
+    paths: int
+    actor: str
+    agent: str
+    run: str
+    last: int
+
+
 _COLUMNS = "version, at, kind, root, path, from_root, from_path, before, after, size, actor, agent, run, change_set"
 
 
@@ -84,6 +111,10 @@ def _migrations() -> Migrations:
             "CREATE TABLE accesses (root TEXT NOT NULL, path TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL,"
             " PRIMARY KEY (root, path)) WITHOUT ROWID"
         )
+
+    @migrations()
+    def sets(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
+        database.conn.execute("CREATE INDEX changes_set ON changes (change_set, version)")
 
     return migrations
 
@@ -160,7 +191,7 @@ class Ledger:
     ) -> Version:
         """Add a change; on return it survives a power cut."""
         source = _key(came_from) if came_from else ("", "")
-        rest = (before, after, size, who.actor, who.agent, who.run, who.change_set)
+        rest = (before, after, size, who.actor, who.agent, who.run, who.change_set or who.run)
         row = self._connection.execute(
             f"INSERT INTO changes VALUES (NULL, {', '.join('?' * 13)}) RETURNING {_COLUMNS}",  # noqa: S608 - constants
             (iso(self._clock.now()), kind, *_key(place), *source, *rest),
@@ -181,6 +212,20 @@ class Ledger:
     def all(self, *, before: int | None, limit: int) -> list[Version]:
         """Return the changes of every root, newest first."""
         return self._rows("1", limit=limit, before=before)
+
+    def of_set(self, change_set: str) -> list[Version]:
+        """Return the changes of one set, newest first."""
+        return self._rows("change_set = ?", change_set, limit=1 << 31)
+
+    def sets(self, *, before: int | None, limit: int) -> list[ChangeSet]:
+        """Return the sets of changes, the one changed last first."""
+        rows = self._connection.execute(
+            "SELECT change_set, min(at), max(at), count(*), count(DISTINCT root || '/' || path), max(actor),"
+            " max(agent), max(run), max(version) AS last FROM changes WHERE change_set != ''"
+            " GROUP BY change_set HAVING last < ? ORDER BY last DESC LIMIT ?",
+            (before if before is not None else 1 << 62, limit),
+        )
+        return [ChangeSet(*row) for row in rows]
 
     def trail(self, place: Place) -> Generator[Version]:
         """Yield the changes of what is at `place` now, newest first, back through the moves that brought it there."""

@@ -7,7 +7,9 @@ import binascii
 import builtins
 import errno
 import logging
+import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -15,27 +17,33 @@ import anyio.to_thread
 from anyio.from_thread import check_cancelled
 from anyio.from_thread import run as run_in_loop
 
-from homeport_files.changing import Changer, Done, text_encoder
+from homeport_files.change_sets import Net, chosen, diff_of, net
+from homeport_files.changing import Done, text_encoder
 from homeport_files.edits import Edit
 from homeport_files.reading import Format, Part, Reader, decoded_start, open_file, sha256_of
+from homeport_files.restoring import Restorer
 from homeport_files.results import (
     Change,
+    ChangeSets,
     Edited,
     Entry,
     Hits,
     Info,
     Listing,
+    NetChange,
     RootRow,
     RootRows,
     Steps,
     Text,
+    Undone,
     entry_of,
+    row_of,
     step_of,
     uri_of,
 )
 from homeport_files.searching import Find, Mode, Search, compiled, find_lines
 from homeport_files.settings import FilesSettings, new_root, roots_of
-from homeport_files.store import Ledger, Store
+from homeport_files.store import Ledger, Store, Version
 from homeport_files.walking import Entry as Walked
 from homeport_files.walking import matches, walk
 from homeport_shared import identity, paging, settings
@@ -71,6 +79,7 @@ class Workspace:
         self._store = Store(context.folder, context.clock)
         self._reader = Reader(self.roots, self._settings)
         self._matcher = Worker("search", memory_mb=self._settings.memory_mb)
+        self._session = secrets.token_hex(4)  # of what a client changes while this server runs
         self._accessed: dict[Place, tuple[str, str]] = {}
         for close in (self._store.aclose, self._reader.aclose, self._matcher.aclose, self._remember_accesses):
             context.closing(close)
@@ -183,6 +192,45 @@ class Workspace:
         """Bring back a version, or undo the last change."""
         return _said((await self._changes(lambda changer: changer.restore(path, version)))[-1])
 
+    async def change_sets(self, change_set: str, *, limit: int, cursor: str) -> ChangeSets:
+        """Return the sets of changes, or what one set comes to, file by file.
+
+        Raises:
+            HomeportError: `not_found`, when there is no such set.
+        """
+        position = paging.decode(cursor)
+
+        def query(ledger: Ledger) -> ChangeSets:
+            if not change_set:
+                sets = ledger.sets(before=position.get("before"), limit=limit + 1)
+                more = paging.encode({"before": sets[limit - 1].last}) if len(sets) > limit else ""
+                return ChangeSets(sets=[row_of(each) for each in sets[:limit]], files=[], next=more)
+            start = int(position.get("start", 0))
+            changes = net(reversed(_of_set(ledger, change_set)))
+            more = paging.encode({"start": start + limit}) if len(changes) > start + limit else ""
+            files = [_net_change(ledger, each) for each in changes[start : start + limit]]
+            return ChangeSets(sets=[], files=files, next=more)
+
+        return await self._store.reading(query)
+
+    async def undo(self, change_set: str, paths: builtins.list[str]) -> Undone:
+        """Take a set of changes back, or its changes at and below some paths.
+
+        Raises:
+            HomeportError: `not_found`, when there is no such set.
+        """
+        left: builtins.list[str] = []
+
+        def work(restorer: Restorer) -> builtins.list[Done]:
+            changes = _of_set(restorer.ledger, change_set)
+            places = [self.roots.place(path) for path in paths]
+            done, untouched = restorer.take_back(chosen(changes, places) if places else changes)
+            left.extend(untouched)
+            return done
+
+        done = await self._changes(work)
+        return Undone(taken_back=sorted({str(one.place) for one in done if one.version}), left=left)
+
     async def history(self, path: str, *, limit: int, cursor: str) -> Steps:
         """Return the versions of a file, of what is below a folder, or of everything."""
         before: int | None = paging.decode(cursor).get("before")
@@ -221,13 +269,15 @@ class Workspace:
         await self._context.events.publish(Event("root.added", uri_of(Place(root.name)), {"folder": str(root.folder)}))
         return RootRow(name=root.name, folder=str(root.folder), available=True)
 
-    async def _change(self, work: Callable[[Changer], Done]) -> Done:
+    async def _change(self, work: Callable[[Restorer], Done]) -> Done:
         return (await self._changes(lambda changer: [work(changer)]))[0]
 
-    async def _changes(self, work: Callable[[Changer], list[Done]]) -> list[Done]:
+    async def _changes(self, work: Callable[[Restorer], list[Done]]) -> list[Done]:
         who = identity.current()
+        if not (who.change_set or who.run or who.caller == "person"):
+            who = replace(who, change_set=f"{who.actor or 'client'}-{self._session}")
         limits = {"text_limit": self._settings.text_mb * MIB, "version_limit": self._settings.version_mb * MIB}
-        done = await self._store.changing(lambda ledger: work(Changer(self.roots, ledger, who, **limits)))
+        done = await self._store.changing(lambda ledger: work(Restorer(self.roots, ledger, who, **limits)))
         for one in done:
             await self._announce(one)
         return done
@@ -242,7 +292,9 @@ class Workspace:
         await self._context.events.publish(Event(_EVENTS.get(version.kind, "file.changed"), uri, data))
         places = [done.place, version.came_from] if version.came_from else [done.place]
         folders = {Place(place.root, place.parts[:-1]) for place in places}
-        await self._context.changes.updated(*map(uri_of, [*places, *sorted(folders)]), "files://history")
+        await self._context.changes.updated(
+            *map(uri_of, [*places, *sorted(folders)]), "files://history", "files://changes"
+        )
 
     def _finder(self, query: str, *, regex: bool) -> Find:
         """Return what finds the lines of a text; a regular expression runs where it can be stopped."""
@@ -305,6 +357,18 @@ def _entries(spot: Spot, after: tuple[str, ...], depth: int) -> Iterator[Walked]
     if status is None:
         raise FileNotFoundError(errno.ENOENT, "missing", str(spot.place))
     return iter([Walked(spot.place, status, spot.folder)])
+
+
+def _of_set(ledger: Ledger, change_set: str) -> list[Version]:
+    changes = ledger.of_set(change_set)
+    if not changes:
+        raise HomeportError("not_found", f"There is no set of changes {change_set[:80]!r}.", "List them: changes.")
+    return changes
+
+
+def _net_change(ledger: Ledger, change: Net) -> NetChange:
+    source = str(change.came_from) if change.came_from else ""
+    return NetChange(path=str(change.place), kind=change.kind, came_from=source, diff=diff_of(ledger, change))
 
 
 def _said(done: Done) -> Change:
