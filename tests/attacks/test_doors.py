@@ -92,3 +92,18 @@ async def test_two_clients_at_once_are_not_mixed_up(shared_machine: Any) -> None
         await shared_machine.eventually(written)  # reads are written down a moment later
     assert len(searched) == 20
     assert all(row["details"]["arguments"]["query"].startswith(row["actor"]) for row in searched)
+
+
+async def test_a_program_finds_only_the_runs_that_it_started(shared_machine: Any) -> None:
+    async with shared_machine.client() as person, shared_machine.client("client:alpha") as alpha:
+        secret = await shared_machine.run(person, "What is my account number?")
+        own = await shared_machine.run(alpha, "Say hello")
+        assert [run["id"] for run in (await use(alpha, "homeport__list_runs"))["runs"]] == [own["id"]]
+        for tool in ("run_get", "run_events", "run_cancel"):
+            with pytest.raises(HomeportError, match="There is no run"):
+                await use(alpha, f"homeport__{tool}", run_id=secret["id"])
+        for uri in (f"run://{secret['id']}", f"run://{secret['id']}/events"):
+            with pytest.raises(Exception, match="There is no run"):
+                await alpha.read_resource(uri)
+        known = {run["id"] for run in (await use(person, "homeport__list_runs"))["runs"]}
+        assert known >= {secret["id"], own["id"]}

@@ -24,6 +24,20 @@ MODEL = [
             "It **ends on 30 June 2027** [1].",
         ],
     },
+    {
+        "when": "tidy",
+        "replies": [
+            {
+                "calls": [
+                    {
+                        "name": "files__write",
+                        "arguments": {"path": "papers/lease.txt", "content": "Tidy.", "overwrite": True},
+                    }
+                ]
+            },
+            "I tidied up.",
+        ],
+    },
     {"when": "wipe", "replies": [{"calls": [{"name": "diary__wipe", "arguments": {"day": "Monday"}}]}, "{result}"]},
 ]
 DIARY = '''
@@ -105,6 +119,7 @@ def test_a_newcomer_comes_from_nothing_to_a_cited_answer_and_a_restart_loses_not
             expect(page.get_by_role("heading", name="Set up Homeport")).to_be_visible()
             _enter_a_key(page)
             _choose_folder_and_ask(page, papers)
+            _take_back_what_an_agent_wrote(page, papers / "lease.txt")
             ask(page, "wipe Monday")
             page.locator(".call").get_by_role("button", name="Approve").click()
             expect(page.locator(".markdown")).to_contain_text("Monday is gone.")
@@ -116,6 +131,14 @@ def test_a_newcomer_comes_from_nothing_to_a_cited_answer_and_a_restart_loses_not
             page.get_by_role("link", name="Dashboard").click()
             expect(page.locator("#home-live")).to_contain_text("wipe Monday")
     page.close()
+
+
+def _take_back_what_an_agent_wrote(page: Page, file: Path) -> None:
+    before = file.read_bytes()
+    ask(page, "tidy my papers")
+    page.get_by_role("button", name="Undo file changes").click()
+    expect(page.locator(".toast").last).to_contain_text("Taken back: 1 change.")
+    assert file.read_bytes() == before
 
 
 def _enter_a_key(page: Page) -> None:

@@ -10,9 +10,7 @@ import pytest
 
 from homeport_host.agents.task import Task
 from homeport_host.providers.protocol import ProviderError, ProviderFault
-from homeport_shared import identity
 from homeport_shared.errors import HomeportError
-from homeport_shared.identity import Identity
 
 pytestmark = pytest.mark.anyio
 TEXT = {"type": "string"}
@@ -164,23 +162,6 @@ async def test_an_unknown_limit_is_refused(staged: Any) -> None:
     async with staged("Hello.") as stage:
         with pytest.raises(HomeportError, match="limits do not fit"):
             await stage.runs.start("Hi", limits={"minutes": 3})
-
-
-async def test_a_program_finds_only_the_runs_that_it_started(staged: Any) -> None:
-    async with staged("Mine.", "Yours.", "Yours.") as stage:
-        runs = {}
-        for name in ("", "cursor", "claude"):
-            identity.enter(Identity(actor=name, caller="client" if name else "person"))
-            runs[name] = await stage.runs.start("Hi", idempotency_key="the same")
-        identity.enter(Identity(actor="cursor", caller="client"))
-        assert [run.id for run in (await stage.runs.list())[0]] == [runs["cursor"]]
-        for other in (runs[""], runs["claude"]):
-            with pytest.raises(HomeportError, match="There is no run"):
-                await stage.runs.events(other)
-            with pytest.raises(HomeportError, match="There is no run"):
-                await stage.runs.cancel(other)
-        identity.enter(Identity(actor="ada", caller="person"))
-        assert {run.id for run in (await stage.runs.list())[0]} == set(runs.values())
 
 
 async def test_a_destructive_call_waits_for_a_person_and_goes_on_when_approved(

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Limits
 from homeport_host.agents.recorder import Recorder
-from homeport_host.agents.runs import Run, RunEvent, RunStore, not_found
+from homeport_host.agents.runs import Run, RunEvent, RunStore
 from homeport_host.agents.task import Options, Task, row_of
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.governance.calls import Hold
@@ -91,16 +91,12 @@ class Runs:
         )
 
     async def get(self, run: str) -> Run:
-        """Return one run; who is no person finds only the runs that it started itself.
+        """Return one run.
 
         Raises:
             HomeportError: `not_found`.
         """
-        found = await self._store.get(run)
-        asking = identity.current().owner
-        if asking and found.owner != asking:
-            raise not_found(run)
-        return found
+        return await self._store.get(run)
 
     async def events(self, run: str, *, after: int = 0, limit: int = 500) -> tuple[list[RunEvent], Run]:
         """Return the events after a number, and the run as it was before they were read.
@@ -108,18 +104,26 @@ class Runs:
         Raises:
             HomeportError: `not_found`.
         """
-        row = await self.get(run)
+        row = await self._store.get(run)
         return await self._store.events(run, after=after, limit=limit), row
 
-    async def list(self, *, state: str = "", limit: int = 50, cursor: str = "") -> tuple[list[Run], str]:
+    async def list(
+        self, *, owner: str = "", state: str = "", limit: int = 50, cursor: str = ""
+    ) -> tuple[list[Run], str]:
         """Return one page of runs, newest first, and the cursor of the next; empty = this is the last.
+
+        Args:
+            owner: Only runs of this owner; empty = of any.
+            state: Only runs in this state; empty = any.
+            limit: Most runs to return.
+            cursor: Of the page before.
 
         Raises:
             HomeportError: `invalid` for a cursor that is not ours.
         """
         position = paging.decode(cursor)
         before = (str(position.get("created", "")), str(position.get("id", ""))) if position else None
-        page = await self._store.latest(owner=identity.current().owner, state=state, limit=limit + 1, before=before)
+        page = await self._store.latest(owner=owner, state=state, limit=limit + 1, before=before)
         more = len(page) > limit
         page = page[:limit]
         return page, paging.encode({"created": page[-1].created, "id": page[-1].id}) if more else ""
@@ -130,7 +134,7 @@ class Runs:
         Raises:
             HomeportError: `not_found`.
         """
-        row = await self.get(run)
+        row = await self._store.get(run)
         if row.state in FINAL:
             return row
         await self._engine.cancel(run)

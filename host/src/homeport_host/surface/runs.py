@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from homeport_host.agents.runs import Run, not_found
 from homeport_host.agents.task import RunKind
 from homeport_host.surface.results import (
     NO_JSON,
@@ -73,6 +74,7 @@ def _running(server: Server, host: HostServices) -> None:
     @changing(server, "Cancel a run")
     async def run_cancel(run_id: str) -> Item:
         """Stop a run and the call that it is in."""
+        await _own(host, run_id)
         return Item(**run_json(await host.runs.cancel(run_id)))
 
 
@@ -80,7 +82,7 @@ def _watching(server: Server, host: HostServices) -> None:
     @reading(server, "Run")
     async def run_get(run_id: str) -> Item:
         """Read a run: state, answer, citations, usage, error."""
-        return Item(**run_json(await host.runs.get(run_id)))
+        return Item(**run_json(await _own(host, run_id)))
 
     @reading(server, "Events of a run")
     async def run_events(run_id: str, after: int = 0, limit: Annotated[int, Field(ge=1, le=2000)] = 500) -> RunEvents:
@@ -90,7 +92,8 @@ def _watching(server: Server, host: HostServices) -> None:
     @reading(server, "Runs")
     async def list_runs(state: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 50, cursor: str = "") -> RunList:
         """List runs, newest first."""
-        page, following = await host.runs.list(state=state, limit=limit, cursor=cursor)
+        owner = identity.current().owner
+        page, following = await host.runs.list(owner=owner, state=state, limit=limit, cursor=cursor)
         return RunList(runs=[run_json(run) for run in page], next=following)
 
 
@@ -123,13 +126,13 @@ def _resources(server: Server, host: HostServices) -> None:
     @server.resource("run://recent", title="Runs", mime_type="application/json")
     async def recent() -> str:
         """The latest runs."""
-        page, following = await host.runs.list()
+        page, following = await host.runs.list(owner=identity.current().owner)
         return dumped({"runs": [run_json(run) for run in page], "next": following})
 
     @server.resource("run://{run_id}", title="Run", mime_type="application/json")
     async def run(run_id: str) -> str:
         """One run."""
-        return dumped(run_json(await host.runs.get(run_id)))
+        return dumped(run_json(await _own(host, run_id)))
 
     @server.resource("run://{run_id}/events", title="Events of a run", mime_type="application/json")
     async def events(run_id: str) -> str:
@@ -142,7 +145,16 @@ def _resources(server: Server, host: HostServices) -> None:
         return dumped(await _events(host, run_id, after, 2_000))
 
 
+async def _own(host: HostServices, run: str) -> Run:
+    """Return a run; who is no person finds only those that it started itself."""
+    found, asking = await host.runs.get(run), identity.current().owner
+    if asking and found.owner != asking:
+        raise not_found(run)
+    return found
+
+
 async def _events(host: HostServices, run: str, after: int, limit: int) -> Json:
+    await _own(host, run)
     events, row = await host.runs.events(run, after=after, limit=limit)
     last = events[-1].seq if events else after
     return {"events": [asdict(event) for event in events], "next": last, "state": row.state}

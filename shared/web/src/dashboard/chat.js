@@ -170,6 +170,14 @@ const sessionActions = {
   },
 };
 
+/** Take back what a run did to files; what somebody changed since stays, and is named. */
+async function takeBack(run) {
+  const result = await tryAct("files__undo", { change_set: run });
+  if (!result) return;
+  const count = result.taken_back.length;
+  toast([count ? `Taken back: ${count} ${count === 1 ? "change" : "changes"}.` : "Nothing was left to take back.", ...result.left].join(" "), result.left.length ? "error" : undefined);
+}
+
 document.addEventListener("click", async (event) => {
   const on = (selector) => event.target.closest(selector);
   const item = on("[data-session-action]");
@@ -181,6 +189,8 @@ document.addEventListener("click", async (event) => {
   }
   const regenerate = on("[data-regenerate]");
   if (regenerate) { busy(true); if (await tryAct("homeport__chat_regenerate", { session_id: session })) await refresh(); else busy(false); }
+  const undo = on("[data-undo]");
+  if (undo) await takeBack(undo.dataset.undo);
   const copy = on("[data-copy]");
   if (copy) { await navigator.clipboard.writeText(copy.closest("article").dataset.text ?? ""); toast("Copied."); }
   const tool = on("[data-use-tool]");
