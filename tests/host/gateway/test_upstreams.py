@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -28,6 +29,14 @@ ECHO = {"name": "echo", "arguments": {"text": "hi"}}
 
 def script(name: str, code: str) -> ServerConfig:
     return ServerConfig(name, "stdio", command=sys.executable, args=("-c", code))
+
+
+def kill_children(script: str) -> None:
+    """Kill the processes of this one that run `script`."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended by itself
+            if script in " ".join(process.cmdline()):
+                process.kill()
 
 
 async def echo(running: Gateway, name: str) -> str:
@@ -57,9 +66,7 @@ async def test_calls_in_flight_fail_plainly_when_their_server_crashes_and_it_com
                 for _ in range(10 if program == "2026" else 1):
                     tasks.start_soon(waiting, running)
                 await anyio.sleep(0.3)
-                for process in psutil.Process().children(recursive=True):
-                    if file in " ".join(process.cmdline()):
-                        process.kill()
+                kill_children(file)
 
             assert {str(error).partition(".")[0] for error in failures} == {
                 "The server 'child' stopped during the call"
@@ -81,9 +88,7 @@ async def test_an_idle_server_that_is_killed_is_noticed_without_a_call(gateway: 
             seen.append(child.state)
 
         running.upstreams.on_change.append(note)
-        for process in psutil.Process().children(recursive=True):
-            if "everything.py" in " ".join(process.cmdline()):
-                process.kill()
+        kill_children("everything.py")
         await eventually(lambda: seen[-1:] == ["ready"] and len(seen) > 1)
 
     assert "starting" in seen
@@ -225,9 +230,7 @@ async def test_ten_seconds_of_calls_while_a_server_is_killed_again_and_again(gat
                 tasks.start_soon(caller, running, number)
             for _ in range(4):
                 await anyio.sleep(2)
-                for process in psutil.Process().children(recursive=True):
-                    if "everything.py" in " ".join(process.cmdline()):
-                        process.kill()
+                kill_children("everything.py")
         child = running.upstreams.get("child")
         await eventually(lambda: child.state == "ready", 20)
         assert await echo(running, "child") == "hi"
