@@ -6,8 +6,9 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -18,6 +19,9 @@ from homeport_shared.audit import AuditLog
 from homeport_shared.changes import ChangeBus
 from homeport_shared.clock import Clock, SystemClock
 from homeport_shared.events import EventSink, NoEvents
+
+if TYPE_CHECKING:
+    from homeport_shared.vault import Vault
 
 S = TypeVar("S", bound=BaseModel)
 KEY_VARIABLE = "HOMEPORT_CONNECTION_KEY"
@@ -63,6 +67,13 @@ class ServerContext:
             HomeportError: `invalid`, naming each wrong field.
         """
         return settings.load(model, self.name, home=self.home, flags=self.flags)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The secrets of the data root; its methods may block."""
+        from homeport_shared.vault import Vault
+
+        return Vault(self.home)
 
     def closing(self, close: Callable[[], Awaitable[None]]) -> None:
         """Call `close` when the server stops; the last one registered is called first."""

@@ -16,12 +16,17 @@ _BLOCKS = {
     "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
 }  # fmt: skip
 _WHOLE = {"h1", "h2", "h3", "h4", "h5", "h6", "pre", "ul", "ol"}
+# What pages mean by these names, which are older and smaller sets. Source: the Encoding standard of WHATWG.
+_AS_BROWSERS = {
+    "iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252", "ascii": "cp1252", "shift_jis": "cp932",
+    "sjis": "cp932", "euc-kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "iso-8859-9": "cp1254",
+}  # fmt: skip
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w.:-]+)", re.I)
 
 
 def read(data: bytes, writer: Writer) -> None:
     """Fill `writer` from a page in the encoding that it states, or else the one that is found."""
-    text, encoding = _decode(data, writer.name)
+    text, encoding = decode_page(data, writer.name)
     writer.metadata["encoding"] = encoding
     add_html(text, writer)
 
@@ -39,14 +44,25 @@ def add_html(text: str, writer: Writer) -> None:
         _walk(tree.body, writer)
 
 
-def _decode(data: bytes, name: str) -> tuple[str, str]:
-    stated = _CHARSET.search(data[:2048])
-    if stated and not data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            codec = codecs.lookup(stated[1].decode("ascii"))
-            return data.decode(codec.name), codec.name
-        except (LookupError, UnicodeError):
-            pass
+def decode_page(data: bytes, name: str, stated: str = "") -> tuple[str, str]:
+    """Return the text of a page and its encoding: by its mark, else what was stated and fits, else what is found.
+
+    Args:
+        data: The page.
+        name: What to call it in an error.
+        stated: What came with it, such as the `charset` of an HTTP header; goes before what the page says itself.
+
+    Raises:
+        HomeportError: `unsupported`, when it is no text; `damaged`, when it breaks the encoding its mark promises.
+    """
+    if not data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        own = _CHARSET.search(data[:2048])
+        for label in filter(None, (stated, own[1].decode("ascii") if own else "")):
+            try:
+                codec = codecs.lookup(_AS_BROWSERS.get(label.lower(), label)).name
+                return data.decode(codec), codec
+            except (LookupError, UnicodeError):
+                pass
     decoded = decode(data, name)
     return decoded.text, decoded.encoding
 
