@@ -119,10 +119,10 @@ def _page(html: str, address: str) -> Page:
 
 def _main_text(html: str, address: str) -> dict[str, str]:
     """Return the main text as Markdown and what the page says of itself, as far as trafilatura finds them."""
-    from trafilatura import bare_extraction, extract
+    from trafilatura import extract, extract_metadata
 
     try:
-        about: Any = bare_extraction(html, url=address, with_metadata=True, include_comments=False)
+        about: Any = extract_metadata(html, default_url=address)
         text = extract(html, url=address, output_format="markdown", include_comments=False)
     except Exception as error:  # the boundary to the parser: a hostile page makes it raise anything
         logger.info("the main text of %s was not found", address, exc_info=error)

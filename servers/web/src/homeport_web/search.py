@@ -137,5 +137,8 @@ class Search:
 
 def _usable(hits: list[Hit]) -> list[Hit]:
     """Return each address once, and only those that can be visited."""
-    unique = {hit.url: hit for hit in reversed(hits) if hit.url.startswith(("http://", "https://"))}
-    return list(reversed(unique.values()))
+    unique: dict[str, Hit] = {}
+    for hit in hits:
+        if hit.url.startswith(("http://", "https://")):
+            unique.setdefault(hit.url, hit)
+    return list(unique.values())
