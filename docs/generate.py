@@ -19,6 +19,7 @@ MARK = "<!-- Written by docs/generate.py: change the code, not this page. -->"
 SERVERS = {
     "files": ("Files", "Workspace files: what `homeport-files` offers, alone or as `files__…` through the host."),
     "rag": ("Knowledge", "The knowledge base: what `homeport-rag` offers, alone or as `rag__…` through the host."),
+    "web": ("Web", "Search and pages of the web: what `homeport-web` offers, alone or as `web__…` through the host."),
     "homeport": (
         "The host's own server",
         "What the host offers of itself. Through the host, names begin `homeport__`.",
@@ -77,6 +78,8 @@ ENVIRONMENT = [
     ("HOMEPORT_<SECTION>_<FIELD>", "any [setting](settings.md), such as `HOMEPORT_FILES_ROOTS`; goes before the file"),
     ("HOMEPORT_MODEL_DIR", "folder of the embedding model"),
     ("HOMEPORT_RAG_EMBEDDING_KEY", "key of the server at `embedding_address`, where it wants one"),
+    ("BRAVE_API_KEY", "key of Brave's search API; goes before one entered on the page"),
+    ("HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "the proxy of `homeport-web`, unless its settings name one"),
     ("HOMEPORT_TOKEN", "the token that a server alone (`homeport-files --http`) asks its clients for"),
 ]
 
@@ -102,7 +105,7 @@ def command_line() -> str:
         command = homeport.get_command(context, name)
         assert command is not None
         parts += described(f"homeport {name}", command)
-    parts += ["## homeport-files, homeport-rag", servers_alone()]
+    parts += ["## homeport-files, homeport-rag, homeport-web", servers_alone()]
     return page("Commands", *parts)
 
 
@@ -144,12 +147,14 @@ def sections() -> dict[str, type[BaseModel]]:
     from homeport_host.providers.settings import ModelSettings
     from homeport_host.surface.setup import SetupSettings
     from homeport_rag.settings import RagSettings
+    from homeport_web.settings import WebSettings
 
     return {
         "models": ModelSettings,
         "host": HostSettings,
         "files": FilesSettings,
         "rag": RagSettings,
+        "web": WebSettings,
         "setup": SetupSettings,
     }
 
@@ -251,6 +256,7 @@ def limits() -> str:
     from homeport_host.governance import approvals, stages
     from homeport_shared import logs
     from homeport_shared.documents import archive, model
+    from homeport_web import fetching
 
     fixed = [
         ("a tool's public name", f"{catalog.LONGEST_NAME} characters"),
@@ -266,6 +272,7 @@ def limits() -> str:
         ("a one-time link", f"{tickets.SECONDS / 60:g} minutes"),
         ("an approval waits", f"{approvals.DEFAULT_LIFE.total_seconds() / 3600:g} hours"),
         ("a file's part in one answer of `read`", f"{reading.MOST_BYTES // 1024} KiB"),
+        ("redirects of a visited page", f"{fetching.MOST_REDIRECTS}"),
         ("text taken out of one document", f"{model.MAX_CHARACTERS:,} characters"),
         ("a packed document, unpacked", f"{archive.MAX_UNPACKED // 1_000_000} MB in {archive.MAX_MEMBERS:,} parts"),
         ("a log file", f"{logs.MAX_BYTES // 1_000_000} MB, {logs.KEPT_FILES} kept"),

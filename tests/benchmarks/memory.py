@@ -20,15 +20,15 @@ AFTER = 120.0  # seconds; workers leave after 60
 
 
 async def measure() -> list[Row]:
-    """Measure each server alone, then the host with both, before and after work."""
-    rows = [compared(f"RSS of `homeport-{name}`, idle", await _alone(name), 85, "MiB") for name in ("files", "rag")]
+    """Measure each server alone, then the host with all, before and after work."""
+    rows = [compared(f"RSS of `homeport-{name}`, idle", await _alone(name), 85, "MiB") for name in ("files", "rag", "web")]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         home.mkdir()
         async with ModelDouble(["Two birds fly."] * 5) as double, host(home, OLLAMA_HOST=double.ollama_url) as running:
             process = running[0]
             await anyio.sleep(3)  # what starts in the background is part of an idle host
-            rows.append(compared("RSS of the host with both, idle", memory(process.pid), 170, "MiB"))
+            rows.append(compared("RSS of the host with all, idle", memory(process.pid), 170, "MiB"))
             await _work(home, Path(folder) / "documents")
             busy = memory(process.pid)
             await anyio.sleep(AFTER)
