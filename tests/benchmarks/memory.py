@@ -21,7 +21,9 @@ AFTER = 120.0  # seconds; workers leave after 60
 
 async def measure() -> list[Row]:
     """Measure each server alone, then the host with all, before and after work."""
-    rows = [compared(f"RSS of `homeport-{name}`, idle", await _alone(name), 85, "MiB") for name in ("files", "rag", "web")]
+    rows = [
+        compared(f"RSS of `homeport-{name}`, idle", await _alone(name), 85, "MiB") for name in ("files", "rag", "web")
+    ]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         home.mkdir()

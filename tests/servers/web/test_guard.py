@@ -199,6 +199,13 @@ async def _headers_without_end(writer: asyncio.StreamWriter) -> None:
         await writer.drain()
 
 
+async def _packed_into_nothing(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\x1f\x8b\x08\x08\0\0\0\0\0\xff")
+    while True:
+        writer.write(b"a file name that does not end " * 1000)
+        await writer.drain()
+
+
 async def _nonsense(writer: asyncio.StreamWriter) -> None:
     writer.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
 
@@ -208,6 +215,7 @@ async def _nonsense(writer: asyncio.StreamWriter) -> None:
     ("answer", "code"),
     [
         (_endless, "too_large"),
+        (_packed_into_nothing, "too_large"),
         (_dripping, "timeout"),
         (_silent, "timeout"),
         (_headers_without_end, "unavailable"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from datetime import timedelta
@@ -195,13 +196,34 @@ async def test_an_answer_that_is_no_page_is_a_sentence(web: Any, status: int, co
     assert (said[0], told in said[1]) == (code, True), said
 
 
-async def test_an_image_an_unknown_host_and_a_closed_port_are_sentences(web: Any) -> None:
-    image = web.site.page("/i.png", b"\x89PNG\r\n\x1a\n", kind="image/png")
-    assert (await web.refused("visit", url=image))[0] == "unsupported"
-    assert await web.refused("visit", url="https://no-such.example/") == (
-        "not_found",
-        "There is no host no-such.example. Check the address.",
-    )
+async def _leaving(writer: asyncio.StreamWriter) -> None:
+    """Close the connection without an answer."""
+
+
+async def _waiting(writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize(
+    "flags", [{"seconds": 1, "robots": False, "backends": ["searxng"], "searxng_address": "http://127.0.0.1:9"}]
+)
+async def test_whatever_goes_wrong_is_an_understandable_error(web: Any) -> None:
+    web.site.routes |= {"/leaving": _leaving, "/waiting": _waiting}
+    web.site.page("/often", "", status=429)
+    web.site.page("/image", b"\x89PNG\r\n\x1a\n", kind="image/png")
+    for path, code, told in (
+        ("/leaving", "unavailable", "cannot be reached"),
+        ("/waiting", "timeout", "did not answer within 1 seconds"),
+        ("/none", "not_found", "There is no page at"),
+        ("/often", "limit", "asked too often"),
+        ("/image", "unsupported", "is image/png, not text"),
+    ):
+        said = await web.refused("visit", url=web.site.url + path)
+        assert (said[0], told in said[1], path in said[1]) == (code, True, True), said
+    said = await web.refused("visit", url="https://no-such.example/")
+    assert said == ("not_found", "There is no host no-such.example. Check the address.")
+    said = await web.refused("search", query="x")
+    assert (said[0], "searxng: http://127.0.0.1:9/search" in said[1]) == ("unavailable", True), said
 
 
 async def test_robots_txt_is_respected(web: Any) -> None:
