@@ -9,10 +9,12 @@ from collections.abc import Callable
 import docx
 import openpyxl
 import pptx
+import pytest
 from docx.oxml import parse_xml
 from fpdf import FPDF
 
 from homeport_shared.documents import Document, extract, extract_bytes, supported
+from homeport_shared.documents.html import decode_page
 
 
 def saved(save: Callable[[io.BytesIO], object]) -> bytes:
@@ -101,6 +103,20 @@ def test_html_keeps_words_and_drops_scripts() -> None:
         ("paragraph", 0, "tail"),
     ]
     assert document.text.startswith("Home\n\n# Menu today\n\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "stated", "found"),
+    [
+        ("日本語", "euc-jp", "EUC-JP", "euc_jp"),  # goes before what the page says itself
+        ("日本語①", "cp932", "Shift_JIS", "cp932"),  # read as browsers do: the wider set
+        ("“quoted”", "cp1252", "iso-8859-1", "cp1252"),
+        ("日本語", "utf-8", "no-such-charset", "utf-8"),
+    ],
+)
+def test_what_came_with_a_page_tells_its_encoding_first(text: str, encoding: str, stated: str, found: str) -> None:
+    page = f'<html><head><meta charset="utf-8"></head><body><p>{text}</p></body></html>'
+    assert decode_page(page.encode(encoding), "page", stated) == (page, found)
 
 
 def test_html_is_read_in_the_encoding_that_it_states() -> None:
