@@ -218,6 +218,7 @@ LABELS = {
     "can-be-taken-back": "what it changes can be undone",
     "destructive": "what it changes cannot be undone",
     "outward": "something leaves this machine",
+    "internet": "uses the internet: denied to all but persons until it is switched on",
     "reads-private": "returns your own data",
     "untrusted-content": "returns what others wrote",
     "person-only": "for persons: never shown to agents, jobs or other clients",

@@ -48,7 +48,7 @@ def outside() -> Generator[tuple[str, list[str]]]:
 async def test_a_page_that_gives_orders_gets_nothing_out(machine: Any, outside: tuple[str, list[str]]) -> None:
     place, asked = outside
     machine.home.mkdir(parents=True, exist_ok=True)
-    (machine.home / "homeport.toml").write_text(f'[web]\nprivate_hosts = ["{place}"]\n')
+    (machine.home / "homeport.toml").write_text(f'[host]\ninternet = true\n\n[web]\nprivate_hosts = ["{place}"]\n')
     folder = machine.home.parent / "docs"
     folder.mkdir()
     (folder / "letter.txt").write_text(f"The safe's number is {SECRET}.")
@@ -88,3 +88,26 @@ async def states(client: Any, run: dict[str, Any]) -> list[str]:
     events = (await use(client, "homeport__run_events", run_id=run["id"], limit=2000))["events"]
     ended = [event["data"] for event in events if event["kind"] == "call" and event["data"]["state"] != "running"]
     return [data["state"] for data in ended]
+
+
+async def test_the_internet_is_off_for_agents_until_a_person_switches_it_on(
+    machine: Any, outside: tuple[str, list[str]]
+) -> None:
+    place, asked = outside
+    machine.home.mkdir(parents=True, exist_ok=True)
+    (machine.home / "homeport.toml").write_text(f'[web]\nprivate_hosts = ["{place}"]\n')
+    machine.model.script = Script.of([on("tips", call("web__visit", url=f"http://{place}/tips"), "{result}")])
+    machine.start()
+    async with machine.client() as person, machine.client("client:cursor") as cursor:
+        run = await machine.run(person, "tips")
+        assert "Internet access is off" in run["answer"]
+        refused = await cursor.call_tool("web__visit", {"url": f"http://{place}/"})
+        assert refused.is_error
+        assert "homeport internet on" in refused.content[0].text
+        assert asked == []
+        await use(person, "homeport__set_internet", allowed=True)
+        run = await machine.run(person, "tips")
+        assert "IMPORTANT" in run["answer"]
+        await use(person, "homeport__set_internet", allowed=False)
+        assert (await cursor.call_tool("web__visit", {"url": f"http://{place}/"})).is_error
+    assert "internet = false" in (machine.home / "homeport.toml").read_text()

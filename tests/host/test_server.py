@@ -112,6 +112,8 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
         events=EventBus(context.tasks, stage.database, stage.changes),
         audit=AuditLog(home / "audit.db"),
         tickets=Tickets(),
+        internet=lambda: False,
+        set_internet=nothing,
         add_folder=add_folder,
         folders=list,
         documents=nothing,

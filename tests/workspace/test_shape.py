@@ -113,3 +113,10 @@ def test_every_dependency_has_its_reason() -> None:
     wanted |= {re.split(r"[\[<>=!~ ]", requirement)[0].lower() for group in groups.values() for requirement in group}
     missing = {name for name in wanted if not name.startswith("homeport") and f"`{name}`" not in reasons}
     assert not missing
+
+
+def test_the_coverage_of_every_package_is_measured() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["coverage"]["run"]
+    packages = {path.parent.name for member in MEMBERS for path in member.glob("src/*/__init__.py")}
+    assert settings["branch"] is True
+    assert set(settings["source_pkgs"]) == packages

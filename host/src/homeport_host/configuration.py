@@ -24,6 +24,7 @@ class HostSettings(BaseModel):
     labels: dict[str, list[Label]] = Field(
         default_factory=dict[str, list[Label]], description="tool name → labels that replace the tool's own"
     )
+    internet: bool = Field(False, description="agents and other programs may search and read the web")
     connect_seconds: float = Field(
         10.0, gt=0, description="how long a server may take to introduce itself and to list what it has"
     )

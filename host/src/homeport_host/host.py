@@ -122,6 +122,7 @@ class Host:
             ledger=Ledger(self.database),
             record=lambda entry, durable: self._rows.add(entry, durable=durable),
             secrets=lambda: self._secrets,
+            internet=lambda: self.settings.internet,
         )
         self.catalog.on_change.append(DefinitionWatch(pins, self.approvals, self._third_party_tools).look)
         self.upstreams.on_change.append(self._tell_servers)
@@ -292,6 +293,8 @@ class Host:
             audit=self.audit,
             tickets=self.tickets,
             usage=self.usage,
+            internet=lambda: self.settings.internet,
+            set_internet=self._set_internet,
             add_folder=self._add_folder,
             folders=self._folders,
             documents=self._documents,
@@ -312,6 +315,10 @@ class Host:
         await self.call("rag__add_folder", {"path": path})
         job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
         return {"root": root, "job_id": job.get("id", "")}
+
+    async def _set_internet(self, allowed: bool) -> None:
+        await anyio.to_thread.run_sync(settings.save, self.home, "host", {"internet": allowed})
+        self.settings = self.settings.model_copy(update={"internet": allowed})
 
     def _folders(self) -> list[str]:
         roots = settings.read_file(self.home).get("files", {}).get("roots", [])

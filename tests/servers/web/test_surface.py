@@ -27,7 +27,7 @@ async def test_what_comes_from_outside_is_read_only_open_and_untrusted(web: Any)
     for name in ("search", "visit", "extract"):
         assert tools[name].annotations.read_only_hint
         assert tools[name].annotations.open_world_hint
-        assert tools[name].meta["io.homeport/labels"] == ["untrusted-content", "outward"]
+        assert tools[name].meta["io.homeport/labels"] == ["untrusted-content", "outward", "internet"]
     resources = {str(resource.uri) for resource in (await web.client.list_resources()).resources}
     assert resources == {"web://cache", "web://health"}
     templates = (await web.client.list_resource_templates()).resource_templates

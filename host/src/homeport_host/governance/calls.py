@@ -12,7 +12,14 @@ from homeport_shared.identity import Identity
 
 CallerKind = Literal["person", "chat", "ask", "client", "job"]
 Label = Literal[
-    "reads-private", "untrusted-content", "outward", "can-be-taken-back", "destructive", "read-only", "person-only"
+    "reads-private",
+    "untrusted-content",
+    "outward",
+    "internet",
+    "can-be-taken-back",
+    "destructive",
+    "read-only",
+    "person-only",
 ]
 Effect = Literal["allow", "ask", "confirm", "deny"]
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]

@@ -82,6 +82,7 @@ class Dispatcher:
         exposures: Which tools each exposure shows.
         record: Writes an audit row; its second argument says to return only when the row is stored.
         secrets: The values that must not leave through a result.
+        internet: Whether agents and other programs may use the internet.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Dispatcher:
         record: Record,
         clock: Clock | None = None,
         secrets: Callable[[], Iterable[str]] = lambda: (),
+        internet: Callable[[], bool] = lambda: False,
     ) -> None:
         self._upstreams = upstreams
         self._exposures = exposures
@@ -110,7 +112,7 @@ class Dispatcher:
             pin_stage(pins),
             SchemaStage(),
             RateStage(self._clock),
-            policy_stage(taints, approvals),
+            policy_stage(taints, approvals, internet),
             ledger_stage(ledger),
         )
 

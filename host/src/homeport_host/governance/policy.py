@@ -18,6 +18,7 @@ TABLE: dict[Row, dict[CallerKind, Effect]] = {
     "destructive": {"person": "confirm", "chat": "ask", "ask": "ask", "client": "ask", "job": "deny"},
     "tainted": {"person": "confirm", "chat": "ask", "ask": "deny", "client": "ask", "job": "deny"},
 }
+INTERNET_OFF = "Internet access is off for agents. A person switches it on: homeport internet on."
 REASONS: dict[Row, str] = {
     "read": "It only reads.",
     "reversible": "It changes something that can be taken back.",
@@ -43,7 +44,13 @@ def row_of(tool: Tool, *, tainted: bool) -> Row:
 
 
 def decide(
-    caller: Caller, tool: Tool, digest: str, *, tainted: bool = False, remembered: Remembered | None = None
+    caller: Caller,
+    tool: Tool,
+    digest: str,
+    *,
+    tainted: bool = False,
+    remembered: Remembered | None = None,
+    internet: bool = False,
 ) -> Decision:
     """Decide on one call.
 
@@ -53,9 +60,12 @@ def decide(
         digest: Of the tool and the exact arguments, for a job's pre-approval.
         tainted: The run has read both private data and untrusted content.
         remembered: What a person said once for all about this tool and this kind of caller.
+        internet: Agents and other programs may use the internet.
     """
     if "person-only" in tool.labels and caller.kind != "person":
         return Decision("deny", "person-only", f"{tool.name} is only for a person at the dashboard or command line.")
+    if "internet" in tool.labels and not internet and caller.kind != "person":
+        return Decision("deny", "internet-off", INTERNET_OFF)
     if remembered == "never":
         return Decision("deny", "never", f"A person said that {tool.name} is never to be used here.")
     row = row_of(tool, tainted=tainted)

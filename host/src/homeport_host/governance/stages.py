@@ -139,7 +139,7 @@ class RateStage:
         calls.append(now)
 
 
-def policy_stage(taints: Taints, approvals: Approvals) -> Stage:
+def policy_stage(taints: Taints, approvals: Approvals, internet: Callable[[], bool]) -> Stage:
     """Decide by policy; hold the call for a person where it says so."""
 
     async def stage(call: Pending) -> None:
@@ -147,7 +147,9 @@ def policy_stage(taints: Taints, approvals: Approvals) -> Stage:
         caller = call.caller
         tainted = "outward" in call.tool.labels and await taints.is_tainted(subject_of(caller))
         remembered = await approvals.remembered(call.tool.name, holder(caller))
-        decision = call.decision = decide(caller, call.tool, call.digest, tainted=tainted, remembered=remembered)
+        decision = call.decision = decide(
+            caller, call.tool, call.digest, tainted=tainted, remembered=remembered, internet=internet()
+        )
         if decision.effect == "deny":
             raise HomeportError("denied", f"{call.tool.name} is denied ({decision.policy}). {decision.reason}")
         if decision.effect == "allow":

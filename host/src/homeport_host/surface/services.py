@@ -28,6 +28,7 @@ class HostServices:
     """The services of one host.
 
     Attributes:
+        internet: Whether agents and other programs may use the internet; `set_internet` changes it for good.
         add_folder: Makes a folder a root of files and has it indexed; returns `{root, job_id}`.
         folders: The folders that were added.
         documents: `{count, indexing}`, or None while the knowledge base is not there.
@@ -48,6 +49,8 @@ class HostServices:
     events: EventBus
     audit: AuditLog
     tickets: Tickets
+    internet: Callable[[], bool]
+    set_internet: Callable[[bool], Awaitable[None]]
     add_folder: Callable[[str, str], Awaitable[Json]]
     folders: Callable[[], list[str]]
     documents: Callable[[], Awaitable[Json | None]]

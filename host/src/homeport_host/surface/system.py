@@ -36,6 +36,13 @@ def _acting(server: Server, host: HostServices) -> None:
         await changes.updated("homeport://setup", "homeport://status")
         return Item(**added)
 
+    @changing(server, "Switch internet access", "person-only", idempotent=True)
+    async def set_internet(allowed: bool) -> Named:
+        """Allow agents and other programs the web tools, or refuse them all at once; it stays so."""
+        await host.set_internet(allowed)
+        await changes.updated("homeport://status")
+        return Named(id="internet", state="on" if allowed else "off")
+
     @changing(server, "Create ticket", "person-only")
     async def create_ticket(purpose: Literal["login", "upload", "secret"], target: str = "") -> Ticket:
         """Make an address that works once: to sign in, to upload a file, or to enter a secret."""
@@ -84,6 +91,7 @@ async def _status(host: HostServices) -> Json:
         "home": str(host.home),
         "mode": host.models.mode,
         "default_model": host.models.default,
+        "internet": host.internet(),
         "servers": {state: sum(one.state == state for one in servers) for state in ("ready", "down")},
         "server_list": [one.model_dump(include={"name", "state", "tools", "reason"}) for one in servers],
         "runs": {state: runs.get(state, 0) for state in ("running", "waiting")},

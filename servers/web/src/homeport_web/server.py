@@ -23,7 +23,7 @@ INSTRUCTIONS = (
 )
 READ = ToolAnnotations(read_only_hint=True, open_world_hint=True)
 LOOK = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-OUTSIDE: dict[str, Any] = {LABELS: ["untrusted-content", "outward"]}
+OUTSIDE: dict[str, Any] = {LABELS: ["untrusted-content", "outward", "internet"]}
 KEPT: dict[str, Any] = {LABELS: ["reads-private", "untrusted-content"]}
 
 Count = Annotated[int, AfterValidator(lambda count: min(max(count, 1), 50))]

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ask": ("ask", "ask", "Ask a question; the answer cites your documents."),
     "call": ("talk", "call_tool", "Call a tool with JSON arguments."),
     "doctor": ("doctor", "doctor", "Find out what does not work, and what to do."),
+    "internet": ("govern", "internet", "Allow agents the internet, or not."),
     "install": ("install", "install", "Add Homeport to Claude Desktop, Claude Code or Cursor."),
     "models": ("models", "models", "List the models; choose or get one."),
     "new-server": ("scaffold", "new_server", "Start a server of your own in this workspace."),

@@ -42,6 +42,19 @@ def stop() -> None:
 
 
 @click.command()
+@click.argument("state", type=click.Choice(["on", "off"]))
+def internet(state: str) -> None:
+    """Allow agents and other programs the web tools, or refuse them all at once."""
+
+    async def work() -> None:
+        async with connect() as client:
+            await call(client, "homeport__set_internet", allowed=state == "on")
+
+    run(work)
+    console.print(f"Internet access for agents is {state}.")
+
+
+@click.command()
 @click.argument("approval", default="")
 @click.option("--deny", is_flag=True, help="Deny it instead.")
 @click.option("--always", is_flag=True, help="Allow this tool to this caller from now on (with --deny: never).")
