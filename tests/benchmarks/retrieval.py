@@ -25,7 +25,7 @@ from tests.benchmarks.rows import Row, compared, middle, shown
 from homeport_rag.embedding import find_embedder
 from homeport_rag.records import Passage, Source
 from homeport_rag.server import build_server
-from homeport_rag.store import Store
+from homeport_rag.store import Store, documents, embeddings
 from homeport_shared.testing.clients import connected
 from homeport_shared.workers import Worker
 
@@ -111,7 +111,7 @@ async def quality(client: Client, queries: list[dict[str, str]], relevant: Judge
             answer = await call(client, "search", query=query["text"], mode=mode, k=20)
             if answer["mode"] != mode:
                 raise SystemExit(f"{mode} was not possible: {answer['why']}")
-            found = dict.fromkeys(hit["uri"].removeprefix("collection:") for hit in answer["hits"])
+            found = dict.fromkeys(hit["source"].removeprefix("collection:") for hit in answer["hits"])
             gained.append(ndcg(list(found), relevant[query["_id"]]))
         scores[mode] = statistics.fmean(gained)
     return scores
@@ -147,9 +147,9 @@ async def fill(home: Path, corpus: list[dict[str, str]], count: int) -> None:
     real = np.frombuffer(b"".join(await embedder.embed(texts)), "<f2").reshape(len(texts), -1).astype(np.float32)
     await worker.aclose()
     for source in sources(corpus, count):
-        await store.put(source, "default", actor="benchmark", now="2026-01-01T00:00:00Z")
+        await store.write(documents.put, source, 1, english=True, actor="benchmark", now="2026-01-01T00:00:00Z")
     blobs = [vector.tobytes() for vector in between(real, count)]
-    await store.put_vectors(embedder.model.key, enumerate(blobs, start=1))
+    await store.write(embeddings.put, embedder.model.key, enumerate(blobs, start=1))
     await store.aclose()
 
 

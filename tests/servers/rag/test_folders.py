@@ -98,7 +98,7 @@ async def test_documents_of_every_kind_are_found_with_their_place(folder: Path) 
             ("kettle", "kitchen.md"), ("xylophone", "page.html"), ("bicycle", "stock.csv"),
             ("contract", "contract.docx"), ("dumplings", "lunch.eml"), ("penguin", "animals.pdf"),
         ):  # fmt: skip
-            assert [hit["uri"] for hit in await hits(client, query)] == [(folder / name).as_uri()]
+            assert [hit["source"] for hit in await hits(client, query)] == [(folder / name).as_uri()]
         [penguin] = await hits(client, "penguin")
         assert penguin["page"] == 2
         [umbrella] = await hits(client, "umbrella")
