@@ -60,8 +60,8 @@ def content(home: Path) -> dict[str, list[Any]]:
     with closing(sqlite3.connect(home / "rag" / "knowledge.db")) as connection:
         connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('integrity-check')")
         queries = {
-            "documents": "SELECT id, uri, title, media_type, size, sha256, mtime_ns, modified, metadata, warnings, error,"
-            " language, passages FROM documents ORDER BY uri",
+            "documents": "SELECT id, uri, title, media_type, size, sha256, mtime_ns, modified, metadata, warnings,"
+            " error, language, passages FROM documents ORDER BY uri",
             "texts": "SELECT document_id, text FROM texts ORDER BY document_id",
             "chunks": "SELECT document_id, ordinal, header, text, line, end_line, vector FROM chunks"
             " JOIN vectors ON chunk_id = id ORDER BY document_id, ordinal",

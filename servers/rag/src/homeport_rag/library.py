@@ -215,7 +215,7 @@ class Library:
         embedder, why = await self._meaning.embedder(settings.choice)
         if settings.embedding_address and embedder is None:
             raise HomeportError("unavailable", why)
-        most = embedder.window if embedder else CollectionSettings.chunk_tokens
+        most = embedder.window if embedder else CollectionSettings().chunk_tokens
         if not MIN_LIMIT <= settings.chunk_tokens <= most:
             raise HomeportError(
                 "invalid",

@@ -76,9 +76,9 @@ def _browsing(server: Server, knowledge: Knowledge) -> None:
         """Show what is known about a document."""
         return await knowledge.store.read(documents.document, document_id)
 
-    @server.tool(title="Passages", annotations=READ, meta=APP)
+    @server.tool(title="Chunks", annotations=READ, meta=APP)
     async def list_chunks(document_id: str, after: int = 0) -> Passages:  # pyright: ignore[reportUnusedFunction]
-        """List the passages of a document, 100 a page."""
+        """List the chunks that a document was divided into, 100 a page."""
         return await knowledge.library.passages(document_id, after)
 
     @server.tool(title="Versions", annotations=READ, meta=APP)
