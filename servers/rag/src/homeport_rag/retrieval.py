@@ -172,6 +172,8 @@ class Retrieval:
             if question.mode in ("name", "all"):
                 group.start_soon(self._by_name, legs, scope, question)
         if groups and not legs.embedded:
+            if scope != await self._store.read(collections.spaces, question.collections, hidden=hidden):
+                return await self.legs(question, hidden=hidden)  # another model has just begun to answer
             legs.why = legs.why or NOTHING_EMBEDDED
             if question.mode == "vector":
                 await by_words()
