@@ -59,6 +59,8 @@ async def test_a_collection_changes_its_model_in_the_background_and_answers_mean
         assert {hit["collection"] for hit in both["hits"]} == {"default", "reports"}
         models = (await call(client, "list_models"))["models"]
         assert {entry["id"]: entry["dimension"] for entry in models} == {"all-MiniLM-L6-v2-int8": 384, NOMIC: 384}
+        tried = await call(client, "test_model", address=double.ollama_url, model=NOMIC)
+        assert (tried["dimension"], tried["why"], tried["milliseconds"] > 0) == (384, "", True)
         assert (await call(client, "validate"))["problems"] == []
 
 

@@ -153,13 +153,7 @@ class Retrieval:
         """
         scope = await self._store.read(collections.spaces, question.collections, hidden=hidden)
         legs = Legs()
-        groups: dict[str, tuple[Embedder, list[Space]]] = {}
-        if question.mode in ("hybrid", "vector", "all"):
-            self._meaning.wake()
-            groups = await self._models(legs, scope)
-            english = any(embedder.model.language == "en" for embedder, _ in groups.values())
-            if english and not seems_english(question.text):
-                legs.note = ENGLISH_ONLY
+        groups = await self._models(legs, scope, question)
 
         async def by_words() -> None:
             legs.words = await self._store.find_words(question.text, scope, question.filters, question.depth)
@@ -181,15 +175,23 @@ class Retrieval:
             legs.why = ""
         return legs, scope
 
-    async def _models(self, legs: Legs, scope: list[Space]) -> dict[str, tuple[Embedder, list[Space]]]:
-        """Return model → the collections that it answers for; note on `legs` why there is none."""
+    async def _models(
+        self, legs: Legs, scope: list[Space], question: Question
+    ) -> dict[str, tuple[Embedder, list[Space]]]:
+        """Return model → the collections that it answers for, if meaning was asked for; note on `legs` what to know."""
         groups: dict[str, tuple[Embedder, list[Space]]] = {}
+        if question.mode in ("lexical", "name"):
+            return groups
+        self._meaning.wake()
         for space in scope:
             embedder, why = await self._meaning.answering(space)
             if embedder is None:
                 legs.why = why
             else:
                 groups.setdefault(embedder.model.key, (embedder, []))[1].append(space)
+        english = any(embedder.model.language == "en" for embedder, _ in groups.values())
+        if english and not seems_english(question.text):
+            legs.note = ENGLISH_ONLY
         return groups
 
     async def _by_name(self, legs: Legs, scope: list[Space], question: Question) -> None:
