@@ -145,7 +145,7 @@ def _editing(server: Server, knowledge: Knowledge) -> None:
 
 
 def _explaining(server: Server, knowledge: Knowledge) -> None:
-    @server.tool(title="Why not found", annotations=READ, meta=APP)
+    @server.tool(title="Explain a miss", annotations=READ, meta=APP)
     async def why_not(  # pyright: ignore[reportUnusedFunction]
         document_id: str,
         query: str,
@@ -155,7 +155,7 @@ def _explaining(server: Server, knowledge: Knowledge) -> None:
         threshold: Annotated[float, Field(ge=0, le=1)] = 0,
         metadata: dict[str, Any] = NOTHING,
     ) -> Reason:
-        """Say why a search did not find a document: its rank, its best passages, what kept it out."""
+        """Explain why a search missed something: its rank, its best chunks, what kept it out."""
         question = Question(query, collections, k, mode, threshold, Filters(metadata=metadata))
         return await knowledge.insight.why_not(document_id, question)
 
