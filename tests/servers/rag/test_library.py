@@ -190,7 +190,7 @@ async def test_names_are_found_in_spite_of_typing_errors(tmp_path: Path) -> None
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "add", text="about nothing", title="Quarterly report 2026")
         await call(client, "add", text="about something", title="Holiday pictures")
-        assert await titles(client, "quartely reprot", mode="name") == ["Quarterly report 2026"]
+        assert await titles(client, "quarterrly repoort", mode="name") == ["Quarterly report 2026"]
         assert set(await titles(client, "holiday nothing", mode="all")) == {"Quarterly report 2026", "Holiday pictures"}
 
 

@@ -33,13 +33,13 @@ def seems_english(text: str) -> bool:
 # The most frequent words of languages with Latin letters that the others do not share.
 _FREQUENT = {
     "en": "the and of to is that for with was are this which from have not were",
-    "de": "der die und das ist nicht mit ein eine den dem von zu sich auf wird",
+    "de": "der die und das nicht mit ein eine den dem von zu sich auf wird",
     "fr": "les des est une dans que pour qui sur pas avec sont nous vous cette aux",
     "es": "los las del una por para con que como pero más este está son sus entre",
     "it": "gli della che non per una con sono del nel alla questo anche più come delle",
     "pt": "não uma dos das para com por mais como são foi pelo também seu à",
     "nl": "het een van niet zijn voor met dat deze maar ook naar wordt bij aan",
-    "sv": "och att det som är för inte med har den av på till ett",
+    "sv": "och att det är för inte med har den av på till ett",
     "pl": "nie się jest że na do jak ale przez oraz który dla są",
 }
 _MARKS = {word: language for language, words in _FREQUENT.items() for word in words.split()}
