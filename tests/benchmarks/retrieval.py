@@ -1,4 +1,4 @@
-"""Search: how well it finds (Cranfield, nDCG@10) and how fast in 100,000 passages.
+"""Search: how well it finds (nDCG@10 of every collection) and how fast in 100,000 passages.
 
 A collection is a folder with corpus.jsonl (_id, title, text), queries.jsonl (_id, text) and qrels.tsv. Everything is
 asked through an MCP client. Relevance is binary; the many passages are made of the collection's own sentences, and of
@@ -25,7 +25,7 @@ from tests.benchmarks.rows import Row, compared, middle, shown
 from homeport_rag.embedding import find_embedder
 from homeport_rag.records import Passage, Source
 from homeport_rag.server import build_server
-from homeport_rag.store import Store
+from homeport_rag.store import Store, documents, embeddings
 from homeport_shared.testing.clients import connected
 from homeport_shared.workers import Worker
 
@@ -37,28 +37,39 @@ Judgements = dict[str, set[str]]
 
 async def measure() -> list[Row]:
     """Take in the collection and ask its queries; then ask them of many passages."""
-    place = folder("ir/cranfield")
-    if place is None:
-        return [Row("search", "skipped", "no Cranfield collection on this machine")]
-    corpus, queries = rows(place / "corpus.jsonl"), rows(place / "queries.jsonl")
-    relevant = judgements(place / "qrels.tsv")
-    queries = [query for query in queries if query["_id"] in relevant]
-    with tempfile.TemporaryDirectory() as home:
-        async with connected(build_server, "rag", Path(home)) as client:
-            seconds = await take_in(client, corpus)
-            scores = await quality(client, queries, relevant)
+    places = sorted(path for path in (folder("ir") or Path()).iterdir() if (path / "qrels.tsv").is_file())
+    if not places:
+        return [Row("search", "skipped", "no collection with judgements on this machine")]
+    found: list[Row] = []
+    for place in places:
+        found += await measured_quality(place)
+    corpus, queries = rows(places[0] / "corpus.jsonl"), rows(places[0] / "queries.jsonl")
     with tempfile.TemporaryDirectory() as home:
         await fill(Path(home), corpus, PASSAGES)
         async with connected(build_server, "rag", Path(home)) as client:
             taken = await latencies(client, queries)
+    return found + [
+        compared(f"search of {PASSAGES} passages, {mode}, p50 ({middle(taken[mode])})", median, 20, "ms")
+        for mode in reversed(MODES)
+        for median in [statistics.median(taken[mode])]
+    ]
+
+
+async def measured_quality(place: Path) -> list[Row]:
+    """Take one collection in and ask its queries in every mode; hybrid has to be above both others."""
+    corpus, relevant = rows(place / "corpus.jsonl"), judgements(place / "qrels.tsv")
+    queries = [query for query in rows(place / "queries.jsonl") if query["_id"] in relevant]
+    with tempfile.TemporaryDirectory() as home:
+        async with connected(build_server, "rag", Path(home)) as client:
+            seconds = await take_in(client, corpus)
+            scores = await quality(client, queries, relevant)
+    least = 0.555 if place.name == "cranfield" else max(scores["lexical"], scores["vector"])
     return [
-        Row(f"{len(corpus)} abstracts added and embedded", shown(seconds, "s"), "no target"),
-        compared("nDCG@10 hybrid (≥)", scores["hybrid"], 0.555, ""),
-        *(Row(f"nDCG@10 {leg} alone", f"{scores[leg]:.4f}", "below hybrid") for leg in ("lexical", "vector")),
+        Row(f"{place.name}: {len(corpus)} documents added and embedded", shown(seconds, "s"), "no target"),
+        compared(f"{place.name}: nDCG@10 hybrid (≥)", scores["hybrid"], least, ""),
         *(
-            compared(f"search of {PASSAGES} passages, {mode}, p50 ({middle(taken[mode])})", found, 20, "ms")
-            for mode in reversed(MODES)
-            for found in [statistics.median(taken[mode])]
+            Row(f"{place.name}: nDCG@10 {leg} alone", f"{scores[leg]:.4f}", "below hybrid")
+            for leg in ("lexical", "vector")
         ),
     ]
 
@@ -111,7 +122,7 @@ async def quality(client: Client, queries: list[dict[str, str]], relevant: Judge
             answer = await call(client, "search", query=query["text"], mode=mode, k=20)
             if answer["mode"] != mode:
                 raise SystemExit(f"{mode} was not possible: {answer['why']}")
-            found = dict.fromkeys(hit["uri"].removeprefix("collection:") for hit in answer["hits"])
+            found = dict.fromkeys(hit["source"].removeprefix("collection:") for hit in answer["hits"])
             gained.append(ndcg(list(found), relevant[query["_id"]]))
         scores[mode] = statistics.fmean(gained)
     return scores
@@ -147,9 +158,9 @@ async def fill(home: Path, corpus: list[dict[str, str]], count: int) -> None:
     real = np.frombuffer(b"".join(await embedder.embed(texts)), "<f2").reshape(len(texts), -1).astype(np.float32)
     await worker.aclose()
     for source in sources(corpus, count):
-        await store.put(source, "default", actor="benchmark", now="2026-01-01T00:00:00Z")
+        await store.write(documents.put, source, 1, english=True, actor="benchmark", now="2026-01-01T00:00:00Z")
     blobs = [vector.tobytes() for vector in between(real, count)]
-    await store.put_vectors(embedder.model.key, enumerate(blobs, start=1))
+    await store.write(embeddings.put, embedder.model.key, enumerate(blobs, start=1))
     await store.aclose()
 
 

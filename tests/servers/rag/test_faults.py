@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import sqlite3
@@ -49,20 +50,24 @@ def write_documents(folder: Path, count: int) -> None:
     chooser = random.Random(7)
     for number in range(count):
         paragraphs = [" ".join(chooser.choices(words, k=80)) + "." for _ in range(3)]
-        (folder / f"{number:03}.md").write_text(f"# Number {number}\n\n" + "\n\n".join(paragraphs))
+        file = folder / f"{number:03}.md"
+        file.write_text(f"# Number {number}\n\n" + "\n\n".join(paragraphs), "utf-8")
+        os.utime(file, (1_700_000_000 + number, 1_700_000_000 + number))  # settled: its time can be relied on
 
 
 def content(home: Path) -> dict[str, list[Any]]:
-    """Everything a user could notice, without ids and times that differ between any two runs."""
+    """Everything but what differs between any two runs: ids of passages, and when they were stored."""
     with closing(sqlite3.connect(home / "rag" / "knowledge.db")) as connection:
         connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('integrity-check')")
         queries = {
-            "documents": "SELECT id, uri, title, sha256, size, metadata FROM documents ORDER BY uri",
+            "documents": "SELECT id, uri, title, media_type, size, sha256, mtime_ns, modified, metadata, warnings,"
+            " error, language, passages FROM documents ORDER BY uri",
             "texts": "SELECT document_id, text FROM texts ORDER BY document_id",
             "chunks": "SELECT document_id, ordinal, header, text, line, end_line, vector FROM chunks"
             " JOIN vectors ON chunk_id = id ORDER BY document_id, ordinal",
             "index": "SELECT document_id, ordinal FROM chunks_fts f JOIN chunks c ON c.id = f.rowid"
             " WHERE chunks_fts MATCH 'glacier' ORDER BY 1, 2",
+            "counted": "SELECT * FROM counts ORDER BY 1, 2",
             "counts": "SELECT (SELECT count(*) FROM chunks), (SELECT count(*) FROM vectors),"
             " (SELECT count(*) FROM changes), (SELECT count(*) FROM chunks_fts)",
         }

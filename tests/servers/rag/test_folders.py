@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from docx import Document as Word
 from mcp import Client
+from openpyxl import Workbook
+from pptx import Presentation
 
 from homeport_rag.server import build_server
 from homeport_shared.events import Event
@@ -86,19 +88,26 @@ async def test_documents_of_every_kind_are_found_with_their_place(folder: Path) 
     word = Word()
     word.add_paragraph("The contract ends in May.")
     word.save(str(folder / "contract.docx"))
+    book = Workbook()
+    book.active.append(["screws", 12])
+    book.save(folder / "store.xlsx")
+    slides = Presentation()
+    slides.slides.add_slide(slides.slide_layouts[5]).shapes.title.text = "The roadmap of giraffes"
+    slides.save(str(folder / "roadmap.pptx"))
     mail = EmailMessage()
     mail["Subject"], mail["From"], mail["To"] = "Lunch", "a@example.org", "b@example.org"
     mail.set_content("Shall we eat dumplings?")
     (folder / "lunch.eml").write_bytes(mail.as_bytes())
     async with knowledge(folder) as client:
         job = await sync(client, folder)
-        assert counts(job) == (7, 0, 0, 0, 0), job["notes"]
-        assert job["counters"]["chunks"] >= 7
+        assert counts(job) == (9, 0, 0, 0, 0), job["notes"]
+        assert job["counters"]["chunks"] >= 9
         for query, name in (
             ("kettle", "kitchen.md"), ("xylophone", "page.html"), ("bicycle", "stock.csv"),
             ("contract", "contract.docx"), ("dumplings", "lunch.eml"), ("penguin", "animals.pdf"),
+            ("screws", "store.xlsx"), ("giraffes", "roadmap.pptx"),
         ):  # fmt: skip
-            assert [hit["uri"] for hit in await hits(client, query)] == [(folder / name).as_uri()]
+            assert [hit["source"] for hit in await hits(client, query)] == [(folder / name).as_uri()]
         [penguin] = await hits(client, "penguin")
         assert penguin["page"] == 2
         [umbrella] = await hits(client, "umbrella")

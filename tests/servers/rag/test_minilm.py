@@ -17,7 +17,7 @@ from homeport_rag import inference, minilm
 from homeport_rag.embedding import BUILT
 from homeport_shared.errors import HomeportError
 
-GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
+GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text("utf-8"))
 TEXTS = [entry["text"] for entry in GOLDEN]
 VECTORS = np.array([entry["vector"] for entry in GOLDEN])
 

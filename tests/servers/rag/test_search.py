@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport_rag.search import Filters, full_text_query, fuse, query_words, relative, searchable, telling
+from homeport_rag.search import Filters, full_text_query, fuse, query_words, relative, searchable
 from homeport_shared.errors import HomeportError
 
 
@@ -47,13 +47,6 @@ def test_fused_scores_lie_between_0_and_1_best_first(rankings: list[list[int]]) 
 def test_scores_are_divided_by_the_best() -> None:
     assert relative({1: 4.0, 2: 1.0}) == {1: 1.0, 2: 0.25}
     assert relative({1: 0.0}) == {1: 0.0}
-
-
-def test_the_rarest_words_decide_where_all_would_take_too_long() -> None:
-    found = {"aircraft": 9_000, "flutter": 300, "wing": 4_000, "panel": 900}
-    assert telling(found, 6_000) == ["flutter", "panel", "wing"]
-    assert telling(found, 20_000) == ["flutter", "panel", "wing", "aircraft"]
-    assert telling({"aircraft": 9_000}, 10) == ["aircraft"]
 
 
 @pytest.mark.parametrize("bound", ["soon", "2026-13-01"])

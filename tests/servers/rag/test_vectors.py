@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from homeport_rag import vector_cache
 from homeport_rag.embedding import LocalEmbedder, find_embedder
+from homeport_rag.store.schema import COMPLETE
 from homeport_rag.vector_cache import nearest, search
 from homeport_rag.vectors import Flat, Graph, VectorIndex
 from homeport_shared.errors import HomeportError
@@ -27,6 +28,7 @@ CREATE TABLE vectors (chunk_id INTEGER, model_id TEXT, vector BLOB, PRIMARY KEY 
 CREATE TABLE changes (seq INTEGER PRIMARY KEY AUTOINCREMENT, operation TEXT, chunk_id INTEGER, collection_id INTEGER,
     model_id TEXT);
 """
+COUNTS = COMPLETE[COMPLETE.index("CREATE TABLE counts") : COMPLETE.index("CREATE TABLE names")]
 
 
 def directions(count: int, seed: int = 0, dimension: int = DIMENSION) -> np.ndarray:
@@ -41,7 +43,7 @@ class Knowledge:
         self.path = path
         self.connection = sqlite3.connect(path)
         self.connection.execute("PRAGMA journal_mode=WAL")
-        self.connection.executescript(TABLES)
+        self.connection.executescript(TABLES + COUNTS)
         self.known: dict[int, tuple[int, np.ndarray]] = {}
 
     def add(self, vectors: np.ndarray, collection: int = 1, model: str = "m") -> list[int]:

@@ -111,12 +111,12 @@ async def _found(connection: Connection, query: str) -> list[Json]:
             [
                 {
                     "title": document["title"],
-                    "about": document["uri"],
+                    "about": document.get("source") or document["uri"],
                     "href": f"/knowledge?document={document['document_id']}",
                     "icon": "document",
                 }
                 for document in rows("documents", "documents")
-                if matching(f"{document['title']} {document['uri']}")
+                if matching(f"{document['title']} {document.get('source') or document['uri']}")
             ],
         ),
         (

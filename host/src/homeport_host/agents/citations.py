@@ -16,7 +16,9 @@ class Passage:
     """A piece of a document that a tool returned.
 
     Attributes:
+        uri: What a client reads to see it.
         place: `page 3`, `lines 10–18`, or empty where the tool did not say.
+        source: The file it is from, or another address that people know it by; empty where the tool did not say.
     """
 
     title: str
@@ -25,6 +27,7 @@ class Passage:
     document_id: str
     chunk_id: str
     text: str
+    source: str = ""
 
 
 def passages_of(result: Mapping[str, Any]) -> list[Passage]:
@@ -54,6 +57,7 @@ def _passage(entry: Mapping[str, Any]) -> Passage | None:
         document_id=str(entry.get("document_id") or ""),
         chunk_id=str(entry.get("chunk_id") if entry.get("chunk_id") is not None else ""),
         text=text,
+        source=str(entry.get("source") or ""),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from homeport_shared.documents import Block, BlockKind, Document
+from homeport_shared.documents.markdown import scan as markdown_blocks
 
 Count = Callable[[Sequence[str]], list[int]]
 MIN_LIMIT = 24
@@ -99,6 +100,22 @@ def chunk(document: Document, *, limit_tokens: int = 250, count: Count, overlap:
     groups = _pack(_divided(pieces, limit_tokens, costs, count), limit_tokens, costs, int(overlap * limit_tokens))
     verified = _verified(list(groups), limit_tokens, count)
     return [_chunk(group, ordinal) for ordinal, group in enumerate(verified)]
+
+
+def as_kind(document: Document, splitter: str) -> Document:
+    """Return `document` with the blocks that `splitter` sees in it.
+
+    Args:
+        document: As it was read.
+        splitter: `auto` keeps the blocks; `markdown` and `code` read the text as such; `recursive` takes all blocks
+            for paragraphs, so that only blank lines, sentences and words divide.
+    """
+    if splitter == "markdown":
+        return replace(document, blocks=markdown_blocks(document.text))
+    if splitter == "auto" or not document.blocks:
+        return document
+    kind: BlockKind = "code" if splitter == "code" else "paragraph"
+    return replace(document, blocks=[replace(block, kind=kind, level=0) for block in document.blocks])
 
 
 def estimate(texts: Sequence[str]) -> list[int]:

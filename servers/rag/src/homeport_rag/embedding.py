@@ -56,6 +56,11 @@ class Embedder(Protocol):
         """What its vectors are stored under."""
         ...
 
+    @property
+    def window(self) -> int:
+        """The most tokens of a text that it reads."""
+        ...
+
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         """Return one vector per text, as it is stored: `dimension` float16, little endian, of length 1.
 
@@ -84,6 +89,7 @@ class LocalEmbedder:
     model: ModelIdentity
     folder: Path
     worker: Worker
+    window: int = inference.TOKEN_LIMIT - 2  # without the two that the model puts around a text
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         """See `Embedder`; what stands behind the first 256 tokens of a text does not count."""

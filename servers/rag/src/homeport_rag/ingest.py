@@ -7,7 +7,10 @@ one transaction, so a job that is run again neither loses nor doubles anything, 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ import anyio.to_thread
 
 from homeport_rag import reading
 from homeport_rag.meaning import Meaning
-from homeport_rag.records import Known
+from homeport_rag.reading import Dividing
+from homeport_rag.records import Known, Source, Space
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import Found, scan
-from homeport_rag.store import Store
+from homeport_rag.store import Store, collections, documents, ingests
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.documents import supported
@@ -41,6 +45,7 @@ class Order:
         prune: Remove documents whose file below `paths` is gone.
         metadata: For every document.
         actor: Who asked.
+        ignore: Names or paths that are passed over, with `*` and `?`.
     """
 
     paths: list[str]
@@ -48,6 +53,7 @@ class Order:
     prune: bool
     metadata: dict[str, Any]
     actor: str
+    ignore: list[str] = field(default_factory=list[str])
 
 
 @dataclass
@@ -64,7 +70,7 @@ class Scan:
 
 
 class Ingest:
-    """The handler of `ingest` jobs.
+    """Reads files in a worker process and stores them; the handler of `ingest` jobs.
 
     Args:
         context: The server's context.
@@ -86,53 +92,99 @@ class Ingest:
             HomeportError: `denied` or `not_found`, when a path of the order cannot be read any more.
         """
         order = Order(**run.job.params)
-        await self._store.forget_outcomes(keep=run.job.id)
-        scanned = await self._scan(order)
-        tokenizer = await self._meaning.tokenizer()
+        await self._store.write(ingests.forget_outcomes, keep=run.job.id)
+        space = await self._store.read(collections.space, order.collection)
+        scanned = await self._scan(order, space)
+        dividing = await self.dividing(space)
         for number, (uri, file) in enumerate(scanned.files.items()):
             run.progress(done=number, total=len(scanned.files), message=file.path)
             if number % COUNT_EVERY == 0:
                 await self._count(run, scanned)
-            await self._take(run, order, file, scanned.known.get(uri), tokenizer)
+            await self._take(run, order, space, file, scanned.known.get(uri), dividing)
         if order.prune:
             gone = {uri: known.id for uri, known in scanned.known.items() if uri not in scanned.files}
-            await self._store.remove(run.job.id, gone)
+            await self._store.write(ingests.remove, run.job.id, gone)
         await self._count(run, scanned)
         run.progress(done=len(scanned.files), total=len(scanned.files), message="")
         await self._context.changes.updated("rag://collections", "rag://stats")
 
-    async def _scan(self, order: Order) -> Scan:
+    async def dividing(self, space: Space) -> Dividing:
+        """Return how the documents of a collection are divided."""
+        return Dividing(space.settings, await self._meaning.tokenizer(space.settings.choice))
+
+    async def read(self, path: str, identifier: str, dividing: Dividing) -> Source:
+        """Read one file in the worker.
+
+        Raises:
+            HomeportError: `unsupported`, `damaged`, `too_large`, `denied`, `not_found` or `timeout`, naming the file.
+        """
+        settings = self._context.settings(RagSettings)
+        limits = (settings.folders, str(self._context.home), settings.max_file_mb * 1_000_000, dividing)
+        return await self._reader.call(reading.read, path, identifier, *limits, timeout=SECONDS_PER_FILE)
+
+    async def read_bytes(self, data: bytes, name: str, identifier: str, uri: str, dividing: Dividing) -> Source:
+        """Read the bytes of one file in the worker.
+
+        Raises:
+            HomeportError: `unsupported`, `damaged`, `too_large` or `timeout`, naming the file.
+        """
+        most = self._context.settings(RagSettings).max_file_mb * 1_000_000
+        return await self._reader.call(
+            reading.uploaded, data, name, identifier, uri, most, dividing, timeout=SECONDS_PER_FILE
+        )
+
+    async def _scan(self, order: Order, space: Space) -> Scan:
         folders, home = self._context.settings(RagSettings).folders, str(self._context.home)
         scanned = Scan({}, {})
         for path in order.paths:
             found, others = await anyio.to_thread.run_sync(scan, path, folders, home, supported)
-            scanned.files |= {file.uri: file for file in found}
-            scanned.known |= await self._store.known(order.collection, Path(path).as_uri())
+            scanned.files |= {file.uri: file for file in found if not ignored(file.path, order.ignore)}
+            scanned.known |= await self._store.read(ingests.known, space.id, Path(path).as_uri())
             scanned.others += others
         return scanned
 
-    async def _take(self, run: Run, order: Order, file: Found, known: Known | None, tokenizer: str) -> None:
+    async def _take(
+        self, run: Run, order: Order, space: Space, file: Found, known: Known | None, dividing: Dividing
+    ) -> None:
         """Bring one file up to date; a file that cannot be read is noted and does not stop the rest."""
         if known and known.mtime_ns and (known.size, known.mtime_ns) == (file.size, file.mtime_ns):
             return
-        settings, now = self._context.settings(RagSettings), self._context.clock.now()
-        identifier = known.id if known else hashlib.sha256(f"{order.collection}\n{file.uri}".encode()).hexdigest()[:16]
-        limits = (settings.folders, str(self._context.home), settings.max_file_mb * 1_000_000)
+        now = self._context.clock.now()
+        identifier = known.id if known else document_id(order.collection, file.uri)
         try:
-            source = await self._reader.call(
-                reading.read, file.path, identifier, *limits, tokenizer, timeout=SECONDS_PER_FILE
-            )
+            source = await self.read(file.path, identifier, dividing)
         except HomeportError as error:
-            await self._store.note(run.job.id, file.uri, "failed", f"{file.path}: {error}")
+            failure = unreadable(file, identifier, error)
+            await self._store.write(documents.fail, failure, space.id, actor=order.actor, now=iso(now))
+            await self._store.write(documents.note, run.job.id, file.uri, "failed", message=f"{file.path}: {error}")
             return
         if source.mtime_ns > now.timestamp() * 1e9 - UNSETTLED_NS:
             source = replace(source, mtime_ns=0)
         source = replace(source, metadata=source.metadata | order.metadata, job=run.job.id)
-        await self._store.put(source, order.collection, actor=order.actor, now=iso(now))
+        english = space.language == "en"
+        await self._store.write(documents.put, source, space.id, english=english, actor=order.actor, now=iso(now))
         self._meaning.wake()
 
     async def _count(self, run: Run, scanned: Scan) -> None:
-        counters, notes = await self._store.outcomes(run.job.id)
+        counters, notes = await self._store.read(ingests.outcomes, run.job.id)
         touched = sum(counters[name] for name in ("new", "changed", "failed"))
         counters |= {"unchanged": len(scanned.files) - touched, "skipped": scanned.others}
         run.progress(counters=counters, notes=notes)
+
+
+def document_id(collection: str, uri: str) -> str:
+    """Return the id of the document at `uri` in a collection."""
+    return hashlib.sha256(f"{collection}\n{uri}".encode()).hexdigest()[:16]
+
+
+def ignored(path: str, patterns: Sequence[str]) -> bool:
+    """Tell whether the path, or the name of the file or of a folder above it, fits one of the patterns."""
+    parts = Path(path).parts
+    return any(fnmatch(path, pattern) or any(fnmatch(part, pattern) for part in parts) for pattern in patterns)
+
+
+def unreadable(file: Found, identifier: str, error: HomeportError) -> Source:
+    """Return what is stored of a file that could not be read."""
+    modified = iso(datetime.fromtimestamp(file.mtime_ns / 1e9, UTC))
+    name = Path(file.path).name
+    return Source(identifier, file.uri, name, "", file.size, "", "", [], modified=modified, error=str(error))

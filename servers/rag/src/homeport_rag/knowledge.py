@@ -1,9 +1,10 @@
-"""The knowledge base: what the tools do, without MCP."""
+"""The knowledge base: its parts, how things come in, and its state; what the tools do, without MCP."""
 
 from __future__ import annotations
 
 import hashlib
-import re
+import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -14,29 +15,24 @@ import anyio.to_thread
 from homeport_rag import reading
 from homeport_rag.embedding import install_model
 from homeport_rag.ingest import Ingest, Order
-from homeport_rag.meaning import Meaning
-from homeport_rag.results import (
-    Added,
-    Deleted,
-    DocumentList,
-    DocumentText,
-    JobInfo,
-    Named,
-    Stats,
-)
+from homeport_rag.insight import Insight
+from homeport_rag.library import Library
+from homeport_rag.meaning import KEY_VARIABLE, Meaning
+from homeport_rag.memory import Memory
+from homeport_rag.reranking import Reranker
+from homeport_rag.results import Added, JobInfo, Model, ModelList, Named, Overview
 from homeport_rag.retrieval import Retrieval
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
-from homeport_rag.store import Store
-from homeport_shared import identity, paging, settings
+from homeport_rag.store import Store, collections, documents, queries
+from homeport_rag.upkeep import Upkeep
+from homeport_rag.uploads import Inbox
+from homeport_rag.watching import Watching
+from homeport_shared import identity, settings
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Job, Jobs
-
-PAGE = 50
-WINDOW = 20_000  # characters of a document that are returned at once
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class Knowledge:
@@ -50,11 +46,25 @@ class Knowledge:
         self._context = context
         self.store = Store(context.folder / "knowledge.db")
         self.meaning = Meaning(context, self.store)
-        self.retrieval = Retrieval(self.store, self.meaning)
-        ingest = Ingest(context, self.store, self.meaning)
-        handlers = {"ingest": ingest.run, "embed": self.meaning.embed, "install_model": self.meaning.install}
+        self.retrieval = Retrieval(self.store, self.meaning, self._reranker)
+        self._ingest = Ingest(context, self.store, self.meaning)
+        self.library = Library(context, self.store, self.meaning, self._ingest)
+        self.upkeep = Upkeep(context, self.store, self.meaning, self._ingest)
+        self.inbox = Inbox(context, self.store, self.meaning, self._ingest, self.library)
+        self.insight = Insight(context, self.store, self.meaning, self.retrieval)
+        self.memory = Memory(context, self.store, self.meaning, self.retrieval)
+        handlers = {
+            "ingest": self._ingest.run,
+            "embed": self.meaning.embed,
+            "upload": self.inbox.run,
+            "rebuild": self.upkeep.rebuild,
+            "vacuum": self.upkeep.vacuum,
+            "install_model": self.meaning.install,
+        }
         self.jobs = Jobs(context, handlers)
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
+        context.tasks.start_soon(Watching(context, self.store, self.jobs).run)
+        context.tasks.start_soon(self.insight.alert)
         context.closing(self.store.aclose)
 
     async def add_text(
@@ -67,14 +77,16 @@ class Knowledge:
         """
         if not text.strip():
             raise HomeportError("invalid", "The text is empty.", "Give some text, or a path to a file or folder.")
+        space = await self.store.read(collections.space, collection)
         now = iso(self._context.clock.now())
         identifier = document_id or hashlib.sha256(f"{collection}\n{uri}\n{title}\n{text}".encode()).hexdigest()[:16]
-        source = await anyio.to_thread.run_sync(
-            reading.given, text, identifier, uri or f"rag://documents/{identifier}", title, now
-        )
+        uri = uri or f"rag://documents/{identifier}"
+        dividing = reading.Dividing(space.settings)
+        source = await anyio.to_thread.run_sync(reading.given, text, identifier, uri, title, now, dividing)
         source = replace(source, metadata=metadata)
-        outcome = await self.store.put(source, collection, actor=identity.current().actor, now=now)
-        await self._context.changes.updated("rag://collections", "rag://stats", f"rag://documents/{identifier}")
+        actor, english = identity.current().actor, space.language == "en"
+        outcome = await self.store.write(documents.put, source, space.id, english=english, actor=actor, now=now)
+        await self.library.tell(identifier)
         self.meaning.wake()
         return Added(document_id=identifier, job_id="", outcome=outcome)
 
@@ -93,7 +105,7 @@ class Knowledge:
         folders = self._context.settings(RagSettings).folders
         home = str(self._context.home)
         absolute = [await anyio.to_thread.run_sync(locate, path, folders, home) for path in paths]
-        await self.store.scope([collection])
+        await self.store.read(collections.space, collection)
         order = Order(absolute, collection, prune, metadata, identity.current().actor)
         return await self.jobs.start("ingest", asdict(order), once=True)
 
@@ -126,88 +138,75 @@ class Knowledge:
             await install_model(self._context.home, consent=False)
         return await self.jobs.start("install_model", {}, once=True)
 
-    async def get(self, document_id: str, chunk_id: int, line: int) -> DocumentText:
-        """Return a document's text from `line` on, or just the passage `chunk_id` of it.
+    async def rebuild(self, document_ids: Sequence[str], names: Sequence[str]) -> Job:
+        """Queue the job that reads and embeds documents anew: the named ones, or all of the named collections, or all.
 
         Raises:
             HomeportError: `not_found`.
         """
-        document = await self.store.document(document_id)
-        lines = (await self.store.text(document_id)).split("\n")
-        shown = _window(lines[line - 1 :])
-        if chunk_id:
-            hits = [hit for hit in await self.store.hits([chunk_id]) if hit.document_id == document_id]
-            if not hits:
-                raise HomeportError(
-                    "not_found", f"The document {document_id} has no passage {chunk_id}.", "Search again."
-                )
-            line, shown = hits[0].line, hits[0].text.split("\n")
-        last = line + len(shown) - 1
-        return DocumentText(
-            document_id=document_id,
-            title=document.title,
-            uri=document.uri,
-            collection=document.collection,
-            metadata=document.metadata,
-            text="\n".join(shown),
-            line=line,
-            end_line=last,
-            lines=len(lines),
-            next_line=last + 1 if last < len(lines) else 0,
+        for identifier in document_ids:
+            await self.store.read(documents.document, identifier)
+        spaces = await self.store.read(collections.spaces, names)
+        params = {"documents": list(document_ids), "collections": [] if document_ids else [s.name for s in spaces]}
+        return await self.jobs.start("rebuild", params, once=True)
+
+    async def models(self) -> ModelList:
+        """Return the embedding models that collections use, each after one question to it."""
+        found: dict[tuple[str, str], Model] = {}
+        for space in await self.store.read(collections.spaces, []):
+            choice = self.meaning.resolved(space.settings.choice)
+            if choice not in found:
+                found[choice] = await self.try_model(*choice)
+            found[choice].collections.append(space.name)
+        return ModelList(models=list(found.values()))
+
+    async def try_model(self, address: str, model: str) -> Model:
+        """Embed a sample with a model and say how that went."""
+        embedder, why = await self.meaning.embedder((address, model))
+        began, dimension, language = time.perf_counter(), 0, ""
+        if embedder:
+            try:
+                [vector] = await embedder.embed(["The quick brown fox jumps over the lazy dog."])
+                dimension, language = len(vector) // 2, embedder.model.language
+            except HomeportError as error:
+                why = str(error)
+        taken = round(1000 * (time.perf_counter() - began), 1)
+        name = embedder.model.id if embedder else model
+        return Model(
+            id=name,
+            dimension=dimension,
+            language=language,
+            address=address,
+            collections=[],
+            milliseconds=taken,
+            why=why,
         )
 
-    async def list_documents(self, collection: str, cursor: str) -> DocumentList:
-        """Return one page of the documents, in the order of their titles."""
-        position = paging.decode(cursor)
-        after = (str(position.get("title", "")), str(position.get("id", "")))
-        documents = await self.store.documents(collection, after=after, limit=PAGE + 1)
-        more = len(documents) > PAGE
-        last = documents[PAGE - 1] if more else None
-        following = paging.encode({"title": last.title, "id": last.document_id}) if last else ""
-        return DocumentList(documents=documents[:PAGE], next_cursor=following)
-
-    async def delete(self, document_ids: Sequence[str]) -> Deleted:
-        """Delete documents with their passages and vectors."""
-        documents, chunks, missing = await self.store.delete(document_ids)
-        uris = [f"rag://documents/{identifier}" for identifier in document_ids if identifier not in missing]
-        await self._context.changes.updated("rag://collections", "rag://stats", *uris)
-        return Deleted(documents=documents, chunks=chunks, missing=missing)
-
-    async def create_collection(self, name: str, language: str) -> Named:
-        """Create an empty collection.
-
-        Raises:
-            HomeportError: `invalid`, when the name has other characters than a-z, 0-9, - and _; `conflict`.
-        """
-        if not NAME.fullmatch(name):
-            raise HomeportError("invalid", f"{name!r} is no name for a collection.", "Use a-z, 0-9, - and _ only.")
-        await self.store.create_collection(name, language, iso(self._context.clock.now()))
-        await self._context.changes.updated("rag://collections", "rag://stats")
-        return Named(id=name, state="new")
-
-    async def delete_collection(self, name: str, confirm: str) -> Deleted:
-        """Delete a collection and everything in it; a built-in one is emptied.
-
-        Raises:
-            HomeportError: `denied`, when `confirm` does not repeat the name; `not_found`.
-        """
-        if confirm != name:
-            raise HomeportError(
-                "denied", f"Deleting the collection {name!r} cannot be undone.", "Repeat its name as confirm."
-            )
-        documents, chunks = await self.store.delete_collection(name)
-        await self._context.changes.updated("rag://collections", "rag://stats")
-        return Deleted(documents=documents, chunks=chunks, missing=[])
-
-    async def stats(self) -> Stats:
+    async def stats(self) -> Overview:
         """Return the state of the knowledge base."""
         embedder, why = await self.meaning.ready()
-        collections = await self.store.collections(embedder.model.key if embedder else "")
+        if embedder:
+            self.meaning.wake()
+        counted = await self.store.read(collections.counted)
+        if embedder is None:
+            counted = [each.model_copy(update={"embedded": 0}) for each in counted]
         path = self.store.path
         size = sum(p.stat().st_size for p in (path, path.with_name(path.name + "-wal")) if p.exists())
         folders = self._context.settings(RagSettings).folders
         model = f"{embedder.model.id} ({embedder.model.dimension} dimensions)" if embedder else ""
-        return Stats(collections=collections, folders=folders, bytes=size, model=model, why=why)
+        free = await anyio.to_thread.run_sync(free_bytes, self._context.home)
+        searches, median = await self.store.read(queries.times)
+        return Overview(
+            collections=counted,
+            folders=folders,
+            bytes=size,
+            free_bytes=free,
+            model=model,
+            why=why,
+            statuses=await self.store.read(documents.statuses),
+            searches=searches,
+            search_median=median,
+        )
 
     def job_info(self, job: Job) -> JobInfo:
         """Return `job` as it is shown."""
@@ -230,6 +229,22 @@ class Knowledge:
             error=job.error,
         )
 
+    def _reranker(self) -> Reranker | None:
+        chosen = self._context.settings(RagSettings)
+        if not chosen.rerank_address or not chosen.rerank_model:
+            return None
+        return Reranker(chosen.rerank_address, chosen.rerank_model, os.environ.get(KEY_VARIABLE, ""))
+
+
+def free_bytes(folder: os.PathLike[str]) -> int:
+    """Return the free space on the disk of `folder`; 0 where it cannot be told."""
+    import shutil
+
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0
+
 
 def _memory_mb() -> float:
     """Return the resident memory of this process and its workers in megabytes."""
@@ -241,15 +256,3 @@ def _memory_mb() -> float:
         with suppress(psutil.Error):  # it ended meanwhile
             size += child.memory_info().rss
     return round(size / 1e6, 1)
-
-
-def _window(lines: list[str]) -> list[str]:
-    """Return as many of `lines` as fit into `WINDOW` characters, at least one, which is cut where it is longer."""
-    shown: list[str] = []
-    size = 0
-    for text in lines:
-        if shown and size + len(text) >= WINDOW:
-            break
-        shown.append(text[:WINDOW])
-        size += len(text) + 1
-    return shown

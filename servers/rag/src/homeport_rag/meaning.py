@@ -8,14 +8,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import anyio
 
-from homeport_rag.embedding import Embedder, LocalEmbedder, find_embedder, install_model
+from homeport_rag.embedding import VARIABLE, Embedder, LocalEmbedder, find_embedder, install_model
 from homeport_rag.inference import TOKENIZER
+from homeport_rag.records import Space
 from homeport_rag.settings import RagSettings
-from homeport_rag.store import Store
-from homeport_rag.vector_cache import Hits, nearest
+from homeport_rag.store import Store, collections, embeddings
+from homeport_rag.vector_cache import BUILDING, GRAPH_FROM, Hits, indexed, nearest, search
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Jobs, Run
@@ -23,6 +25,8 @@ from homeport_shared.workers import Worker
 
 logger = logging.getLogger(__name__)
 
+Choice = tuple[str, str]
+SERVER: Choice = ("", "")
 KEY_VARIABLE = "HOMEPORT_RAG_EMBEDDING_KEY"
 BATCH = 64  # passages per transaction: about a second of work, the most that a crash makes undone
 LOOK_AGAIN = 30.0  # seconds after which a missing model is looked for again
@@ -30,8 +34,25 @@ PATIENCE = 1.0  # seconds that a search waits for the model to be found
 PREPARING = "The embedding model is being prepared, so only the words of the query are searched for now."
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look for a model found.
+
+    Attributes:
+        why: Why there is none.
+        at: When, on the monotonic clock.
+    """
+
+    embedder: Embedder | None
+    why: str
+    at: float
+
+
 class Meaning:
-    """The embedding model of one data root and what it is used for.
+    """The embedding models of one data root and what they are used for.
+
+    Every collection may name a model of its own; a choice is the address and name of one, both empty for the model of
+    this machine.
 
     Args:
         context: The server's context.
@@ -42,39 +63,58 @@ class Meaning:
         self._context = context
         self._store = store
         self._worker = Worker("search by meaning")
-        self._found: tuple[Embedder | None, str] = (None, PREPARING)
-        self._choice: tuple[str, str] | None = None  # the settings that `_found` was found with
-        self._at = 0.0
+        self._found: dict[Choice, Found] = {}
         self._lock = anyio.Lock()
         self._wake = anyio.Event()
         self._embedded: dict[str, int] = {}  # model → id up to which every passage has its vector
         context.closing(self._worker.aclose)
 
-    async def embedder(self) -> tuple[Embedder | None, str]:
-        """Return the embedding model, or None and the reason. Builds it first where only its weights are there."""
-        async with self._lock:
-            if not self._fresh():
-                address, model = choice = self._wanted()
-                key = os.environ.get(KEY_VARIABLE, "")
-                self._found = await find_embedder(
-                    self._context.home, self._worker, address=address, model=model, key=key
-                )
-                self._choice, self._at = choice, self._context.clock.monotonic()
-            return self._found
+    def resolved(self, choice: Choice = SERVER) -> Choice:
+        """Return `choice`, or, where it is empty, what the settings of the server choose."""
+        if choice[0] or os.environ.get(VARIABLE):
+            return choice
+        settings = self._context.settings(RagSettings)
+        return settings.embedding_address, settings.embedding_model
 
-    async def ready(self) -> tuple[Embedder | None, str]:
-        """Return the embedding model as `embedder` does, without waiting for one that is still being built."""
-        if not self._fresh():
+    async def embedder(self, choice: Choice = SERVER) -> tuple[Embedder | None, str]:
+        """Return an embedding model, or None and the reason. Builds it first where only its weights are there."""
+        choice = self.resolved(choice)
+        async with self._lock:
+            if not self._fresh(choice):
+                embedder, why = await find_embedder(
+                    self._context.home,
+                    self._worker,
+                    address=choice[0],
+                    model=choice[1],
+                    key=os.environ.get(KEY_VARIABLE, ""),
+                    environment={} if choice[0] else os.environ,
+                )
+                self._found[choice] = Found(embedder, why, self._context.clock.monotonic())
+            return self._found[choice].embedder, self._found[choice].why
+
+    async def ready(self, choice: Choice = SERVER) -> tuple[Embedder | None, str]:
+        """Return an embedding model as `embedder` does, without waiting for one that is still being built."""
+        choice = self.resolved(choice)
+        if not self._fresh(choice):
             looked = anyio.Event()
 
             async def look() -> None:
-                await self.embedder()
+                await self.embedder(choice)
                 looked.set()
 
             self._context.tasks.start_soon(look)
             with anyio.move_on_after(PATIENCE):
                 await looked.wait()
-        return self._found if self._fresh() else (None, PREPARING)
+        found = self._found.get(choice)
+        return (found.embedder, found.why) if found and self._fresh(choice) else (None, PREPARING)
+
+    async def answering(self, space: Space) -> tuple[Embedder | None, str]:
+        """Return the model whose vectors answer for a collection: the former one while they are made anew."""
+        embedder, why = await self.ready(space.settings.choice)
+        if embedder is None or space.answering in ("", embedder.model.key):
+            return embedder, why
+        former, _ = await self.ready(space.choice)
+        return (former if former and former.model.key == space.answering else embedder), ""
 
     async def nearest(self, embedder: Embedder, text: str, scope: Iterable[int], limit: int) -> Hits:
         """Return the passages nearest to `text` in the collections `scope`: (chunk id, cosine), nearest first.
@@ -84,9 +124,20 @@ class Meaning:
         """
         return await nearest(self._worker, embedder, self._store.path, list(scope), text, limit)
 
-    async def tokenizer(self) -> str:
+    async def nearest_to(self, embedder: Embedder, vector: bytes, scope: Iterable[int], limit: int) -> Hits:
+        """Return the passages nearest to a stored vector, as `nearest` does."""
+        where = (str(self._store.path), embedder.model.key, list(scope), limit, GRAPH_FROM)
+        return await self._worker.call(search, vector, *where, timeout=BUILDING)
+
+    async def indexed(self, embedder: Embedder, collection: int) -> int:
+        """Return how many vectors the index in memory holds of a collection."""
+        model = embedder.model
+        where = (str(self._store.path), model.key, model.dimension, collection)
+        return await self._worker.call(indexed, *where, timeout=BUILDING)
+
+    async def tokenizer(self, choice: Choice = SERVER) -> str:
         """Return the path of the model's `tokenizer.json`; empty when there is none on this machine."""
-        embedder, _ = await self.embedder()
+        embedder, _ = await self.embedder(choice)
         return str(embedder.folder / TOKENIZER) if isinstance(embedder, LocalEmbedder) else ""
 
     def wake(self) -> None:
@@ -99,41 +150,68 @@ class Meaning:
             await self._wake.wait()
             self._wake = anyio.Event()
             try:
-                embedder, _ = await self.embedder()
-                if embedder and await self._behind(embedder):
-                    job = await jobs.start("embed", {"model": embedder.model.id}, once=True)
-                    await jobs.wait(job.id)
+                for embedder, _, spaces in await self._groups():
+                    if await self._unfinished(embedder, spaces):
+                        job = await jobs.start("embed", {"model": embedder.model.id}, once=True)
+                        await jobs.wait(job.id)
+                        break
             except HomeportError:
                 logger.exception("passages cannot be embedded now")
 
-    async def _behind(self, embedder: Embedder) -> bool:
-        """Say whether a passage has no vector; if none, remember so that the next look costs nothing."""
-        last = await self._store.last_passage()
-        if await self._store.unembedded(embedder.model.key, self._after(embedder), 1):
-            return True
-        self._embedded[embedder.model.key] = last
-        return False
+    async def _groups(self) -> list[tuple[Embedder, Choice, list[Space]]]:
+        """Return each model that is there with the collections that want it, and note there that they do."""
+        groups: dict[Choice, tuple[Embedder, Choice, list[Space]]] = {}
+        for space in await self._store.read(collections.all_spaces):
+            choice = self.resolved(space.settings.choice)
+            embedder, _ = await self.embedder(choice)
+            if embedder is not None:
+                if space.wanted != embedder.model.key:
+                    await self._store.write(embeddings.want, space, embedder.model.key)
+                groups.setdefault(choice, (embedder, choice, []))[2].append(space)
+        return list(groups.values())
+
+    async def _unfinished(self, embedder: Embedder, spaces: list[Space]) -> bool:
+        missing = await self._store.read(embeddings.missing, spaces, embedder.model.key)
+        return missing > 0 or any(space.answering != embedder.model.key for space in spaces)
 
     async def embed(self, run: Run) -> None:
-        """Embed every passage that has no vector of the present model: the handler of `embed` jobs.
+        """Embed every passage that has no vector of the model its collection wants: the handler of `embed` jobs.
 
         Raises:
             HomeportError: `unavailable`, `timeout` or `damaged`, when the model does not answer.
         """
-        embedder, reason = await self.embedder()
-        if embedder is None:
-            raise HomeportError("unavailable", reason)
-        model, done = embedder.model.key, 0
-        while passages := await self._store.unembedded(model, self._after(embedder), BATCH):
-            total = done + await self._store.count_after(self._after(embedder))
-            run.progress(done=done, total=total, counters={"chunks": done})
-            texts = [passage.searched for passage in passages]
-            vectors = await embedder.embed(texts)
-            await self._store.put_vectors(model, zip((p.id for p in passages), vectors, strict=True))
-            self._embedded[model] = passages[-1].id
-            done += len(passages)
+        groups = await self._groups()
+        if not groups:
+            raise HomeportError("unavailable", (await self.embedder())[1])
+        done = 0
+        for embedder, choice, spaces in groups:
+            for space in spaces:  # where nothing answers yet, what is embedded so far does
+                if not space.answering:
+                    await self._store.write(collections.answer_with, space, embedder.model.key, choice)
+            done = await self._embed(run, embedder, spaces, done)
+            for space in spaces:
+                if space.answering != embedder.model.key:
+                    await self._store.write(collections.answer_with, space, embedder.model.key, choice)
         run.progress(done=done, total=done, counters={"chunks": done})
         await self._context.changes.updated("rag://collections", "rag://stats")
+
+    async def _embed(self, run: Run, embedder: Embedder, spaces: list[Space], done: int) -> int:
+        model = embedder.model.key
+        while missing := await self._store.read_slowly(embeddings.missing, spaces, model):
+            run.progress(done=done, total=done + missing, counters={"chunks": done})
+            after = self._embedded.get(model, 0)
+            passages = await self._store.read_slowly(embeddings.unembedded, spaces, model, after, BATCH)
+            if not passages:
+                if not after:
+                    break
+                self._embedded[model] = 0  # a document was moved: look again from the beginning
+                continue
+            vectors = await embedder.embed([passage.searched for passage in passages])
+            pairs = list(zip((p.id for p in passages), vectors, strict=True))
+            await self._store.write(embeddings.put, model, pairs)
+            self._embedded[model] = passages[-1].id
+            done += len(passages)
+        return done
 
     async def install(self, run: Run) -> None:
         """Download and build the default model: the handler of `install_model` jobs; the user has agreed."""
@@ -142,18 +220,12 @@ class Meaning:
             run.progress(done=there, total=total, message="bytes")
 
         await install_model(self._context.home, consent=True, progress=progress)
-        self._choice = None
+        self._found.clear()
         self.wake()
         await self._context.changes.updated("rag://stats")
 
-    def _after(self, embedder: Embedder) -> int:
-        return self._embedded.get(embedder.model.key, 0)
-
-    def _wanted(self) -> tuple[str, str]:
-        settings = self._context.settings(RagSettings)
-        return settings.embedding_address, settings.embedding_model
-
-    def _fresh(self) -> bool:
-        if self._choice != self._wanted():
-            return False
-        return self._found[0] is not None or self._context.clock.monotonic() - self._at < LOOK_AGAIN
+    def _fresh(self, choice: Choice) -> bool:
+        found = self._found.get(choice)
+        return found is not None and (
+            found.embedder is not None or self._context.clock.monotonic() - found.at < LOOK_AGAIN
+        )

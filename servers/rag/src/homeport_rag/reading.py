@@ -9,20 +9,46 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from homeport_rag.chunking import Count, chunk, estimate
-from homeport_rag.records import Passage, Source
+from homeport_rag.chunking import Count, as_kind, chunk, estimate
+from homeport_rag.languages import language_of
+from homeport_rag.records import CollectionSettings, Passage, Source
 from homeport_rag.sources import confined
 from homeport_shared.clock import iso
 from homeport_shared.documents import Document, extract
 from homeport_shared.documents.markdown import scan
 from homeport_shared.documents.model import clean
+from homeport_shared.errors import HomeportError
 
 
-def read(path: str, identifier: str, folders: Sequence[str], home: str, max_bytes: int, tokenizer: str) -> Source:
+@dataclass(frozen=True, slots=True)
+class Dividing:
+    """How documents are divided.
+
+    Attributes:
+        settings: Of the collection.
+        tokenizer: The `tokenizer.json` of the embedding model, which counts tokens; empty = they are estimated.
+    """
+
+    settings: CollectionSettings = field(default_factory=CollectionSettings)
+    tokenizer: str = ""
+
+    def passages(self, document: Document) -> list[Passage]:
+        """Return the passages of `document`."""
+        chunks = chunk(
+            as_kind(document, self.settings.splitter),
+            limit_tokens=self.settings.chunk_tokens,
+            count=_counter(self.tokenizer) if self.tokenizer else estimate,
+            overlap=self.settings.overlap_tokens / self.settings.chunk_tokens,
+        )
+        return [Passage(each.text, each.header, each.page, each.line, each.end_line) for each in chunks]
+
+
+def read(path: str, identifier: str, folders: Sequence[str], home: str, max_bytes: int, dividing: Dividing) -> Source:
     """Return a file as a document with its passages.
 
     Args:
@@ -31,7 +57,7 @@ def read(path: str, identifier: str, folders: Sequence[str], home: str, max_byte
         folders: Those that may be read; what leads out of them is refused.
         home: The data root, which is not read.
         max_bytes: A larger file is refused.
-        tokenizer: The `tokenizer.json` of the embedding model, which counts tokens; empty = they are estimated.
+        dividing: How it is divided.
 
     Raises:
         HomeportError: `unsupported`, `damaged`, `too_large`, `denied` or `not_found`, naming the file.
@@ -39,25 +65,36 @@ def read(path: str, identifier: str, folders: Sequence[str], home: str, max_byte
     with confined(folders, home).find(path) as spot, spot.folder.open(spot.name) as file:
         status = os.fstat(file.fileno())
         data = file.read(max_bytes + 1)
-    name = Path(path).name
+    source = uploaded(data, Path(path).name, identifier, Path(path).as_uri(), max_bytes, dividing)
+    modified = iso(datetime.fromtimestamp(status.st_mtime, UTC))
+    return replace(source, size=status.st_size, mtime_ns=status.st_mtime_ns, modified=modified)
+
+
+def uploaded(data: bytes, name: str, identifier: str, uri: str, max_bytes: int, dividing: Dividing) -> Source:
+    """Return the bytes of a file as a document with its passages.
+
+    Raises:
+        HomeportError: `unsupported`, `damaged` or `too_large`, naming the file.
+    """
     document = extract(io.BytesIO(data), name, limit=max_bytes)
+    if not document.text.strip() and document.warnings:
+        raise HomeportError("unsupported", document.warnings[0])
     return Source(
         id=identifier,
-        uri=Path(path).as_uri(),
+        uri=uri,
         title=document.title,
         media_type=document.media_type,
-        size=status.st_size,
+        size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         text=document.text,
-        passages=_passages(document, _counter(tokenizer) if tokenizer else estimate),
-        mtime_ns=status.st_mtime_ns,
-        modified=iso(datetime.fromtimestamp(status.st_mtime, UTC)),
+        passages=dividing.passages(document),
         metadata=document.metadata,
         warnings=document.warnings,
+        language=language_of(document.text),
     )
 
 
-def given(text: str, identifier: str, uri: str, title: str, now: str) -> Source:
+def given(text: str, identifier: str, uri: str, title: str, now: str, dividing: Dividing) -> Source:
     """Return a given text, which may be Markdown, as a document with its passages."""
     text = clean(text)
     data = text.encode()
@@ -71,14 +108,10 @@ def given(text: str, identifier: str, uri: str, title: str, now: str) -> Source:
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         text=text,
-        passages=_passages(document, estimate),
+        passages=dividing.passages(document),
         modified=now,
+        language=language_of(text),
     )
-
-
-def _passages(document: Document, count: Count) -> list[Passage]:
-    chunks = chunk(document, count=count)
-    return [Passage(each.text, each.header, each.page, each.line, each.end_line) for each in chunks]
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from homeport_rag.embedding import Embedder, ModelIdentity
 from homeport_shared.errors import HomeportError
 
+WINDOW = 512  # tokens that every common embedding model reads; most read more, but do not say so
 PIECE = 32  # texts per request
 TIMEOUT = 120.0  # seconds: Ollama may have to load the model first
 BYTES_PER_TOKEN = 3  # fewer than any common tokenizer has on average in prose, so that counts are upper estimates
@@ -29,6 +30,7 @@ class RemoteEmbedder:
     address: str
     dialect: Literal["ollama", "openai"]
     key: str = ""
+    window: int = WINDOW
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         """See `homeport_rag.embedding.Embedder`."""
@@ -43,7 +45,7 @@ class RemoteEmbedder:
 
     async def _embed(self, texts: list[str]) -> list[bytes]:
         path = "/api/embed" if self.dialect == "ollama" else "/embeddings"
-        answer = await _request("POST", self.address + path, self.key, {"model": self.model.id, "input": texts})
+        answer = await request("POST", self.address + path, self.key, {"model": self.model.id, "input": texts})
         try:
             if self.dialect == "ollama":
                 found: list[list[float]] = answer["embeddings"]
@@ -97,9 +99,15 @@ def stored(vector: Sequence[float]) -> bytes:
     return struct.pack(f"<{len(vector)}e", *(number / length for number in vector))
 
 
+def cosine(one: bytes, other: bytes) -> float:
+    """Return the cosine of two stored vectors of the same length."""
+    vectors = (struct.unpack(f"<{len(vector) // 2}e", vector) for vector in (one, other))
+    return sum(a * b for a, b in zip(*vectors, strict=True))
+
+
 async def _digest(address: str, model: str) -> str:
     """Return what tells Ollama's versions of `model` apart."""
-    answer = await _request("GET", f"{address}/api/tags", "", None)
+    answer = await request("GET", f"{address}/api/tags", "", None)
     models: list[dict[str, Any]] = answer.get("models") or []
     names = {model, f"{model}:latest"}
     for entry in models:
@@ -110,7 +118,12 @@ async def _digest(address: str, model: str) -> str:
     )
 
 
-async def _request(method: str, url: str, key: str, body: dict[str, Any] | None) -> dict[str, Any]:
+async def request(method: str, url: str, key: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    """Send `body` as JSON and return the JSON object that is answered.
+
+    Raises:
+        HomeportError: `unavailable`, when nothing or no JSON is answered, or the server refuses.
+    """
     import httpx2
 
     headers = {"authorization": f"Bearer {key}"} if key else {}

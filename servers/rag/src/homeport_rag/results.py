@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-Mode = Literal["hybrid", "lexical", "vector"]
+MemoryKind = Literal["episodic", "semantic", "preference"]
+Mode = Literal["hybrid", "lexical", "vector", "name", "all"]
 
 
 class Hit(BaseModel):
@@ -16,6 +17,7 @@ class Hit(BaseModel):
     chunk_id: int
     title: str
     uri: str
+    source: str
     collection: str
     text: str
     score: float
@@ -34,19 +36,36 @@ class SearchResult(BaseModel):
 
 
 class Document(BaseModel):
-    """What is known about a document."""
+    """What is known about a document; `source` is its file or the address it was given with."""
 
     document_id: str
     title: str
     uri: str
+    source: str
     collection: str
     media_type: str
     size: int
     chunks: int
     embedded: int
+    status: str
+    error: str
+    language: str
     metadata: dict[str, Any]
     warnings: list[str]
     modified: str
+    added: str
+    updated: str
+    archived: bool
+
+
+class Version(BaseModel):
+    """What a document was before it changed; `updated` is when it became that."""
+
+    version: int
+    title: str
+    text: str
+    actor: str
+    updated: str
 
 
 class DocumentText(BaseModel):
@@ -55,6 +74,7 @@ class DocumentText(BaseModel):
     document_id: str
     title: str
     uri: str
+    source: str
     collection: str
     metadata: dict[str, Any]
     text: str
@@ -87,6 +107,25 @@ class Deleted(BaseModel):
     missing: list[str]
 
 
+class Changed(BaseModel):
+    """How many were changed."""
+
+    changed: int
+
+
+class Passages(BaseModel):
+    """One page of a document's passages."""
+
+    passages: list[Hit]
+    next: int = Field(description="0 = end")
+
+
+class Versions(BaseModel):
+    """What a document was before, newest first."""
+
+    versions: list[Version]
+
+
 class Named(BaseModel):
     """What was made or changed, by its name or id, and how it is now."""
 
@@ -94,8 +133,8 @@ class Named(BaseModel):
     state: str
 
 
-class Collection(BaseModel):
-    """A space of its own for documents."""
+class Counts(BaseModel):
+    """A space of its own for documents, and how much is in it."""
 
     name: str
     language: str
@@ -104,14 +143,34 @@ class Collection(BaseModel):
     embedded: int
 
 
+class Collection(Counts):
+    """All about a collection."""
+
+    failed: int
+    archived: int
+    model: str
+    rebuilt: str
+    settings: dict[str, Any]
+
+
 class Stats(BaseModel):
     """The state of the knowledge base."""
 
-    collections: list[Collection]
+    collections: list[Counts]
     folders: list[str]
     bytes: int
     model: str
     why: str
+
+
+class Overview(Stats):
+    """All about the state of the knowledge base; times are milliseconds, of the latest searches."""
+
+    collections: list[Collection]  # pyright: ignore[reportIncompatibleVariableOverride] - narrower, and only read
+    free_bytes: int
+    statuses: dict[str, int]
+    searches: int
+    search_median: float
 
 
 class JobInfo(BaseModel):
@@ -133,3 +192,204 @@ class JobList(BaseModel):
     """Jobs, newest first."""
 
     jobs: list[JobInfo]
+
+
+class MemoryEntry(BaseModel):
+    """Something remembered; `strength` is its importance faded by its age, both 0 to 1."""
+
+    memory_id: str
+    text: str
+    kind: MemoryKind
+    subject: str
+    tags: list[str]
+    source: str
+    at: str
+    importance: float = Field(ge=0, le=1)
+    agent: str
+    strength: float = 0
+    similarity: float = 0
+
+
+class Remembered(BaseModel):
+    """What a model is told of a memory."""
+
+    memory_id: str
+    text: str
+    subject: str
+    at: str
+    similarity: float
+
+
+class Recalled(BaseModel):
+    """What was recalled, nearest first."""
+
+    memories: list[Remembered]
+    why: str
+
+
+class Memories(BaseModel):
+    """What was recalled, nearest first."""
+
+    memories: list[MemoryEntry]
+    mode: str
+    why: str
+
+
+class Finding(BaseModel):
+    """A document that can go, and why."""
+
+    document_id: str
+    title: str
+    source: str
+    reason: str
+
+
+class Cleanup(BaseModel):
+    """What could go, and how much was removed."""
+
+    found: list[Finding]
+    removed: int
+    chunks: int
+
+
+class Validation(BaseModel):
+    """Whether everything agrees."""
+
+    ok: bool
+    problems: list[str]
+    checked: str
+
+
+class Reason(BaseModel):
+    """Why a document was not among the hits, or that it was.
+
+    `rank` is its place among all passages, 0 = not found; `needed` is the score of the last hit.
+    """
+
+    document_id: str
+    title: str
+    found: bool
+    reason: str
+    hint: str
+    rank: int
+    score: float
+    needed: float
+    terms: dict[str, bool]
+    best: list[Hit]
+    above: list[str]
+
+
+class Similar(BaseModel):
+    """A document that is like another one."""
+
+    document_id: str
+    title: str
+    collection: str
+    similarity: float
+
+
+class SimilarList(BaseModel):
+    """Similar documents, most similar first."""
+
+    documents: list[Similar]
+    why: str
+
+
+class Asked(BaseModel):
+    """A search that was made."""
+
+    id: int
+    query: str
+    at: str
+    mode: str
+    hits: int
+    best: float
+    milliseconds: float
+    score: float = 0
+    excerpt: str = ""
+
+
+class History(BaseModel):
+    """Searches, newest first."""
+
+    queries: list[Asked]
+
+
+class Saved(BaseModel):
+    """A search that was kept under a name."""
+
+    name: str
+    asked: dict[str, Any]
+    alert: bool
+    created: str
+
+
+class SavedList(BaseModel):
+    """The kept searches."""
+
+    queries: list[Saved]
+
+
+class Export(BaseModel):
+    """Text to save as a file."""
+
+    name: str
+    media_type: str
+    text: str
+
+
+class Model(BaseModel):
+    """An embedding model, and what came of a question to it."""
+
+    id: str
+    dimension: int
+    language: str
+    address: str
+    collections: list[str]
+    milliseconds: float
+    why: str
+
+
+class ModelList(BaseModel):
+    """The embedding models in use or at hand."""
+
+    models: list[Model]
+
+
+class Upload(BaseModel):
+    """A file that is given: `data` is its bytes in base64."""
+
+    name: str
+    data: str
+
+
+class UploadOutcome(BaseModel):
+    """What became of one uploaded file; how it is read shows its job."""
+
+    name: str
+    document_id: str
+    state: str
+    reason: str
+
+
+class Uploads(BaseModel):
+    """The job that takes the files in, and which were refused."""
+
+    job_id: str
+    files: list[UploadOutcome]
+
+
+class Brief(BaseModel):
+    """A document in few words."""
+
+    document_id: str
+    title: str
+    source: str
+    collection: str
+
+
+class BriefList(BaseModel):
+    """One page of the documents."""
+
+    documents: list[Brief]
+    next_cursor: str

@@ -35,6 +35,7 @@ class Filters:
         after: Modified at this ISO date or time or later.
         before: Modified at this ISO date or time or earlier; a date includes its whole day.
         metadata: Each key must have exactly this value.
+        documents: Ids, one of which it must have.
 
     Raises:
         HomeportError: `invalid`, when a date is none.
@@ -44,6 +45,7 @@ class Filters:
     after: str = ""
     before: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    documents: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for bound in filter(None, (self.after, self.before)):
@@ -83,24 +85,11 @@ def full_text_query(words: Iterable[str]) -> str:
     return " OR ".join(f'"{searchable(word)}"' for word in words)
 
 
-def telling(frequencies: Mapping[str, int], budget: int) -> list[str]:
-    """Return the rarest words, as many as match no more than `budget` passages together, and at least one.
-
-    To rank a passage takes 1 to 2 microseconds, and a word that a tenth of all passages hold says little about any.
-
-    Args:
-        frequencies: Word → number of passages that hold it.
-        budget: Passages.
-    """
-    rarest = sorted(frequencies, key=lambda word: frequencies[word])
-    total = 0
-    kept: list[str] = []
-    for word in rarest:
-        total += frequencies[word]
-        if kept and total > budget:
-            break
-        kept.append(word)
-    return kept
+def name_query(text: str) -> str:
+    """Return the trigram query that finds names which share letters with `text`, typing errors or not."""
+    letters = " ".join(text.split()).casefold()[:100]
+    threes = dict.fromkeys(letters[i : i + 3].replace('"', '""') for i in range(len(letters) - 2))
+    return " OR ".join(f'"{three}"' for three in threes if "\0" not in three)
 
 
 def fuse(rankings: Iterable[Sequence[int]], *, legs: int) -> dict[int, float]:

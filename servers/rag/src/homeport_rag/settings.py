@@ -12,7 +12,27 @@ class RagSettings(BaseModel):
 
     folders: list[str] = Field(default_factory=list, description="folders whose documents may be read and indexed")
     max_file_mb: int = Field(default=100, ge=1, le=10_000, description="larger files are refused (megabytes)")
+    upload_mb: int = Field(
+        default=200, ge=1, le=10_000, description="files uploaded together may be this large (megabytes)"
+    )
     embedding_address: str = Field(
         default="", description="address of an Ollama server, or of an OpenAI-compatible one (ends in /v1), that embeds"
     )
     embedding_model: str = Field(default="", description="embedding model at that address")
+    rerank_address: str = Field(
+        default="", description="address of a server that orders the best hits again: /rerank (ends in /v1) or Ollama"
+    )
+    rerank_model: str = Field(default="", description="reranking model at that address")
+    watch: list[str] = Field(
+        default_factory=list, description="folders that are taken in by themselves when they change"
+    )
+    watch_seconds: int = Field(default=300, ge=5, le=86_400, description="time between two looks at them (seconds)")
+    watch_ignore: list[str] = Field(
+        default_factory=list, description="names or paths that are passed over, with * and ?"
+    )
+    memory_limit: int = Field(
+        default=10_000, ge=10, le=1_000_000, description="memories per user; above it the least important are dropped"
+    )
+    memory_half_life_days: int = Field(
+        default=90, ge=1, le=36_500, description="time after which a memory of middle importance counts half (days)"
+    )

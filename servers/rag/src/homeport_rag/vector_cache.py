@@ -68,6 +68,18 @@ async def nearest(
     return await worker.call(search, vector, *where, timeout=PATIENCE + BUILDING)
 
 
+def indexed(database: str, model: str, dimension: int, collection: int) -> int:
+    """Return how many vectors the index of a collection holds once it follows the database; runs in the worker.
+
+    Raises:
+        HomeportError: `damaged` or `unavailable`, when SQLite says so.
+    """
+    import numpy as np
+
+    search(np.zeros(dimension, "<f2").tobytes(), database, model, [collection], 1, GRAPH_FROM)
+    return _caches[database, collection].index.count
+
+
 def search_text(folder: str, text: str, *where: Any) -> Hits:
     """Embed `text` with the model in `folder`, and `search`; runs in the worker."""
     return search(inference.embed(folder, [text])[0], *where)
@@ -183,11 +195,10 @@ class CollectionCache:
             yield batch
 
     def _count(self, connection: sqlite3.Connection) -> int:
-        return connection.execute(
-            "SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = ?"
-            " WHERE c.collection_id = ?",
-            (self.model, self.collection),
-        ).fetchone()[0]
+        row = connection.execute(
+            "SELECT count FROM counts WHERE collection_id = ? AND model_id = ?", (self.collection, self.model)
+        ).fetchone()
+        return row[0] if row else 0
 
     def _add(self, rows: Sequence[tuple[int, bytes]]) -> None:
         import numpy as np

@@ -73,7 +73,8 @@ def _show_sources(finished: Run) -> None:
     click.echo()
     for citation in finished.citations:
         place = escape(f"{citation['title']}, {citation['place']}")
-        console.print(f"[bold]\\[{citation['n']}][/] {place}  [dim]{escape(citation['uri'])}[/]", highlight=False)
+        source = escape(citation.get("source") or citation["uri"])
+        console.print(f"[bold]\\[{citation['n']}][/] {place}  [dim]{source}[/]", highlight=False)
 
 
 def _as_object(finished: Run) -> dict[str, Any]:

@@ -33,6 +33,7 @@ ROUTES: dict[tuple[str, str], Callable[[Exchange], Awaitable[None]]] = {
     ("GET", "/v1/models"): openai.list_models,
     ("POST", "/v1/chat/completions"): openai.chat,
     ("POST", "/v1/embeddings"): openai.embeddings,
+    ("POST", "/v1/rerank"): openai.rerank,
     ("GET", "/api/v1/models"): openai.list_models,
     ("GET", "/api/v1/key"): openai.key,
     ("POST", "/api/v1/chat/completions"): openai.chat,

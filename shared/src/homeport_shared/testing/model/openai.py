@@ -60,6 +60,19 @@ async def embeddings(exchange: Exchange) -> None:
     await exchange.response.json(200, {"object": "list", "data": data, "model": exchange.request.model, "usage": usage})
 
 
+async def rerank(exchange: Exchange) -> None:
+    """`POST …/rerank`: relevance is the share of the query's words that a document holds."""
+    _authorise(exchange)
+    body = exchange.request.body
+    _find(exchange)
+    words = set(str(body["query"]).casefold().split())
+    texts: list[str] = body["documents"]
+    scores = [len(words & set(text.casefold().split())) / max(len(words), 1) for text in texts]
+    results = [{"index": n, "relevance_score": score} for n, score in enumerate(scores)]
+    results.sort(key=lambda result: -float(result["relevance_score"]))
+    await exchange.response.json(200, {"model": exchange.request.model, "results": results})
+
+
 async def chat(exchange: Exchange) -> None:
     """`POST …/chat/completions`."""
     _authorise(exchange)

@@ -1,0 +1,75 @@
+"""SQL on vectors: which passages have none yet, and the log that the index in memory follows."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from homeport_rag.records import Space, Unembedded
+from homeport_rag.store import collections
+
+
+def want(connection: sqlite3.Connection, space: Space, model: str) -> None:
+    """Note that the passages of a collection are to have vectors of `model`."""
+    connection.execute("UPDATE collections SET wanted = ? WHERE id = ?", (model, space.id))
+
+
+def missing(connection: sqlite3.Connection, spaces: Sequence[Space], model: str) -> int:
+    """Return how many passages of `spaces` have no vector of `model`, but for documents that are to wait."""
+    held = (
+        "SELECT count(*) FROM documents d JOIN chunks c ON c.document_id = d.id LEFT JOIN vectors v"
+        " ON v.chunk_id = c.id AND v.model_id = ? WHERE d.held = 1 AND d.collection_id = ? AND v.chunk_id IS NULL"
+    )
+    return sum(
+        collections.count(connection, space.id)
+        - collections.count(connection, space.id, model)
+        - connection.execute(held, (model, space.id)).fetchone()[0]
+        for space in spaces
+    )
+
+
+def unembedded(
+    connection: sqlite3.Connection, spaces: Sequence[Space], model: str, after: int, limit: int
+) -> list[Unembedded]:
+    """Return up to `limit` passages of `spaces` with ids greater than `after` that have no vector of `model`, by id."""
+    rows = connection.execute(
+        "SELECT c.id, trim(c.header || char(10) || c.text, char(10)) FROM chunks c LEFT JOIN vectors v"
+        " ON v.chunk_id = c.id AND v.model_id = ? WHERE v.chunk_id IS NULL AND c.id > ?"
+        " AND +c.collection_id IN (SELECT value FROM json_each(?))"
+        " AND c.document_id NOT IN (SELECT id FROM documents WHERE held = 1) ORDER BY c.id LIMIT ?",
+        (model, after, json.dumps([space.id for space in spaces]), limit),
+    )
+    return [Unembedded(*row) for row in rows]
+
+
+def searched(connection: sqlite3.Connection, document: str) -> list[Unembedded]:
+    """Return all passages of a document with the text that is embedded of them, in their order."""
+    rows = connection.execute(
+        "SELECT id, trim(header || char(10) || text, char(10)) FROM chunks WHERE document_id = ? ORDER BY id",
+        (document,),
+    )
+    return [Unembedded(*row) for row in rows]
+
+
+def put(connection: sqlite3.Connection, model: str, vectors: Iterable[tuple[int, bytes]]) -> None:
+    """Store vectors (chunk id, float16 little endian) of `model`; those of chunks that are gone are dropped."""
+    for chunk, vector in vectors:
+        added = connection.execute(
+            "INSERT OR IGNORE INTO vectors SELECT id, ?, ? FROM chunks WHERE id = ?", (model, vector, chunk)
+        )
+        if added.rowcount:
+            connection.execute(
+                "INSERT INTO changes (operation, chunk_id, collection_id, model_id)"
+                " SELECT 'add', id, collection_id, ? FROM chunks WHERE id = ?",
+                (model, chunk),
+            )
+
+
+def of_document(connection: sqlite3.Connection, document: str, model: str) -> list[tuple[int, bytes]]:
+    """Return (chunk id, vector) of a document's passages, in their order."""
+    return connection.execute(
+        "SELECT c.id, v.vector FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = ?"
+        " WHERE c.document_id = ? ORDER BY c.id",
+        (model, document),
+    ).fetchall()

@@ -1,0 +1,133 @@
+"""SQL on passages: which match words and filters, and what is shown of them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from homeport_rag.results import Hit
+from homeport_rag.search import Filters
+
+INDEX = {True: "chunks_fts", False: "chunks_fts_plain"}  # by whether the collection is English
+TOKENIZER = {True: "porter unicode61", False: "unicode61"}
+
+
+def conditions(scope: list[int], filters: Filters) -> tuple[str, list[Any]]:
+    """Return the SQL condition on chunks `c` and documents `d` that `scope` and `filters` make, and its values."""
+    where = ["d.archived = 0", "c.collection_id IN (SELECT value FROM json_each(?))"]
+    values = list[Any]([json.dumps(scope)])
+    if filters.types:
+        where.append(
+            "EXISTS (SELECT 1 FROM json_each(?) t WHERE d.media_type = t.value"
+            " OR lower(d.uri) LIKE '%.' || ltrim(lower(t.value), '.'))"
+        )
+        values.append(json.dumps(list(filters.types)))
+    for bound, sign in ((filters.after, ">="), (filters.before, "<=")):
+        if bound:
+            where.append(f"substr(d.modified, 1, {len(bound)}) {sign} ?")
+            values.append(bound)
+    for key, value in filters.metadata.items():
+        where.append("EXISTS (SELECT 1 FROM json_each(d.metadata) m WHERE m.key = ? AND m.value = ?)")
+        values += [key, value]
+    if filters.documents:
+        where.append("d.id IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(list(filters.documents)))
+    return " AND ".join(where), values
+
+
+def match(
+    connection: sqlite3.Connection, index: str, query: str, scope: list[int], filters: Filters, limit: int
+) -> list[tuple[int, float]]:
+    """Return the best matches of `query` in one full-text index: (chunk id, BM25 score, greater = better)."""
+    where, values = conditions(scope, filters)
+    rows = connection.execute(
+        f"SELECT c.id, -{index}.rank FROM {index} JOIN chunks c ON c.id = {index}.rowid"  # noqa: S608 - our own names
+        f" JOIN documents d ON d.id = c.document_id WHERE {index} MATCH ? AND {where}"
+        f" ORDER BY {index}.rank LIMIT ?",
+        (query, *values, limit),
+    )
+    return rows.fetchall()
+
+
+def match_names(
+    connection: sqlite3.Connection, query: str, scope: list[int], filters: Filters, limit: int
+) -> list[tuple[int, float]]:
+    """Return the first passages of the documents whose title or file name shares most letters with the query."""
+    where, values = conditions(scope, filters)
+    rows = connection.execute(
+        "SELECT min(c.id), score FROM (SELECT rowid, -rank AS score FROM names_fts WHERE names_fts MATCH ?"  # noqa: S608 - our own words
+        " ORDER BY rank LIMIT 1000) f JOIN names n ON n.id = f.rowid JOIN documents d ON d.id = n.document_id"
+        f" JOIN chunks c ON c.document_id = d.id WHERE {where} GROUP BY d.id ORDER BY score DESC LIMIT ?",
+        (query, *values, limit),
+    )
+    return rows.fetchall()
+
+
+def passing(connection: sqlite3.Connection, chunks: Sequence[int], scope: list[int], filters: Filters) -> list[int]:
+    """Return those of `chunks` that exist, are in `scope` and pass `filters`, in the given order."""
+    where, values = conditions(scope, filters)
+    rows = connection.execute(
+        "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = j.value JOIN documents d"  # noqa: S608 - our own words
+        f" ON d.id = c.document_id WHERE {where} ORDER BY j.key",
+        [json.dumps(list(chunks)), *values],
+    )
+    return [identifier for (identifier,) in rows]
+
+
+def all_passing(connection: sqlite3.Connection, scope: list[int], filters: Filters) -> list[int]:
+    """Return all passages that are in `scope` and pass `filters`, by id."""
+    where, values = conditions(scope, filters)
+    rows = connection.execute(
+        f"SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE {where} ORDER BY c.id",  # noqa: S608 - our own words
+        values,
+    )
+    return [identifier for (identifier,) in rows]
+
+
+def hits(
+    connection: sqlite3.Connection, chunks: Sequence[int], scope: list[int], filters: Filters, limit: int
+) -> list[Hit]:
+    """Return the first `limit` of `chunks` that exist and pass, without scores.
+
+    The cross join keeps the order of `chunks`, so that no more rows are read than are returned.
+    """
+    where, values = conditions(scope, filters)
+    rows = connection.execute(
+        "SELECT c.document_id, c.id, d.title, d.uri, k.name, c.text, c.page, c.line, c.end_line FROM json_each(?) j"  # noqa: S608 - our own words
+        " CROSS JOIN chunks c ON c.id = j.value CROSS JOIN documents d ON d.id = c.document_id"
+        f" CROSS JOIN collections k ON k.id = c.collection_id WHERE {where} LIMIT ?",
+        [json.dumps(list(chunks)), *values, limit],
+    )
+    return [hit(row) for row in rows]
+
+
+def passages(connection: sqlite3.Connection, document: str, after: int, limit: int) -> list[Hit]:
+    """Return up to `limit` passages of a document with ids greater than `after`, in their order."""
+    rows = connection.execute(
+        "SELECT c.document_id, c.id, d.title, d.uri, k.name, c.text, c.page, c.line, c.end_line FROM chunks c"
+        " JOIN documents d ON d.id = c.document_id JOIN collections k ON k.id = c.collection_id"
+        " WHERE c.document_id = ? AND c.id > ? ORDER BY c.id LIMIT ?",
+        (document, after, limit),
+    )
+    return [hit(row) for row in rows]
+
+
+def hit(row: tuple[Any, ...]) -> Hit:
+    """Return a row of a passage as a hit without score."""
+    document, chunk, title, source, collection, text, page, line, end_line = row
+    return Hit(
+        document_id=document,
+        chunk_id=chunk,
+        title=title,
+        uri=f"rag://documents/{document}?line={line}",
+        source=source,
+        collection=collection,
+        text=text,
+        score=0,
+        parts={},
+        page=page or 0,
+        line=line,
+        end_line=end_line,
+    )

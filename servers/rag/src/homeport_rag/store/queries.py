@@ -1,0 +1,101 @@
+"""SQL on searches: which were made, what they found, which are kept under a name."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homeport_rag.results import Asked, Saved, SearchResult
+
+KEPT = 1_000
+EXCERPT = 200  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A search that was made, when, and how long it took."""
+
+    asked: Mapping[str, Any]
+    result: SearchResult
+    at: str
+    milliseconds: float
+
+
+def record(connection: sqlite3.Connection, searches: Sequence[Made]) -> None:
+    """Keep searches and the documents that each found."""
+    for made in searches:
+        asked, result = made.asked, made.result
+        best = max((hit.score for hit in result.hits), default=0.0)
+        query = connection.execute(
+            "INSERT INTO queries (query, asked, at, mode, hits, best, milliseconds) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                asked["query"],
+                json.dumps(asked, ensure_ascii=False),
+                made.at,
+                result.mode,
+                len(result.hits),
+                best,
+                made.milliseconds,
+            ),
+        ).lastrowid
+        connection.executemany(
+            "INSERT INTO query_hits VALUES (?, ?, ?, ?, ?)",
+            [
+                (query, hit.document_id, rank, hit.score, hit.text[:EXCERPT])
+                for rank, hit in enumerate(result.hits, start=1)
+            ],
+        )
+    connection.execute("DELETE FROM queries WHERE id <= (SELECT max(id) FROM queries) - ?", (KEPT,))
+
+
+def latest(connection: sqlite3.Connection, document: str, limit: int) -> list[Asked]:
+    """Return the latest searches, of those that found `document` when one is named."""
+    columns = "q.id, q.query, q.at, q.mode, q.hits, q.best, q.milliseconds"
+    if document:
+        rows = connection.execute(
+            f"SELECT {columns}, h.score, h.excerpt FROM query_hits h JOIN queries q ON q.id = h.query_id"  # noqa: S608 - our own words
+            " WHERE h.document_id = ? GROUP BY q.id ORDER BY q.id DESC LIMIT ?",
+            (document, limit),
+        )
+    else:
+        rows = connection.execute(f"SELECT {columns}, 0, '' FROM queries q ORDER BY q.id DESC LIMIT ?", (limit,))  # noqa: S608 - our own words
+    names = ("id", "query", "at", "mode", "hits", "best", "milliseconds", "score", "excerpt")
+    return [Asked.model_validate(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def save(connection: sqlite3.Connection, name: str, asked: Mapping[str, Any], *, alert: bool, now: str) -> None:
+    """Keep a search under a name, in place of what is kept there."""
+    connection.execute(
+        "INSERT OR REPLACE INTO saved_queries (name, asked, alert, created) VALUES (?, ?, ?, ?)",
+        (name, json.dumps(asked, ensure_ascii=False), alert, now),
+    )
+
+
+def unsave(connection: sqlite3.Connection, name: str) -> bool:
+    """Forget a kept search; False when there is none of that name."""
+    return connection.execute("DELETE FROM saved_queries WHERE name = ?", (name,)).rowcount > 0
+
+
+def saved(connection: sqlite3.Connection) -> list[Saved]:
+    """Return the kept searches by name."""
+    rows = connection.execute("SELECT name, asked, alert, created FROM saved_queries ORDER BY name")
+    return [Saved(name=name, asked=json.loads(asked), alert=bool(alert), created=at) for name, asked, alert, at in rows]
+
+
+def seen(connection: sqlite3.Connection, name: str, documents: Sequence[str]) -> list[str]:
+    """Note which documents a kept search finds now; return those that it did not find the last time."""
+    row = connection.execute("SELECT seen FROM saved_queries WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        return []
+    before = set[str](json.loads(row[0]))
+    connection.execute("UPDATE saved_queries SET seen = ? WHERE name = ?", (json.dumps(list(documents)), name))
+    return [identifier for identifier in documents if identifier not in before]
+
+
+def times(connection: sqlite3.Connection) -> tuple[int, float]:
+    """Return the number of kept searches and the median of their milliseconds."""
+    taken = [row[0] for row in connection.execute("SELECT milliseconds FROM queries ORDER BY milliseconds")]
+    return len(taken), taken[len(taken) // 2] if taken else 0.0

@@ -1,0 +1,116 @@
+// What the buttons of the Knowledge page open: upload, query tester, clean-up, upkeep, memories.
+import { h, moment } from "./dom.js";
+import { call, confirm } from "./shim.js";
+
+/** Open a dialog of the view; resolves when it is closed. */
+function dialog(title, ...content) {
+  const box = h("dialog", { class: "ask wide", "aria-label": title }, h("div", { class: "row" }, h("h2", { class: "grow" }, title), h("button", { type: "button", class: "button small", onclick: () => box.close() }, "Close")), ...content);
+  document.body.append(box);
+  box.showModal();
+  return new Promise((resolve) => { box.onclose = () => { box.remove(); resolve(); }; });
+}
+
+const option = (names, chosen) => names.map((name) => h("option", { value: name, selected: name === chosen }, name));
+const labelled = (text, control) => h("label", { class: "stack" }, text, control);
+const base64 = async (file) => { const url = await new Promise((resolve) => { const reader = new FileReader(); reader.onload = () => resolve(reader.result); reader.readAsDataURL(file); }); return url.slice(url.indexOf(",") + 1); };
+
+export function upload(collections, say) {
+  const chosen = new Map();
+  const list = h("ul", { class: "list", "aria-live": "polite" });
+  const collection = h("select", {}, option(collections, "default"));
+  const category = h("select", {}, option(["Knowledge", "Support", "Code", "Policy"], "Knowledge"));
+  const splitter = h("select", {}, h("option", { value: "" }, "as the collection"), option(["auto", "recursive", "markdown", "code"]));
+  const tokens = h("input", { type: "number", min: 24, max: 512, placeholder: "as the collection" });
+  const embed = h("input", { type: "checkbox", checked: true });
+  const language = h("input", { type: "checkbox", checked: true });
+  const input = h("input", { type: "file", multiple: true, "aria-label": "Files", onchange: () => add(input.files) });
+  const add = (files) => { for (const file of files) chosen.set(file.name, file); draw({}); };
+  const draw = (states) => list.replaceChildren(...[...chosen.keys()].map((name) => h("li", { class: "list-row" }, h("span", { class: "grow" }, h("span", { class: "title" }, name), h("small", {}, states[name] ?? "ready")))));
+  const send = async () => {
+    go.disabled = true;
+    try {
+      const files = await Promise.all([...chosen].map(async ([name, file]) => ({ name, data: await base64(file) })));
+      const result = await call("upload", { files, collection: collection.value, category: category.value, splitter: splitter.value, chunk_tokens: Number(tokens.value) || 0, embed: embed.checked, detect_language: language.checked });
+      const states = Object.fromEntries(result.files.map((file) => [file.name, file.reason || file.state]));
+      draw(states);
+      let job = { state: result.job_id ? "running" : "completed", notes: [] };
+      while (["queued", "running"].includes(job.state)) { await new Promise((resolve) => setTimeout(resolve, 300)); [job] = (await call("jobs", { job_id: result.job_id })).jobs; }
+      for (const file of result.files) if (!file.reason) states[file.name] = job.notes.find((note) => note.startsWith(file.name)) ?? "stored";
+      for (const file of result.files) if (states[file.name] === "stored") chosen.delete(file.name);
+      draw(states);
+      say(chosen.size ? `${chosen.size} files were not taken; correct and try again.` : "All files are stored.");
+    } catch (error) { say(error.message, "error"); }
+    go.disabled = false;
+  };
+  const go = h("button", { type: "button", class: "button primary", onclick: send }, "Upload");
+  const zone = h("div", { class: "drop", ondragover: (event) => event.preventDefault(), ondrop: (event) => { event.preventDefault(); add(event.dataTransfer.files); } }, "Drop files here, or choose them: ", input);
+  return dialog("Upload documents", zone, list, h("div", { class: "fields" }, labelled("Collection", collection), labelled("Category", category), labelled("Splitter", splitter), labelled("Tokens per passage", tokens)), h("label", { class: "row" }, embed, "Embed after upload"), h("label", { class: "row" }, language, "Detect the language"), h("div", { class: "row end" }, go));
+}
+
+export function tester(collections, read) {
+  const field = h("input", { type: "search", "aria-label": "Query", placeholder: "What to look for" });
+  const top = h("input", { type: "range", min: 1, max: 10, value: 5, "aria-label": "Top K", oninput: () => { shown.textContent = top.value; } });
+  const shown = h("output", {}, "5");
+  const mode = h("select", { "aria-label": "Mode" }, option(["hybrid", "lexical", "vector", "name", "all"], "hybrid"));
+  const place = h("select", { "aria-label": "Collection" }, h("option", { value: "" }, "all"), option(collections));
+  const rerank = h("input", { type: "checkbox" });
+  const parts = h("input", { type: "checkbox", checked: true });
+  const filter = h("input", { type: "text", "aria-label": "Metadata filter", placeholder: "category = policies" });
+  const expected = h("input", { type: "text", "aria-label": "Document id", placeholder: "id of a document that should be found" });
+  const results = h("div", { "aria-live": "polite" });
+  const asked = () => {
+    const [name, value] = filter.value.split("=").map((part) => part.trim());
+    return { query: field.value, k: Number(top.value), mode: mode.value, collections: place.value ? [place.value] : [], metadata: name && value ? { [name]: value } : {} };
+  };
+  const run = async () => {
+    try {
+      const answer = JSON.parse((await call("test_query", { ...asked(), rerank: rerank.checked })).text);
+      const card = (hit) => h("li", {}, h("button", { type: "button", class: "hit-card", onclick: () => { document.querySelector("dialog.wide").close(); read(hit.document_id, hit.line, hit.end_line); } }, h("span", { class: "top" }, h("span", { class: "title grow" }, hit.title), h("span", { class: "tag" }, hit.score.toFixed(3))), parts.checked ? h("small", {}, Object.entries(hit.parts).map(([name, value]) => `${name} ${value}`).join(" · ")) : null, h("p", {}, hit.text)));
+      results.replaceChildren(h("p", { class: "muted" }, `${answer.hits.length} hits, ${answer.mode}, ${answer.milliseconds} ms. ${answer.why}`), h("ul", { class: "list" }, answer.hits.map(card)));
+    } catch (error) { results.replaceChildren(h("p", { role: "alert" }, error.message)); }
+  };
+  const why = async () => {
+    try {
+      const reason = await call("why_not", { document_id: expected.value.trim(), ...asked() });
+      results.replaceChildren(h("h3", {}, reason.title), h("p", {}, `${reason.reason} ${reason.hint}`), h("p", { class: "muted" }, Object.entries(reason.terms).map(([word, there]) => `${word} ${there ? "✓" : "✗"}`).join(" · ")), reason.above.length ? h("p", {}, `Better: ${reason.above.join(", ")}`) : "", h("ul", { class: "list" }, reason.best.map((hit) => h("li", { class: "pad" }, hit.text))));
+    } catch (error) { results.replaceChildren(h("p", { role: "alert" }, error.message)); }
+  };
+  const save = async () => { const name = await confirm({ title: "Save this search", text: "Under which name?", field: field.value, yes: "Save" }); if (name) await call("save_query", { name, ...asked() }); };
+  field.onkeydown = (event) => { if (event.key === "Enter") run(); };
+  return dialog("Test a query", field, h("div", { class: "fields" }, labelled("Mode", mode), labelled("Collection", place), labelled("Metadata filter", filter), h("label", { class: "row" }, "Top K", top, shown)), h("label", { class: "row" }, rerank, "Use the reranker"), h("label", { class: "row" }, parts, "Show the parts of the score"), h("div", { class: "row wrap" }, h("button", { type: "button", class: "button primary", onclick: run }, "Search"), h("button", { type: "button", class: "button", onclick: save }, "Save"), h("span", { class: "grow" }, expected), h("button", { type: "button", class: "button", onclick: why }, "Why not found?")), results);
+}
+
+export async function cleanup(say) {
+  const { found } = await call("cleanup");
+  if (!found.length) return say("There is nothing to clean up.");
+  const boxes = found.map((item) => [item, h("input", { type: "checkbox", checked: true })]);
+  const remove = async () => {
+    const result = await call("cleanup", { remove: boxes.filter(([, box]) => box.checked).map(([item]) => item.document_id) });
+    say(`${result.removed} documents with ${result.chunks} passages were removed.`);
+    document.querySelector("dialog.wide").close();
+  };
+  return dialog("Clean up", h("ul", { class: "list" }, boxes.map(([item, box]) => h("li", {}, h("label", { class: "list-row" }, box, h("span", { class: "grow" }, h("span", { class: "title" }, item.title), h("small", {}, `${item.reason} · ${item.source}`)))))), h("div", { class: "row end" }, h("button", { type: "button", class: "button danger", onclick: remove }, "Remove these")));
+}
+
+export function upkeep(say) {
+  const start = (tool, text) => async () => { try { await call(tool); say(text); } catch (error) { say(error.message, "error"); } };
+  const check = async () => { const result = await call("validate"); report.replaceChildren(h("p", {}, result.ok ? `Everything agrees: ${result.checked}.` : result.problems.join(" "))); };
+  const models = async () => { const result = await call("list_models"); report.replaceChildren(h("ul", { class: "list" }, result.models.map((item) => h("li", { class: "list-row" }, h("span", { class: "grow" }, h("span", { class: "title" }, `${item.id || "none"} (${item.dimension}d)`), h("small", {}, item.why || `${item.milliseconds} ms · ${item.collections.join(", ")}`)))))); };
+  const report = h("div", { "aria-live": "polite" });
+  return dialog("Index", h("div", { class: "row wrap" }, h("button", { type: "button", class: "button", onclick: start("rebuild", "The index is being rebuilt.") }, "Rebuild index"), h("button", { type: "button", class: "button", onclick: start("vacuum", "The database is being made smaller.") }, "Vacuum"), h("button", { type: "button", class: "button", onclick: check }, "Check"), h("button", { type: "button", class: "button", onclick: models }, "Models")), report);
+}
+
+export async function memories() {
+  const list = h("ul", { class: "list" });
+  const draw = async () => {
+    const found = (await call("list_memories", { query: field.value })).memories;
+    list.replaceChildren(...found.map((item) => h("li", { class: "list-row" }, h("span", { class: "grow" }, h("span", { class: "title" }, item.text), h("small", {}, `${item.kind} · ${item.subject || "no subject"} · ${moment(item.at)} · strength ${item.strength.toFixed(2)}`)), h("input", { type: "range", min: 0, max: 1, step: 0.1, value: item.importance, "aria-label": "Importance", onchange: (event) => change(item, { importance: Number(event.target.value) }) }), h("button", { type: "button", class: "button small", onclick: () => edit(item) }, "Edit"), h("button", { type: "button", class: "button small danger", onclick: () => forget(item) }, "Forget"))));
+    if (!found.length) list.append(h("li", { class: "pad" }, "Nothing is remembered."));
+  };
+  const change = async (item, fields) => { await call("remember", { memory_id: item.memory_id, text: item.text, subject: item.subject, tags: item.tags, source: item.source, kind: item.kind, importance: item.importance, ...fields }); await draw(); };
+  const edit = async (item) => { const text = await confirm({ title: "Correct this memory", field: item.text, yes: "Save" }); if (text) await change(item, { text }); };
+  const forget = async (item) => { await call("forget", { memory_ids: [item.memory_id] }); await draw(); };
+  const field = h("input", { type: "search", placeholder: "Search memories", "aria-label": "Search memories", onchange: () => draw() });
+  await draw();
+  return dialog("Memory", field, list);
+}
