@@ -20,6 +20,7 @@ from anyio.from_thread import run as run_in_loop
 from homeport_files.change_sets import Net, chosen, diff_of, net
 from homeport_files.changing import Done, text_encoder
 from homeport_files.edits import Edit
+from homeport_files.outside import Outside
 from homeport_files.reading import Format, Part, Reader, decoded_start, open_file, sha256_of
 from homeport_files.restoring import Restorer
 from homeport_files.results import (
@@ -77,12 +78,15 @@ class Workspace:
         home.mkdir(parents=True, exist_ok=True)  # it is known by its inode, so it has to be there
         self.roots = Roots(roots_of(self._settings.roots, home / "workspace"), closed=[home])
         self._store = Store(context.folder, context.clock)
+        self.outside = Outside(context, self.roots, self._store)
         self._reader = Reader(self.roots, self._settings)
         self._matcher = Worker("search", memory_mb=self._settings.memory_mb)
         self._session = secrets.token_hex(4)  # of what a client changes while this server runs
         self._accessed: dict[Place, tuple[str, str]] = {}
         for close in (self._store.aclose, self._reader.aclose, self._matcher.aclose, self._remember_accesses):
             context.closing(close)
+        if self._settings.watch:
+            context.tasks.start_soon(self.outside.run)
 
     async def list(self, path: str, *, depth: int, glob: str, limit: int, cursor: str) -> Listing:
         """Return what is in a folder; with an empty `path`, the roots.
@@ -277,7 +281,11 @@ class Workspace:
         if not (who.change_set or who.run or who.caller == "person"):
             who = replace(who, change_set=f"{who.actor or 'client'}-{self._session}")
         limits = {"text_limit": self._settings.text_mb * MIB, "version_limit": self._settings.version_mb * MIB}
-        done = await self._store.changing(lambda ledger: work(Restorer(self.roots, ledger, who, **limits)))
+        with self.outside.changing():
+            done = await self._store.changing(lambda ledger: work(Restorer(self.roots, ledger, who, **limits)))
+            versions = [one.version for one in done if one.version]
+            sources = [version.came_from for version in versions if version.came_from]
+            await self.outside.expect([*(version.place for version in versions), *sources])
         for one in done:
             await self._announce(one)
         return done
@@ -288,12 +296,13 @@ class Workspace:
         if version is None:
             return
         uri = uri_of(done.place)
+        self.outside.remember(version.kind, done.place, version.came_from, version.agent or version.actor)
         data = step_of(version).model_dump(exclude={"at"})
         await self._context.events.publish(Event(_EVENTS.get(version.kind, "file.changed"), uri, data))
         places = [done.place, version.came_from] if version.came_from else [done.place]
         folders = {Place(place.root, place.parts[:-1]) for place in places}
         await self._context.changes.updated(
-            *map(uri_of, [*places, *sorted(folders)]), "files://history", "files://changes"
+            *map(uri_of, [*places, *sorted(folders)]), "files://history", "files://changes", "files://recent"
         )
 
     def _finder(self, query: str, *, regex: bool) -> Find:
