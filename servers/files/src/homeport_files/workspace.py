@@ -35,6 +35,8 @@ from homeport_files.results import (
     RootRow,
     RootRows,
     Steps,
+    Tagged,
+    TagsOf,
     Text,
     Undone,
     entry_of,
@@ -45,6 +47,7 @@ from homeport_files.results import (
 from homeport_files.searching import Find, Mode, Search, compiled, find_lines
 from homeport_files.settings import FilesSettings, new_root, roots_of
 from homeport_files.store import Ledger, Store, Version
+from homeport_files.tags import Tags
 from homeport_files.walking import Entry as Walked
 from homeport_files.walking import matches, walk
 from homeport_shared import identity, paging, settings
@@ -78,12 +81,19 @@ class Workspace:
         home.mkdir(parents=True, exist_ok=True)  # it is known by its inode, so it has to be there
         self.roots = Roots(roots_of(self._settings.roots, home / "workspace"), closed=[home])
         self._store = Store(context.folder, context.clock)
+        self.tags = Tags(context.folder, self._store)
         self.outside = Outside(context, self.roots, self._store)
         self._reader = Reader(self.roots, self._settings)
         self._matcher = Worker("search", memory_mb=self._settings.memory_mb)
         self._session = secrets.token_hex(4)  # of what a client changes while this server runs
         self._accessed: dict[Place, tuple[str, str]] = {}
-        for close in (self._store.aclose, self._reader.aclose, self._matcher.aclose, self._remember_accesses):
+        for close in (
+            self._store.aclose,
+            self.tags.aclose,
+            self._reader.aclose,
+            self._matcher.aclose,
+            self._remember_accesses,
+        ):
             context.closing(close)
         if self._settings.watch:
             context.tasks.start_soon(self.outside.run)
@@ -191,6 +201,21 @@ class Workspace:
     async def move(self, source: str, target: str, *, overwrite: bool) -> Change:
         """Move or rename a file or folder."""
         return _said(await self._change(lambda changer: changer.move(source, target, overwrite=overwrite)))
+
+    async def tag(self, paths: builtins.list[str], add: builtins.list[str], remove: builtins.list[str]) -> Tagged:
+        """Add and remove tags of files and folders; what is not there is named and does not stop the others."""
+        places: builtins.list[Place] = []
+        failed: builtins.list[str] = []
+        for path in paths:
+            try:
+                places.append((await anyio.to_thread.run_sync(self._look, path))[0])
+            except HomeportError as error:
+                failed.append(str(error))
+        tags = await self.tags.change(places, add=add, remove=remove)
+        for place in places:
+            await self._context.events.publish(Event("file.tagged", uri_of(place), {"tags": tags[place]}))
+        await self._context.changes.updated(*map(uri_of, places), "files://tags")
+        return Tagged(files=[TagsOf(path=str(place), tags=tags[place]) for place in places], failed=failed)
 
     async def restore(self, path: str, version: int) -> Change:
         """Bring back a version, or undo the last change."""
