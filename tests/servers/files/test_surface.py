@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 READING = {"list", "read", "search", "info", "history"}
 CHANGING = {"write", "edit", "move", "delete", "restore", "undo"}
-FOR_PAGES = {"roots", "changes", "add_root"}
+FOR_PAGES = {"roots", "changes", "add_root", "recent", "tag", "tags", "rename_tag", "folders", "stats"}
 
 
 async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:

@@ -161,6 +161,27 @@ class Undone(BaseModel):
     left: list[str]
 
 
+class TagsOf(BaseModel):
+    """The tags of a file or folder."""
+
+    path: str
+    tags: list[str]
+
+
+class Tagged(BaseModel):
+    """The tags of each path now, and a sentence for each that has none because it is not there."""
+
+    files: list[TagsOf]
+    failed: list[str]
+
+
+class TagCounts(BaseModel):
+    """How many files and folders have each tag, and the paths that have the one asked for."""
+
+    tags: dict[str, int]
+    paths: list[str]
+
+
 class RootRow(BaseModel):
     """A folder that may be used."""
 

@@ -9,6 +9,7 @@ from mcp.server.apps import Apps
 from mcp.types import ToolAnnotations
 from pydantic import AfterValidator, Field
 
+from homeport_files import order_tools
 from homeport_files.edits import Edit
 from homeport_files.reading import Format, Part
 from homeport_files.results import (
@@ -59,6 +60,7 @@ def build_server(context: ServerContext) -> Server:
     _reading_tools(server, workspace)
     _changing_tools(server, workspace)
     _root_tools(server, workspace)
+    order_tools.register(server, workspace)
     _resources(server, workspace)
     return server
 

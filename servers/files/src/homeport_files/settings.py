@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import Root
 
-RESERVED = {"roots", "history", "changes", "health"}
+RESERVED = {"roots", "history", "changes", "recent", "stats", "tags", "health"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})=(.+)", re.DOTALL)
 
@@ -43,6 +43,7 @@ class FilesSettings(BaseModel):
     version_mb: int = Field(
         default=1024, ge=1, description="The largest file that is changed or deleted, as a version is kept, in MiB."
     )
+    watch: bool = Field(default=True, description="Tell what other programs change below the roots.")
     seconds: int = Field(default=30, ge=1, description="The longest that reading one document may take, in seconds.")
     memory_mb: int = Field(default=1024, ge=128, description="The memory of the process that reads documents, in MiB.")
 

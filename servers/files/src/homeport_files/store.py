@@ -166,7 +166,7 @@ class Ledger:
 
     def last(self, place: Place) -> Version | None:
         """Return the newest change at `place`, also when that moved it away."""
-        rows = self._rows("(root = ? AND path = ?) OR (from_root = ? AND from_path = ?)", *_key(place) * 2, limit=1)
+        rows = self._rows("(root = ? AND path = ?) OR (from_root = ? AND from_path = ?)", *key_of(place) * 2, limit=1)
         return rows[0] if rows else None
 
     def known(self, place: Place) -> str:
@@ -190,17 +190,17 @@ class Ledger:
         came_from: Place | None = None,
     ) -> Version:
         """Add a change; on return it survives a power cut."""
-        source = _key(came_from) if came_from else ("", "")
+        source = key_of(came_from) if came_from else ("", "")
         rest = (before, after, size, who.actor, who.agent, who.run, who.change_set or who.run)
         row = self._connection.execute(
             f"INSERT INTO changes VALUES (NULL, {', '.join('?' * 13)}) RETURNING {_COLUMNS}",  # noqa: S608 - constants
-            (iso(self._clock.now()), kind, *_key(place), *source, *rest),
+            (iso(self._clock.now()), kind, *key_of(place), *source, *rest),
         ).fetchone()
         return _version(row)
 
     def below(self, place: Place, *, before: int | None, limit: int) -> list[Version]:
         """Return the changes at `place` and below it, newest first, also those that moved something away."""
-        root, path = _key(place)
+        root, path = key_of(place)
         inside = f"{path}/" if path else ""
         where = (
             "(root = ? AND (path = ? OR substr(path, 1, ?) = ?)) OR"
@@ -242,10 +242,10 @@ class Ledger:
 
     def _near(self, place: Place, before: int | None) -> list[Version]:
         """Return up to 100 changes at `place`, or moves of a folder above it, newest first."""
-        above = [_key(Place(place.root, place.parts[:count])) for count in range(len(place.parts) + 1)]
+        above = [key_of(Place(place.root, place.parts[:count])) for count in range(len(place.parts) + 1)]
         marks = " OR ".join(["(kind = 'moved' AND root = ? AND path = ?)"] * len(above))
         own = "(root = ? AND path = ?) OR (from_root = ? AND from_path = ?)"
-        values = [*_key(place) * 2, *(value for key in above for value in key)]
+        values = [*key_of(place) * 2, *(value for key in above for value in key)]
         return self._rows(f"({own} OR {marks})", *values, limit=100, before=before)
 
     def _rows(self, where: str, *values: object, limit: int, before: int | None = None) -> list[Version]:
@@ -292,7 +292,7 @@ class Store:
 
     async def accessed(self, accesses: dict[Place, tuple[str, str]]) -> None:
         """Remember who read each place last, and when."""
-        rows = [(*_key(place), who, at) for place, (who, at) in accesses.items()]
+        rows = [(*key_of(place), who, at) for place, (who, at) in accesses.items()]
 
         def write(database: Database) -> None:
             database.conn.executemany("INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?)", rows)
@@ -304,7 +304,7 @@ class Store:
 
         def query(database: Database) -> dict[Place, str]:
             find = "SELECT who FROM accesses WHERE root = ? AND path = ?"
-            rows = ((place, database.conn.execute(find, _key(place)).fetchone()) for place in places)
+            rows = ((place, database.conn.execute(find, key_of(place)).fetchone()) for place in places)
             return {place: row[0] for place, row in rows if row}
 
         return await self._open().read(query)
@@ -323,7 +323,7 @@ class Store:
         return Ledger(database.conn, self._folder / "blobs", self._clock)
 
 
-def _key(place: Place) -> tuple[str, str]:
+def key_of(place: Place) -> tuple[str, str]:
     """Return root and path as they are stored; SQLite takes no lone surrogates, so they are shown."""
     return place.root, str(place).partition("/")[2]
 

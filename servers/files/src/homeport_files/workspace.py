@@ -20,6 +20,7 @@ from anyio.from_thread import run as run_in_loop
 from homeport_files.change_sets import Net, chosen, diff_of, net
 from homeport_files.changing import Done, text_encoder
 from homeport_files.edits import Edit
+from homeport_files.outside import Outside
 from homeport_files.reading import Format, Part, Reader, decoded_start, open_file, sha256_of
 from homeport_files.restoring import Restorer
 from homeport_files.results import (
@@ -34,6 +35,8 @@ from homeport_files.results import (
     RootRow,
     RootRows,
     Steps,
+    Tagged,
+    TagsOf,
     Text,
     Undone,
     entry_of,
@@ -44,6 +47,7 @@ from homeport_files.results import (
 from homeport_files.searching import Find, Mode, Search, compiled, find_lines
 from homeport_files.settings import FilesSettings, new_root, roots_of
 from homeport_files.store import Ledger, Store, Version
+from homeport_files.tags import Tags
 from homeport_files.walking import Entry as Walked
 from homeport_files.walking import matches, walk
 from homeport_shared import identity, paging, settings
@@ -77,12 +81,22 @@ class Workspace:
         home.mkdir(parents=True, exist_ok=True)  # it is known by its inode, so it has to be there
         self.roots = Roots(roots_of(self._settings.roots, home / "workspace"), closed=[home])
         self._store = Store(context.folder, context.clock)
+        self.tags = Tags(context.folder, self._store)
+        self.outside = Outside(context, self.roots, self._store)
         self._reader = Reader(self.roots, self._settings)
         self._matcher = Worker("search", memory_mb=self._settings.memory_mb)
         self._session = secrets.token_hex(4)  # of what a client changes while this server runs
         self._accessed: dict[Place, tuple[str, str]] = {}
-        for close in (self._store.aclose, self._reader.aclose, self._matcher.aclose, self._remember_accesses):
+        for close in (
+            self._store.aclose,
+            self.tags.aclose,
+            self._reader.aclose,
+            self._matcher.aclose,
+            self._remember_accesses,
+        ):
             context.closing(close)
+        if self._settings.watch:
+            context.tasks.start_soon(self.outside.run)
 
     async def list(self, path: str, *, depth: int, glob: str, limit: int, cursor: str) -> Listing:
         """Return what is in a folder; with an empty `path`, the roots.
@@ -188,6 +202,21 @@ class Workspace:
         """Move or rename a file or folder."""
         return _said(await self._change(lambda changer: changer.move(source, target, overwrite=overwrite)))
 
+    async def tag(self, paths: builtins.list[str], add: builtins.list[str], remove: builtins.list[str]) -> Tagged:
+        """Add and remove tags of files and folders; what is not there is named and does not stop the others."""
+        places: builtins.list[Place] = []
+        failed: builtins.list[str] = []
+        for path in paths:
+            try:
+                places.append((await anyio.to_thread.run_sync(self._look, path))[0])
+            except HomeportError as error:
+                failed.append(str(error))
+        tags = await self.tags.change(places, add=add, remove=remove)
+        for place in places:
+            await self._context.events.publish(Event("file.tagged", uri_of(place), {"tags": tags[place]}))
+        await self._context.changes.updated(*map(uri_of, places), "files://tags")
+        return Tagged(files=[TagsOf(path=str(place), tags=tags[place]) for place in places], failed=failed)
+
     async def restore(self, path: str, version: int) -> Change:
         """Bring back a version, or undo the last change."""
         return _said((await self._changes(lambda changer: changer.restore(path, version)))[-1])
@@ -277,7 +306,11 @@ class Workspace:
         if not (who.change_set or who.run or who.caller == "person"):
             who = replace(who, change_set=f"{who.actor or 'client'}-{self._session}")
         limits = {"text_limit": self._settings.text_mb * MIB, "version_limit": self._settings.version_mb * MIB}
-        done = await self._store.changing(lambda ledger: work(Restorer(self.roots, ledger, who, **limits)))
+        with self.outside.changing():
+            done = await self._store.changing(lambda ledger: work(Restorer(self.roots, ledger, who, **limits)))
+            versions = [one.version for one in done if one.version]
+            sources = [version.came_from for version in versions if version.came_from]
+            await self.outside.expect([*(version.place for version in versions), *sources])
         for one in done:
             await self._announce(one)
         return done
@@ -288,12 +321,13 @@ class Workspace:
         if version is None:
             return
         uri = uri_of(done.place)
+        self.outside.remember(version.kind, done.place, version.came_from, version.agent or version.actor)
         data = step_of(version).model_dump(exclude={"at"})
         await self._context.events.publish(Event(_EVENTS.get(version.kind, "file.changed"), uri, data))
         places = [done.place, version.came_from] if version.came_from else [done.place]
         folders = {Place(place.root, place.parts[:-1]) for place in places}
         await self._context.changes.updated(
-            *map(uri_of, [*places, *sorted(folders)]), "files://history", "files://changes"
+            *map(uri_of, [*places, *sorted(folders)]), "files://history", "files://changes", "files://recent"
         )
 
     def _finder(self, query: str, *, regex: bool) -> Find:

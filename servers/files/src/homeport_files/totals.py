@@ -1,0 +1,102 @@
+"""How much there is: files and bytes for each folder, for each type, and on the disk."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from datetime import UTC, datetime
+
+from anyio.from_thread import check_cancelled
+from pydantic import BaseModel
+
+from homeport_files.walking import walk
+from homeport_shared.clock import iso
+from homeport_shared.paths import Roots, explained
+
+DEEPEST = 64
+MOST_FOLDERS = 5000
+
+
+class FolderTotal(BaseModel):
+    """A folder with all that is below it; `modified` is that of its newest file."""
+
+    path: str
+    files: int = 0
+    bytes: int = 0
+    modified: str = ""
+
+
+class Tree(BaseModel):
+    """Folders, each before those in it; `truncated` = there are more than are shown."""
+
+    folders: list[FolderTotal]
+    truncated: bool = False
+
+
+class TypeTotal(BaseModel):
+    """The files of one suffix; empty = without one."""
+
+    suffix: str
+    files: int
+    bytes: int
+
+
+class Disk(BaseModel):
+    """The disk of one root, in bytes."""
+
+    root: str
+    used: int
+    available: int
+
+
+class Stats(BaseModel):
+    """How many files and bytes, by type, largest first; the disks of the roots."""
+
+    files: int
+    bytes: int
+    types: list[TypeTotal]
+    disks: list[Disk]
+
+
+def tree(roots: Roots, path: str, *, depth: int) -> Tree:
+    """Return the folder at `path` and those up to `depth` levels below it, with the totals of everything in them."""
+    totals: dict[tuple[str, ...], FolderTotal] = {}
+    newest: dict[tuple[str, ...], float] = {}
+    with explained(path), roots.find(path) as spot:
+        top = spot.place
+        totals[top.parts] = FolderTotal(path=str(top))
+        for entry in walk(spot.enter(), top, depth=DEEPEST, after=(), check=check_cancelled):
+            parts = entry.place.parts
+            if entry.kind == "folder" and len(parts) - len(top.parts) <= depth:
+                totals[parts] = FolderTotal(path=str(entry.place))
+            elif entry.kind == "file":
+                for count in range(len(top.parts), min(len(parts), len(top.parts) + depth + 1)):
+                    folder = totals[parts[:count]]
+                    folder.files += 1
+                    folder.bytes += entry.status.st_size
+                    newest[parts[:count]] = max(newest.get(parts[:count], 0), entry.status.st_mtime)
+    for parts, at in newest.items():
+        totals[parts].modified = iso(datetime.fromtimestamp(at, UTC))
+    return Tree(folders=list(totals.values())[:MOST_FOLDERS], truncated=len(totals) > MOST_FOLDERS)
+
+
+def stats(roots: Roots) -> Stats:
+    """Return the totals of all roots that are there."""
+    files: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    disks: list[Disk] = []
+    for root in roots:
+        if not root.folder.is_dir():
+            continue
+        with explained(root.name), roots.find(root.name) as spot:
+            for entry in walk(spot.enter(), spot.place, depth=DEEPEST, after=(), check=check_cancelled):
+                if entry.kind == "file":
+                    stem, dot, suffix = entry.place.name.rpartition(".")
+                    suffix = suffix.lower() if stem and dot else ""
+                    files[suffix] += 1
+                    sizes[suffix] += entry.status.st_size
+        usage = shutil.disk_usage(root.folder)
+        disks.append(Disk(root=root.name, used=usage.used, available=usage.free))
+    types = [TypeTotal(suffix=suffix, files=files[suffix], bytes=sizes[suffix]) for suffix in files]
+    types.sort(key=lambda each: (-each.bytes, each.suffix))
+    return Stats(files=files.total(), bytes=sizes.total(), types=types, disks=disks)
