@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -171,6 +172,8 @@ async def watch(
         most: A burst of more changes than this is not complete.
         task_status: Started when all folders that are there are watched.
     """
+    # A folder that appears while its tree is gone through is met twice; watchdog overwrites an entry with the same one.
+    warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
     bell = _Bell()
     watches = _Watches(tuple(ignored), most, bell.ring)
     with watches.hearing_overflow():
