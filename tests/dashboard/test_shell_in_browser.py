@@ -180,7 +180,7 @@ def test_a_page_catches_up_after_the_stream_was_lost(site: Site, page: Page) -> 
 
 def test_the_view_of_any_server_is_a_page(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/servers/files/view?path=documents/notes.md")
-    expect(page.frame_locator("iframe").locator(".lines")).to_contain_text("Call the bank")
+    expect(page.frame_locator("iframe").locator(".rendered")).to_contain_text("Call the bank")
     page.goto(f"{site.url}/servers/clock/view")
     expect(page.get_by_text("has no page of its own")).to_be_visible()
 
@@ -211,23 +211,16 @@ def test_a_file_that_appears_is_shown_without_reload(site: Site, page: Page) -> 
     expect(view.locator(".list")).to_contain_text("new.txt")
 
 
-def test_a_long_folder_is_shown_to_its_end(site: Site, page: Page) -> None:
-    for number in range(1_001):
-        (site.folder / f"{number:04}.txt").write_text("x", "utf-8")
-    page.goto(f"{site.url}/files?path=documents")
-    view = page.frame_locator("iframe")
-    view.get_by_role("button", name="Show more").click()
-    expect(view.locator("[data-path]")).to_have_count(1_004)
-    expect(view.get_by_role("button", name="Show more")).to_be_hidden()
-
-
 def test_a_file_is_deleted_after_a_question_and_restored(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/files?path=documents/notes.md")
     view = page.frame_locator("iframe")
     view.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.locator(".toast")).to_contain_text("Deleted.")
+    expect(view.locator(".said")).to_contain_text("Deleted.")
     assert not (site.folder / "notes.md").exists()
+    view.get_by_role("button", name="Undo").click()
+    expect(view.locator("[data-path$='notes.md']")).to_be_visible()
+    assert (site.folder / "notes.md").exists()
 
 
 def test_a_hostile_file_name_and_content_stay_text(site: Site, page: Page) -> None:

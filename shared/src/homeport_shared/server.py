@@ -88,7 +88,7 @@ class Server(MCPServer[Any]):
             tool.model_copy(
                 update={
                     "input_schema": _lean(tool.input_schema),
-                    "output_schema": _lean(tool.output_schema, output=True) if tool.output_schema else None,
+                    "output_schema": _lean_result(tool.output_schema) if tool.output_schema else None,
                 }
             )
             for tool in tools
@@ -178,11 +178,11 @@ def wrong_fields(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'arguments'}: {e['msg']}" for e in error.errors())
 
 
-def _lean(schema: dict[str, Any], *, output: bool = False) -> dict[str, Any]:
+def _lean(schema: dict[str, Any]) -> dict[str, Any]:
     """Drop what a client learns nothing from, a third of the list: titles, docstrings of models, empty defaults.
 
-    Of results also which fields are always there: what is there is seen in the result. A definition that is used once
-    stands where it is used. A schema that names its `$schema` was written by hand and stays as it is.
+    A definition that is used once stands where it is used. A schema that names its `$schema` was written by hand and
+    stays as it is.
     """
     if "$schema" in schema:
         return schema
@@ -197,7 +197,7 @@ def _lean(schema: dict[str, Any], *, output: bool = False) -> dict[str, Any]:
             return {
                 k: walk(v, names=k in {"properties", "$defs"} and not names)
                 for k, v in items.items()
-                if names or not (_redundant(k, v, items) or (output and k == "required"))
+                if names or not _redundant(k, v, items)
             }
         if isinstance(value, list):
             return [walk(item) for item in cast("list[Any]", value)]
@@ -206,6 +206,15 @@ def _lean(schema: dict[str, Any], *, output: bool = False) -> dict[str, Any]:
     used = {name: definition for name, definition in definitions.items() if name not in once.values()}
     rest = {k: v for k, v in schema.items() if k != "$defs"}
     return cast("dict[str, Any]", walk({**rest, "$defs": used} if used else rest))
+
+
+def _lean_result(schema: dict[str, Any]) -> dict[str, Any]:
+    """Keep the names of a result's fields and which of them are lists; the rest is seen in the result itself."""
+    if "$schema" in schema or "properties" not in schema:
+        return schema
+    fields = cast("dict[str, dict[str, Any]]", schema["properties"])
+    kept = {name: {"type": "array"} if field.get("type") == "array" else {} for name, field in fields.items()}
+    return {"type": "object", "properties": kept}
 
 
 def _redundant(key: str, value: Any, schema: dict[str, Any]) -> bool:

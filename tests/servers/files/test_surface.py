@@ -8,8 +8,13 @@ import pytest
 
 pytestmark = pytest.mark.anyio
 READING = {"list", "read", "search", "info", "history"}
-CHANGING = {"write", "edit", "move", "delete", "restore", "undo"}
-FOR_PAGES = {"roots", "changes", "add_root", "recent", "tag", "tags", "rename_tag", "folders", "stats"}
+CHANGING = {"write", "edit", "move", "delete", "restore", "undo", "write_document"}
+FOR_PAGES = {"roots", "changes", "add_root", "recent", "tag", "tags", "rename_tag", "folders", "stats"} | {
+    "browse",
+    "preview",
+    "upload",
+    "make_folder",
+}
 
 
 async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:

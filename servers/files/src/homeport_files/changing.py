@@ -260,6 +260,21 @@ class Changer:
         return Done(spot.place, row, after)
 
 
+def make_folder(roots: Roots, path: str) -> Place:
+    """Make an empty folder, and those on the way to it.
+
+    Raises:
+        HomeportError: `conflict`, when there is something of that name, in any case of its letters.
+    """
+    with explained(path), roots.find(path, make=True, follow=False) as spot:
+        if spot.status() is not None or not spot.name:
+            raise HomeportError("conflict", f"{spot.place} is there already.", "Choose another name.")
+        _require_new(spot)
+        spot.folder.make(spot.name)
+        spot.folder.sync()
+        return spot.place
+
+
 def text_encoder(content: str, encoding: str, place: str) -> Callable[[Decoded | None], bytes]:
     """Return the `encode` of `Changer.write` for a text.
 

@@ -9,7 +9,7 @@ from mcp.server.apps import Apps
 from mcp.types import ToolAnnotations
 from pydantic import AfterValidator, Field
 
-from homeport_files import order_tools
+from homeport_files import office_tools, order_tools, page_tools
 from homeport_files.edits import Edit
 from homeport_files.reading import Format, Part
 from homeport_files.results import (
@@ -61,6 +61,8 @@ def build_server(context: ServerContext) -> Server:
     _changing_tools(server, workspace)
     _root_tools(server, workspace)
     order_tools.register(server, workspace)
+    office_tools.register(server, workspace)
+    page_tools.register(server, workspace)
     _resources(server, workspace)
     return server
 

@@ -44,6 +44,11 @@ class FilesSettings(BaseModel):
         default=1024, ge=1, description="The largest file that is changed or deleted, as a version is kept, in MiB."
     )
     watch: bool = Field(default=True, description="Tell what other programs change below the roots.")
+    upload_mb: int = Field(default=100, ge=1, le=1024, description="The largest file that the page uploads, in MiB.")
+    upload_refused: list[str] = Field(
+        default=[".exe", ".dll", ".msi", ".scr", ".com", ".bat", ".cmd", ".vbs", ".lnk"],
+        description="Suffixes of files that are not uploaded, in lower case.",
+    )
     seconds: int = Field(default=30, ge=1, description="The longest that reading one document may take, in seconds.")
     memory_mb: int = Field(default=1024, ge=128, description="The memory of the process that reads documents, in MiB.")
 

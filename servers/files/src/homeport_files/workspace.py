@@ -18,7 +18,7 @@ from anyio.from_thread import check_cancelled
 from anyio.from_thread import run as run_in_loop
 
 from homeport_files.change_sets import Net, chosen, diff_of, net
-from homeport_files.changing import Done, text_encoder
+from homeport_files.changing import Done, make_folder, text_encoder
 from homeport_files.edits import Edit
 from homeport_files.outside import Outside
 from homeport_files.reading import Format, Part, Reader, decoded_start, open_file, sha256_of
@@ -119,7 +119,7 @@ class Workspace:
             rows = [self._look(root.name) for root in self.roots if root.folder.is_dir()]
             return Listing(entries=[entry for _, entry in rows])
         found, following = await anyio.to_thread.run_sync(collect)
-        accesses = await self._accesses([place for place, _ in found])
+        accesses = await self.accesses([place for place, _ in found])
         for place, entry in found:
             entry.accessed_by = accesses.get(place, "")
         return Listing(entries=[entry for _, entry in found], next=following)
@@ -131,7 +131,7 @@ class Workspace:
         if entry.kind == "file":
             info.encoding, info.newline, info.sha256 = await anyio.to_thread.run_sync(self._written, path)
         info.versions = await self._store.reading(lambda ledger: sum(1 for row in ledger.trail(place) if row.after))
-        accesses = await self._accesses([place])
+        accesses = await self.accesses([place])
         info.accessed_by = accesses.get(place, "")
         return info
 
@@ -187,6 +187,27 @@ class Workspace:
         encode = _bytes_encoder(content) if encoding == "base64" else text_encoder(content, encoding, path)
         done = await self._change(lambda changer: changer.write(path, encode, overwrite=overwrite, if_sha256=if_sha256))
         return _said(done)
+
+    async def put(self, path: str, data: bytes, *, overwrite: bool, if_sha256: str = "") -> Change:
+        """Make or replace a file with these bytes."""
+        return _said(
+            await self._change(
+                lambda changer: changer.write(path, lambda _: data, overwrite=overwrite, if_sha256=if_sha256)
+            )
+        )
+
+    async def make_folder(self, path: str) -> Entry:
+        """Make an empty folder; it has no history until something is in it.
+
+        Raises:
+            HomeportError: `conflict`, when there is something of that name.
+        """
+        place = await anyio.to_thread.run_sync(make_folder, self.roots, path)
+        await self._context.events.publish(Event("folder.created", uri_of(place), {"path": str(place)}))
+        await self._context.changes.updated(
+            uri_of(place), uri_of(Place(place.root, place.parts[:-1])), "files://history"
+        )
+        return (await anyio.to_thread.run_sync(self._look, path))[1]
 
     async def edit(self, path: str, edits: builtins.list[Edit], *, if_sha256: str, dry_run: bool) -> Edited:
         """Replace texts in a file."""
@@ -368,7 +389,8 @@ class Workspace:
                 return "", "", sha256
             return written.encoding, written.newline, sha256
 
-    async def _accesses(self, places: builtins.list[Place]) -> dict[Place, str]:
+    async def accesses(self, places: builtins.list[Place]) -> dict[Place, str]:
+        """Return who read each of `places` last, where somebody did."""
         await self._remember_accesses()
         return await self._store.accesses(places)
 

@@ -1,0 +1,151 @@
+"""What a person sees of a file: pictures, pages, tables, text, bytes; and what is refused."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+from typing import Any
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from homeport_files.previews import hex_lines
+from homeport_files.tables import View, rows
+
+pytestmark = pytest.mark.anyio
+
+
+def picture(size: tuple[int, int], form: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Image.effect_noise(size, 80).convert("RGB").save(out, form, **options)
+    return out.getvalue()
+
+
+def shown(preview: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(preview["image"].partition(",")[2])))
+
+
+def pdf(pages: int) -> bytes:
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument.new()
+    for _ in range(pages):
+        document.new_page(300, 600)
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
+async def test_a_picture_is_shown_no_larger_than_asked_for(files: Any, form: str) -> None:
+    files.put(f"a.{form.lower()}", picture((900, 300), form))
+    preview = await files("preview", path=f"docs/a.{form.lower()}", edge=120)
+    assert (preview["kind"], preview["width"], preview["height"]) == ("picture", 900, 300)
+    assert shown(preview).size == (120, 40)
+
+
+async def test_a_picture_of_noise_stays_below_a_megabyte(files: Any) -> None:
+    files.put("noise.png", picture((3000, 3000), "PNG", compress_level=1))
+    assert len((await files("preview", path="docs/noise.png", edge=9999))["image"]) < 1_000_000
+
+
+async def test_a_picture_is_turned_as_its_camera_says(files: Any) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    files.put("a.jpg", picture((400, 200), "JPEG", exif=exif))
+    assert shown(await files("preview", path="docs/a.jpg", edge=100)).size == (50, 100)
+
+
+async def test_a_picture_that_would_unpack_into_gigabytes_is_refused_before(files: Any) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    files.put("bomb.png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
+    code, text = await files.fails("preview", path="docs/bomb.png")
+    assert (code, "60,000 × 60,000" in text) == ("too_large", True)
+
+
+async def test_a_damaged_picture_is_named(files: Any) -> None:
+    files.put("cut.png", picture((300, 300), "PNG")[:600])
+    assert (await files.fails("preview", path="docs/cut.png"))[0] == "damaged"
+    files.put("fake.jpg", b"no picture")
+    assert (await files.fails("preview", path="docs/fake.jpg"))[0] == "damaged"
+
+
+async def test_pages_of_a_pdf_are_pictures(files: Any) -> None:
+    files.put("a.pdf", pdf(3))
+    preview = await files("preview", path="docs/a.pdf", page=2, edge=200)
+    assert (preview["kind"], preview["page"], preview["pages"]) == ("page", 2, 3)
+    assert shown(preview).size == (100, 200)
+    assert (await files.fails("preview", path="docs/a.pdf", page=4))[0] == "not_found"
+    files.put("b.pdf", b"%PDF-1.7\nnothing")
+    assert (await files.fails("preview", path="docs/b.pdf"))[0] == "damaged"
+
+
+async def test_a_table_is_paged_filtered_and_sorted(files: Any) -> None:
+    lines = ["name;price;note"] + [f"item {n};{n * 10};{'odd' if n % 2 else 'even'}" for n in range(1000)]
+    files.put("a.csv", "\n".join(lines))
+    page = await files("preview", path="docs/a.csv", offset=100, limit=2)
+    assert (page["kind"], page["columns"], page["total"]) == ("table", ["name", "price", "note"], 1000)
+    assert page["rows"] == [["item 100", "1000", "even"], ["item 101", "1010", "odd"]]
+    found = await files("preview", path="docs/a.csv", filters={2: "ODD", 1: ">=9800"}, sort=1, descending=True)
+    assert (found["total"], found["whole"], found["rows"][0]) == (10, 1000, ["item 999", "9990", "odd"])
+
+
+async def test_each_sheet_of_a_workbook_is_a_table(files: Any) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "First"
+    book.active.append(["a", "b"])
+    book.active.append([1.5, True])
+    book.create_sheet("Second").append(["only"])
+    out = io.BytesIO()
+    book.save(out)
+    files.put("a.xlsx", out.getvalue())
+    first = await files("preview", path="docs/a.xlsx")
+    assert (first["sheets"], first["rows"]) == (["First", "Second"], [["1.5", "TRUE"]])
+    assert (await files("preview", path="docs/a.xlsx", sheet="Second"))["columns"] == ["only"]
+    assert (await files.fails("preview", path="docs/a.xlsx", sheet="Third"))[0] == "not_found"
+    files.put("b.xlsx", b"PK\x03\x04 broken")
+    assert (await files.fails("preview", path="docs/b.xlsx"))[0] in {"damaged", "internal"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "language"),
+    [("a.py", "code", "python"), ("a.js", "code", "javascript"), ("a.md", "markdown", ""), ("a.txt", "text", "")],
+)
+async def test_text_is_shown_as_what_its_name_says(files: Any, name: str, kind: str, language: str) -> None:
+    files.put(name, "x = 1\n")
+    preview = await files("preview", path=f"docs/{name}")
+    assert (preview["kind"], preview["language"], preview["text"]) == (kind, language, "x = 1\n")
+
+
+async def test_a_long_text_goes_on_where_it_stopped(files: Any) -> None:
+    files.put("a.txt", "line\n" * 5000)
+    first = await files("preview", path="docs/a.txt")
+    second = await files("preview", path="docs/a.txt", cursor=first["next"])
+    assert first["text"] and second["text"] and first["next"] != second["next"]
+
+
+async def test_anything_else_shows_its_first_bytes(files: Any) -> None:
+    files.put("a.bin", bytes(range(256)) * 100)
+    preview = await files("preview", path="docs/a.bin")
+    assert (preview["kind"], preview["size"], len(preview["hex"])) == ("binary", 25_600, 32)
+    assert preview["hex"][4] == "00000040  40 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f  @ABCDEFGHIJKLMNO"
+
+
+@given(st.binary(max_size=200))
+def test_the_hexadecimal_rows_hold_every_byte(data: bytes) -> None:
+    assert bytes.fromhex("".join(line[10:57] for line in hex_lines(data))) == data
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=40))
+def test_numbers_are_sorted_as_numbers(numbers: list[int]) -> None:
+    data = "\n".join(["n,x", *(f"{number},y" for number in numbers)]).encode()
+    found = rows(data, "a.csv", repr(numbers), View(sort=0, limit=100))
+    assert [int(row[0]) for row in found.rows] == sorted(numbers)
