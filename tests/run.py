@@ -1,6 +1,7 @@
 """Run every test, say what is left out, and run what failed once more, alone.
 
-With CI=true nothing may be left out, and branch coverage is measured: below 90 % the run fails.
+    python tests/run.py              with CI=true nothing may be left out
+    python tests/run.py --coverage   also measures branch coverage, which takes twice as long; fails below 90 %
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def main() -> int:
     left_out = [] if CI else [f"--ignore=tests/{folder}" for folder in SOAK]
     left_out += [] if browser else ["-m", "not browser"]
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
-    measured = ("coverage", "run", "-m") if CI else ()
+    measured = ("coverage", "run", "-m") if "--coverage" in sys.argv else ()
     arguments = ("-n", "2", "--dist", "loadgroup", "--tb=line", "--junitxml=junit.xml", *left_out)
     status = pytest(*arguments, through=measured)
     if status == 1:
         status = run_alone(failed(ROOT / "junit.xml"))
-    if CI and status == 0:
+    if measured and status == 0:
         status = covered()
     if not browser:
         print("left out: the browser tests (install chromium to run them)")
