@@ -1,7 +1,7 @@
 """Run every test, say what is left out, and run what failed once more, alone.
 
-    python tests/run.py              with CI=true nothing may be left out
-    python tests/run.py --coverage   also measures branch coverage, which takes twice as long; fails below 90 %
+python tests/run.py              with CI=true nothing may be left out
+python tests/run.py --coverage   also measures branch coverage, which takes twice as long; fails below 90 %
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def _choose_folder_and_ask(page: Page, papers: Path) -> None:
     page.get_by_role("button", name="Add folder").click()
     page.wait_for_url("**/setup?step=question")
     page.get_by_role("link", name="Knowledge").click()
-    expect(page.frame_locator("iframe").locator(".list")).to_contain_text("lease.txt", timeout=40_000)
+    expect(page.frame_locator("iframe").locator(".pane").first).to_contain_text("lease.txt", timeout=40_000)
     page.go_back()
     page.get_by_role("textbox", name="Question").fill("When does the lease end?")
     page.get_by_role("button", name="Ask").click()

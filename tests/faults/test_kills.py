@@ -167,19 +167,21 @@ def check_written(storm: Storm) -> None:
 async def check_documents(client: Any, folder: Path, elsewhere: Path) -> None:
     """What was indexed through all kills is what an undisturbed server indexes."""
 
-    async def documents(client: Any, tool: str) -> Counter[tuple[str, int]]:
-        found, cursor = Counter[tuple[str, int]](), ""
+    async def documents(client: Any, server: str = "") -> tuple[Counter[str], int]:
+        found, cursor = Counter[str](), ""
         while True:
-            page = await use(client, tool, cursor=cursor)
-            found.update((one["title"], one["chunks"]) for one in page["documents"])
+            page = await use(client, f"{server}list_documents", collection="default", cursor=cursor)
+            found.update(one["title"] for one in page["documents"])
             if not (cursor := page["next_cursor"]):
-                return found
+                break
+        known = (await use(client, f"{server}stats"))["collections"]
+        return found, next(one["chunks"] for one in known if one["name"] == "default")
 
     async with connected(build_server, "rag", elsewhere, flags={"folders": [str(folder)]}) as alone:
         job = await use(alone, "sync_folder", path=str(folder))
         with anyio.fail_after(60):
             while (await use(alone, "jobs", job_id=job["id"]))["jobs"][0]["state"] not in {"done", "completed"}:
                 await anyio.sleep(0.05)
-        expected = await documents(alone, "list_documents")
-    assert len(expected) == KILLS * DOCUMENTS
-    assert await documents(client, "rag__list_documents") == expected
+        expected = await documents(alone)
+    assert len(expected[0]) == KILLS * DOCUMENTS
+    assert await documents(client, "rag__") == expected
