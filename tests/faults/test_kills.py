@@ -19,6 +19,7 @@ import pytest
 
 from homeport.connection import call as use
 from homeport_rag.server import build_server
+from homeport_shared.folders import is_temporary
 from homeport_shared.testing.clients import connected
 from homeport_shared.testing.model import Recorded, Reply, Script, call, on
 
@@ -159,8 +160,10 @@ async def check_runs(client: Any, storm: Storm) -> None:
 
 
 def check_written(storm: Storm) -> None:
-    found = {path.name: path.read_text() for path in storm.written.iterdir()}
-    assert all(found[name] == content_of(name) for name in found), "no file is torn, and nothing temporary stays"
+    """No file is torn. What a killed writer had not finished may stay beside them for an hour, hidden by its name."""
+    found = {path.name: path.read_text() for path in storm.written.iterdir() if not is_temporary(path.name)}
+    assert all(found[name] == content_of(name) for name in found)
+    assert len(list(storm.written.iterdir())) - len(found) <= KILLS, "at most one of each kill"
     assert storm.acknowledged <= found.keys() <= storm.tried
 
 
