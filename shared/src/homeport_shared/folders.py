@@ -18,6 +18,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -292,12 +293,16 @@ class ResolvedFolder(Folder):
         return str(self._path / single(name)), None
 
     def _verify(self, name: str, descriptor: int) -> None:
-        self._check(self._path / name)
-        if not os.path.samestat(os.fstat(descriptor), self.look(name)):
+        """Ask the open file itself: whatever is asked by path may be about another file by now."""
+        if os.path.normcase(_path_of(descriptor)) != os.path.normcase(self._path / name):
             raise self._swapped(name)
 
     def _check(self, path: Path) -> None:
-        if os.path.normcase(os.path.realpath(path)) != os.path.normcase(path):
+        try:
+            real = os.path.realpath(path)
+        except OSError as error:  # a link that is swapped while it is read
+            raise self._swapped(path.name) from error
+        if os.path.normcase(real) != os.path.normcase(path):
             raise self._swapped(path.name)
 
     def _swapped(self, name: str) -> HomeportError:
@@ -359,6 +364,28 @@ def open_folder(path: Path, shown: str, closed: frozenset[Identity] = frozenset(
     if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW"):
         return DescriptorFolder(os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFE), shown, closed)
     return ResolvedFolder(path, shown, closed)
+
+
+if sys.platform == "win32":
+    import ctypes
+    import msvcrt
+
+    def _path_of(descriptor: int) -> str:
+        """Return the path of an open file, https://learn.microsoft.com/windows/win32/api/fileapi (by handle)."""
+        buffer = ctypes.create_unicode_buffer(32_768)
+        handle = msvcrt.get_osfhandle(descriptor)
+        ask = ctypes.windll.kernel32.GetFinalPathNameByHandleW
+        ask.argtypes = [ctypes.c_void_p, ctypes.c_wchar_p, ctypes.c_uint32, ctypes.c_uint32]
+        if not ask(handle, buffer, len(buffer), 0):
+            raise ctypes.WinError()
+        path = buffer.value.removeprefix("\\\\?\\")
+        return "\\\\" + path.removeprefix("UNC\\") if path.startswith("UNC\\") else path
+
+else:
+
+    def _path_of(descriptor: int) -> str:
+        """Return the path of an open file; only tests use it here, see `open_folder`."""
+        return str(Path(f"/proc/self/fd/{descriptor}").readlink())
 
 
 def _resemble(descriptor: int, like: os.stat_result) -> None:
