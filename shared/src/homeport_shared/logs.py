@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import sys
+import threading
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def configure(name: str, *, folder: Path | None = None, level: str = "INFO", std
                 folder / f"{name}.log", maxBytes=MAX_BYTES, backupCount=KEPT_FILES - 1, encoding="utf-8"
             )
         )
-    formatter = _formatter()
+    formatter = _FirstUse()
     for handler in handlers:
         handler.setFormatter(formatter)
         handler.addFilter(_add_correlation)
@@ -46,6 +47,22 @@ def _add_correlation(record: logging.LogRecord) -> bool:
     record.run = who.run
     record.trace = who.traceparent.split("-")[1] if who.traceparent.count("-") == 3 else ""
     return True
+
+
+class _FirstUse(logging.Formatter):
+    """Makes the real formatter for the first line: structlog takes 0.1 s to import, and many processes log nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self._real: logging.Formatter | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        with self._lock:
+            if self._real is None:
+                self._real = _formatter()
+        return self._real.format(record)
 
 
 def _formatter() -> logging.Formatter:
