@@ -1,4 +1,4 @@
-"""Peers, each in a virtual environment of its own, kept for the next run."""
+"""Virtual environments of their own: peers, kept for the next run, and what this tree is now."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path(tempfile.gettempdir()) / "homeport-benchmarks"
 
 
@@ -30,6 +31,21 @@ def make(*requirements: str, override: str = "") -> Path:
         python = commands / "python"
         _run("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *more, *requirements)
         (place / ".ready").touch()
+    return commands
+
+
+def make_ours(*members: str) -> Path:
+    """Install members of this workspace as their users get them and return the folder with their commands.
+
+    Args:
+        members: Folders below the root, such as `shared` and `servers/files`.
+    """
+    place = FOLDER / "homeport"
+    commands = place / ("Scripts" if os.name == "nt" else "bin")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    _run("uv", "venv", "--quiet", "--clear", str(place))
+    sources = [str(ROOT / member) for member in members]
+    _run("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(commands / "python"), *sources)
     return commands
 
 

@@ -1,6 +1,7 @@
 """Starting: the host until its page answers, and one server until its first result.
 
-`mcp-server-git` is the peer: the official Python server on the same SDK, in an environment of its own.
+`mcp-server-git` is the peer: the official Python server on the same SDK. Both are installed in environments of their
+own, as `uvx` does it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from tests.benchmarks import peer_environment
-from tests.benchmarks.homes import BIN, host
+from tests.benchmarks.homes import host
 from tests.benchmarks.rows import Row, compared, middle
 
 ROUNDS = 9
@@ -37,9 +38,10 @@ async def _servers() -> list[Row]:
         root = Path(folder) / "root"
         root.mkdir()
         git = peer_environment.make("mcp-server-git") / "mcp-server-git"
+        files = peer_environment.make_ours("shared", "servers/files")
         peer_environment.repository(root)
         ours = StdioServerParameters(
-            command=str(BIN / "homeport-files"), args=[str(root)], env={"HOMEPORT_HOME": folder}
+            command=str(files / "homeport-files"), args=[str(root)], env={"HOMEPORT_HOME": folder}
         )
         theirs = StdioServerParameters(command=str(git), args=["--repository", str(root)])
         taken: tuple[list[float], list[float]] = ([], [])
