@@ -52,20 +52,22 @@ def fit(before: Sequence[Message], since: Sequence[Message], room: int) -> tuple
         HomeportError: `too_large`, when even the question and the last step do not fit.
     """
     current = list(since)
+    costs = [message_tokens(message) for message in current]
     results = [index for index, message in enumerate(current) if message.role == "tool" and message.content != DROPPED]
-    while results[1:] and _cost(current) > room:
-        current[results[0]] = replace(current[results[0]], content=DROPPED)
-        results.pop(0)
-    left = room - _cost(current)
+    while results[1:] and sum(costs) > room:
+        oldest = results.pop(0)
+        current[oldest] = replace(current[oldest], content=DROPPED)
+        costs[oldest] = message_tokens(current[oldest])
+    left = room - sum(costs)
     if left < 0:
         raise HomeportError(
             "too_large",
-            f"The question and its results need about {_cost(current)} tokens; the context has room for {room}.",
+            f"The question and its results need about {sum(costs)} tokens; the context has room for {room}.",
             "Ask a shorter question, give the agent a larger num_ctx, or choose a model with a larger context.",
         )
     kept: list[Message] = []
     for turn in reversed(turns_of(before)):
-        left -= _cost(turn)
+        left -= sum(map(message_tokens, turn))
         if left < 0:
             break
         kept = [*turn, *kept]
@@ -81,6 +83,3 @@ def turns_of(messages: Sequence[Message]) -> list[list[Message]]:
         turns[-1].append(message)
     return turns
 
-
-def _cost(messages: Sequence[Message]) -> int:
-    return sum(map(message_tokens, messages))

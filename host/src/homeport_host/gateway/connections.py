@@ -26,6 +26,7 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.events import EventSink
 
 RAW = TypeAdapter(dict[str, Any])
+RawRequest = Request[dict[str, Any], str]  # made once: pydantic forgets such a class as soon as nobody holds it
 
 
 @asynccontextmanager
@@ -66,7 +67,7 @@ async def send(
     Raises:
         MCPError: The server's error, or code -32000 when the connection closed.
     """
-    request = Request[dict[str, Any], str](method=method, params=dict(params))
+    request = RawRequest(method=method, params=dict(params))
     callback = cast("ProgressFnT | None", progress)  # it takes the same three arguments in the same order
     return await client.session.send_request(request, cast("Any", RAW), progress_callback=callback)
 
