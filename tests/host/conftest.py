@@ -11,11 +11,13 @@ from typing import Any
 import anyio
 import pytest
 
+from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunEvent, RunStore
 from homeport_host.agents.service import KIND, Runs
+from homeport_host.agents.steering import Steering
 from homeport_host.agents.turns import Parts
 from homeport_host.chat.attach import Attaching
 from homeport_host.chat.service import Chats
@@ -164,9 +166,11 @@ class Stage:
         self.engine = DbosEngine(home / "engine.db", database, tasks)
         self.store = RunStore(database)
         self.recorder = Recorder(tasks, self.store, self.changes)
-        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder, desk.ready))
+        self.admission = Admission({"job": 1})
+        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder, desk.ready, self.admission))
         self.agents = AgentFolder(home / "agents")
-        self.runs = Runs(self.engine, self.store, self.recorder, self.agents, lambda: "test/scripted:1")
+        self.runs = Runs(self.engine, self.store, self.recorder, self.admission, self.agents, lambda: "test/scripted:1")
+        self.steering = Steering(self.runs, self.engine, self.store, self.recorder, self.admission)
         self.engine.register(KIND, self.loop)
         attaching = Attaching(self.as_person, home / "attachments")
         self.chats = Chats(ChatStore(database), self.runs, attaching, self.changes)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9001", "0002"
+revision, down_revision = "9001", "0003"
 def upgrade():
     op.create_table("later", sa.Column("id", sa.Integer))
 """

@@ -28,6 +28,10 @@ class HostSettings(BaseModel):
     connect_seconds: float = Field(
         10.0, gt=0, description="how long a server may take to introduce itself and to list what it has"
     )
+    most_runs: dict[str, int] = Field(
+        default_factory=lambda: {"job": 4}, description="kind of run (chat, ask, job) → how many may work at once"
+    )
+    keep_days: int = Field(90, ge=0, description="days until an ended run is forgotten; 0 = never")
     isolated: list[str] = Field(
         default_factory=list[str], description="bundled servers that run in a process of their own"
     )

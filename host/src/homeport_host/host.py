@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,11 +19,13 @@ from mcp.server.lowlevel import Server as LowLevelServer
 from starlette.applications import Starlette
 
 from homeport_host import metrics
+from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import RunStore
 from homeport_host.agents.service import KIND, Runs
+from homeport_host.agents.steering import Steering
 from homeport_host.agents.turns import Parts
 from homeport_host.chat.attach import Attaching
 from homeport_host.chat.service import Chats
@@ -138,11 +141,14 @@ class Host:
         self.engine = DbosEngine(folder / "engine.db", self.database, self._tasks)
         self.run_store = RunStore(self.database)
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
-        ready = self.upstreams.wait_ready
-        self.loop = AgentLoop(Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready))
+        ready, admission = self.upstreams.wait_ready, Admission(self.settings.most_runs)
+        self.loop = AgentLoop(Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready, admission))
         self.engine.register(KIND, self.loop)
         self.agents = AgentFolder(self.home / "agents")
-        self.runs = Runs(self.engine, self.run_store, self.recorder, self.agents, lambda: self.models.default)
+        self.runs = Runs(
+            self.engine, self.run_store, self.recorder, admission, self.agents, lambda: self.models.default
+        )
+        self.steering = Steering(self.runs, self.engine, self.run_store, self.recorder, admission)
         attaching = Attaching(self.call, self.home / "uploads")
         self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
         self.loop.on_done.append(self.chats.ended)
@@ -162,6 +168,8 @@ class Host:
         await self.upstreams.wait_ready()
         await self.engine.launch()
         await self.chats.recover()
+        if self.settings.keep_days:
+            self._tasks.start_soon(self.steering.sweep_daily, timedelta(days=self.settings.keep_days))
 
     async def aclose(self) -> None:
         """Write what is still to be written and close the stores; runs go on at the next start."""
@@ -284,6 +292,7 @@ class Host:
             home=self.home,
             runs=self.runs,
             run_store=self.run_store,
+            steering=self.steering,
             agents=self.agents,
             chats=self.chats,
             approvals=self.approvals,

@@ -37,6 +37,7 @@ class Agent(BaseModel):
         default=(), max_length=MOST_PINNED, description="tools that are always shown to the model, at most 6"
     )
     limits: Limits = Limits()
+    at_once: int = Field(default=0, ge=0, description="how many of its runs may work at once; 0 = any number")
     instructions: str = Field(default="", max_length=LONGEST, description="the text below the front matter")
 
 

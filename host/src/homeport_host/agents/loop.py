@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from homeport_host.agents.admission import require_completed
 from homeport_host.agents.limits import Spent
 from homeport_host.agents.runs import Run
 from homeport_host.agents.task import Task, row_of
@@ -39,18 +40,11 @@ class AgentLoop:
 
     async def __call__(self, steps: Steps, parameters: dict[str, Any]) -> dict[str, Any]:
         """Do one run to its end, whatever the end is."""
-        task = Task.model_validate(parameters)
+        task, spent = Task.model_validate(parameters), Spent()
         await self._parts.store.add(row_of(steps.run, task, self._parts.store.now()))
-        recovered = not await self._parts.store.mark(steps.run, "begun")
-        # A run has the tools that there are when it begins; one cut off by a crash had them all before.
-        await self._parts.ready(RECOVERY_SECONDS if recovered else START_SECONDS)
-        turns = Turns(self._parts, steps, task, recovered=recovered)
-        await self._parts.enter(steps.run, "running", key="running")
-        await self._parts.store.change(steps.run, started=self._parts.store.now())
         try:
-            for source in task.sources:
-                await self._parts.dispatcher.inherit(steps.run, source)
-            answer, citations = await turns.answer()
+            await self._admitted(steps.run, task)
+            answer, citations = await self._answer(steps, task, spent)
             ended = _Ended("completed", answer, citations)
         except DBAPIError:
             raise  # the engine keeps the run open and tries again
@@ -61,8 +55,49 @@ class AgentLoop:
             logger.exception("run %s failed, reference %s", steps.run, reference)
             error = HomeportError("internal", f"The run failed in a way nobody foresaw (reference {reference}).")
             ended = _Ended("failed", error=error.as_dict())
-        await steps.step("finish", lambda: self._finish(steps.run, ended, turns.spent))
+        finally:
+            self._parts.admission.leave(steps.run)
+        await steps.step("finish", lambda: self._finish(steps.run, ended, spent))
         return {"state": ended.state}
+
+    async def _admitted(self, run: str, task: Task) -> None:
+        """Wait until the run may work.
+
+        Raises:
+            HomeportError: `conflict`, when a run that it depends on failed.
+        """
+        admission, store = self._parts.admission, self._parts.store
+        if (await store.get(run)).state == "paused":  # before a restart
+            admission.pause(run)
+        if task.after:
+            await self._after(run, task.after)
+        row = await store.get(run)
+        at_once = task.agent.at_once
+        await admission.enter(
+            run, task.kind, task.agent.name, at_once=at_once, priority=row.priority, since=row.created
+        )
+        await admission.unpaused(run)
+
+    async def _after(self, run: str, others: tuple[str, ...]) -> None:
+        await self._parts.enter(run, "waiting", key="waiting for others")
+        while True:
+            ends = [self._parts.admission.end_of(other) for other in others]  # before looking, so that none is missed
+            states = await self._parts.store.states(others)
+            if require_completed(states):
+                break
+            await next(end for end, (_, state) in zip(ends, states, strict=True) if state != "completed").wait()
+        await self._parts.enter(run, "queued", key="after the others")
+
+    async def _answer(self, steps: Steps, task: Task, spent: Spent) -> tuple[str, list[dict[str, Any]]]:
+        recovered = not await self._parts.store.mark(steps.run, "begun")
+        # A run has the tools that there are when it begins; one cut off by a crash had them all before.
+        await self._parts.ready(RECOVERY_SECONDS if recovered else START_SECONDS)
+        turns = Turns(self._parts, steps, task, spent, recovered=recovered)
+        await self._parts.enter(steps.run, "running", key="running")
+        await self._parts.store.change(steps.run, started=self._parts.store.now())
+        for source in task.sources:
+            await self._parts.dispatcher.inherit(steps.run, source)
+        return await turns.answer()
 
     async def _finish(self, run: str, ended: _Ended, spent: Spent) -> None:
         """Tell those who keep the answer, then store the end, so that a reader who sees it finds everything."""
@@ -81,6 +116,7 @@ class AgentLoop:
         for told in self.on_done:
             await told(row)
         await self._parts.recorder.end(row)
+        self._parts.admission.ended(run)
 
 
 @dataclass(frozen=True, slots=True)

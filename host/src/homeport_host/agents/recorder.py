@@ -72,6 +72,10 @@ class Recorder:
         await self._store.end(run, events)
         await self._changes.updated(f"run://{run.id}/events", f"run://{run.id}", "run://recent")
 
+    async def changed(self, *runs: str) -> None:
+        """Tell that something about runs changed that is no event."""
+        await self._changes.updated(*(f"run://{run}" for run in runs), "run://recent")
+
     async def drain(self) -> None:
         """Wait until everything is stored."""
         for run in list(self._text):

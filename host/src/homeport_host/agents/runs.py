@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import JSON, Column, Connection, Integer, Row, String, Table, func, select, update
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
@@ -13,6 +29,7 @@ from homeport_host.engine.protocol import FINAL, RunState
 from homeport_shared.clock import Clock, SystemClock, iso
 from homeport_shared.errors import HomeportError
 
+Origin = Literal["user", "agent", "schedule", "event", "client"]
 runs = Table(
     "runs",
     metadata,
@@ -32,6 +49,12 @@ runs = Table(
     Column("steps", Integer, nullable=False, default=0),
     Column("usage", JSON, nullable=False),
     Column("owner", String, nullable=False, server_default=""),
+    Column("title", String, nullable=False, server_default=""),
+    Column("origin", String, nullable=False, server_default="user"),
+    Column("priority", Integer, nullable=False, server_default="1"),
+    Column("parent", String, nullable=False, server_default="", index=True),
+    Column("after", JSON, nullable=False, server_default="[]"),
+    Column("tags", JSON, nullable=False, server_default="[]"),
 )
 run_events = Table(
     "run_events",
@@ -52,7 +75,15 @@ run_event_keys = Table(
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of an agent. Times are RFC 3339, empty = not yet; `owner` is empty for a person's own."""
+    """One run of an agent. Times are RFC 3339, empty = not yet.
+
+    Attributes:
+        owner: The program or agent it belongs to; empty for a person's own.
+        origin: Who began it: `user`, `agent`, `schedule`, `event` or `client`.
+        priority: 0 low, 1 normal, 2 high, 3 critical.
+        parent: The run that started it, or that it repeats.
+        after: Runs that must be completed before it begins.
+    """
 
     id: str
     kind: str
@@ -70,6 +101,39 @@ class Run:
     steps: int = 0
     usage: dict[str, Any] = field(default_factory=dict[str, Any])
     owner: str = ""
+    title: str = ""
+    origin: Origin = "user"
+    priority: int = 1
+    parent: str = ""
+    after: list[str] = field(default_factory=list[str])
+    tags: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which runs to list; what is empty does not matter.
+
+    Attributes:
+        owner: Only runs of this owner.
+        states: Only runs in one of these states.
+        kinds: Only runs of one of these kinds.
+        agent: Only runs of this agent.
+        tag: Only runs with this tag.
+        parent: Only runs that this one started.
+        text: Words in title or prompt, in any case.
+        since: Only runs made at or after this moment, RFC 3339; a day alone is its beginning.
+        until: Only runs made before this moment.
+    """
+
+    owner: str = ""
+    states: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    agent: str = ""
+    tag: str = ""
+    parent: str = ""
+    text: str = ""
+    since: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,31 +206,50 @@ class RunStore:
 
         await self._database.write(work)
 
-    async def latest(
-        self, *, owner: str = "", state: str = "", limit: int = 50, before: tuple[str, str] | None = None
-    ) -> list[Run]:
+    async def latest(self, wanted: Wanted, *, limit: int = 50, before: tuple[str, str] | None = None) -> list[Run]:
         """Return runs, newest first.
 
         Args:
-            owner: Only runs of this owner; empty = of any.
-            state: Only runs in this state; empty = any.
+            wanted: Which ones.
             limit: Most runs to return.
             before: Creation time and id of the last run of the page before.
         """
-        query = select(runs).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
-        if owner:
-            query = query.where(runs.c.owner == owner)
-        if state:
-            query = query.where(runs.c.state == state)
+        query = select(runs).where(*_conditions(wanted)).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
         if before:
             older = runs.c.created < before[0]
             query = query.where(older | ((runs.c.created == before[0]) & (runs.c.id < before[1])))
         return await self._database.read(lambda connection: [_run(row) for row in connection.execute(query)])
 
-    async def count(self) -> dict[str, int]:
-        """Return how many runs there are in each state."""
-        query = select(runs.c.state, func.count()).group_by(runs.c.state)
+    async def count(self, wanted: Wanted = Wanted()) -> dict[str, int]:
+        """Return how many of the wanted runs there are in each state."""
+        query = select(runs.c.state, func.count()).where(*_conditions(wanted)).group_by(runs.c.state)
         return await self._database.read(lambda connection: {row[0]: row[1] for row in connection.execute(query)})
+
+    async def states(self, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Return each of these runs with its state; `gone` for one that there is not."""
+        query = select(runs.c.id, runs.c.state).where(runs.c.id.in_(ids))
+        found = await self._database.read(lambda connection: {row[0]: str(row[1]) for row in connection.execute(query)})
+        return [(run, found.get(run, "gone")) for run in ids]
+
+    async def label(self, run: str, **values: Any) -> None:
+        """Change title, tags or priority of a run, whatever its state."""
+        await self._database.write(
+            lambda connection: connection.execute(update(runs).where(runs.c.id == run).values(values))
+        )
+
+    async def remove(self, ids: Sequence[str]) -> None:
+        """Forget ended runs with their events."""
+
+        def work(connection: Connection) -> None:
+            for table, column in ((run_events, "run"), (run_event_keys, "run"), (runs, "id")):
+                connection.execute(delete(table).where(table.c[column].in_(ids)))
+
+        await self._database.write(work)
+
+    async def ended_before(self, moment: str, *, limit: int = 500) -> list[str]:
+        """Return runs that ended before `moment`, RFC 3339, oldest first."""
+        query = select(runs.c.id).where(runs.c.finished != "", runs.c.finished < moment).order_by(runs.c.finished)
+        return await self._database.read(lambda connection: list(connection.scalars(query.limit(limit))))
 
     async def append(self, events: list[NewEvent]) -> None:
         """Store events in this order."""
@@ -188,6 +271,26 @@ class RunStore:
 def not_found(run: str) -> HomeportError:
     """Return the error for a run that there is not, or not for who asks."""
     return HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    equal = {"owner": wanted.owner, "agent": wanted.agent, "parent": wanted.parent}
+    found: list[ColumnElement[bool]] = [runs.c[name] == value for name, value in equal.items() if value]
+    if wanted.states:
+        found.append(runs.c.state.in_(wanted.states))
+    if wanted.kinds:
+        found.append(runs.c.kind.in_(wanted.kinds))
+    if wanted.tag:
+        found.append(runs.c.tags.contains(json.dumps(wanted.tag, ensure_ascii=False)))
+    found += [
+        or_(*(column.icontains(word, autoescape=True) for column in (runs.c.title, runs.c.prompt)))
+        for word in wanted.text.split()
+    ]
+    if wanted.since:
+        found.append(runs.c.created >= wanted.since)
+    if wanted.until:
+        found.append(runs.c.created < wanted.until)
+    return found
 
 
 def _run(row: Row[Any]) -> Run:

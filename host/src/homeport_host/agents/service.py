@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Unpack
 
+from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Limits
 from homeport_host.agents.recorder import Recorder
-from homeport_host.agents.runs import Run, RunEvent, RunStore
-from homeport_host.agents.task import Options, Task, row_of
+from homeport_host.agents.runs import Origin, Run, RunEvent, RunStore, Wanted, not_found
+from homeport_host.agents.task import LONGEST_TITLE, Options, Task, row_of
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.governance.calls import Hold
 from homeport_shared import identity, paging
@@ -21,6 +22,7 @@ from homeport_shared.identity import Identity
 
 KIND = "agent"
 LONGEST_PROMPT = 400_000  # characters
+ORIGINS: dict[str, Origin] = {"agent": "agent", "job": "schedule", "client": "client"}
 
 
 class Runs:
@@ -30,6 +32,7 @@ class Runs:
         engine: Makes them durable; `agent` must be registered with it.
         store: Where they are kept.
         recorder: Tells what happens in them.
+        admission: Told when one ends.
         agents: The agents there are.
         default_model: Returns the model for agents that name none; empty = none is chosen.
     """
@@ -39,12 +42,14 @@ class Runs:
         engine: Engine,
         store: RunStore,
         recorder: Recorder,
+        admission: Admission,
         agents: AgentFolder,
         default_model: Callable[[], str],
     ) -> None:
         self._engine = engine
         self._store = store
         self._recorder = recorder
+        self._admission = admission
         self._agents = agents
         self._default_model = default_model
         self.on_cancelled: list[Callable[[Run], Awaitable[None]]] = []
@@ -58,12 +63,21 @@ class Runs:
         if not prompt.strip() or len(prompt) > LONGEST_PROMPT:
             raise HomeportError("invalid", f"A prompt has 1 to {LONGEST_PROMPT} characters.", "Write what to do.")
         task = self._task(prompt, options)
+        await self._require_known(task)
         key = options.get("idempotency_key", "")
-        run = self.run_id(f"{task.owner} {key}".strip() if key else "")
+        return await self.begin(task, self.run_id(f"{task.owner} {key}".strip() if key else ""))
+
+    async def begin(self, task: Task, run: str) -> str:
+        """Start a task under an id; one that was started before is not started again."""
         # Accepted by the engine first: whatever happens after that, the run begins and finds or makes its row.
         await self._engine.start(KIND, task.model_dump(mode="json"), run=run)
         await self._store.add(row_of(run, task, self._store.now()))
         return run
+
+    async def _require_known(self, task: Task) -> None:
+        for run, state in await self._store.states(task.after):
+            if state == "gone" or (task.owner and (await self._store.get(run)).owner != task.owner):
+                raise not_found(run)
 
     def _task(self, prompt: str, options: Options) -> Task:
         chosen = self._agents.get(options.get("agent", ""))
@@ -88,6 +102,12 @@ class Runs:
             owner=who.owner,
             tenant=who.tenant,
             today=self._store.clock.now().date().isoformat(),
+            title=options.get("title", "").strip()[:LONGEST_TITLE],
+            origin=_origin(who),
+            priority=options.get("priority", 1),
+            parent=who.run,
+            after=options.get("after", ()),
+            tags=options.get("tags", ()),
         )
 
     async def get(self, run: str) -> Run:
@@ -107,14 +127,11 @@ class Runs:
         row = await self._store.get(run)
         return await self._store.events(run, after=after, limit=limit), row
 
-    async def list(
-        self, *, owner: str = "", state: str = "", limit: int = 50, cursor: str = ""
-    ) -> tuple[list[Run], str]:
+    async def list(self, wanted: Wanted = Wanted(), *, limit: int = 50, cursor: str = "") -> tuple[list[Run], str]:
         """Return one page of runs, newest first, and the cursor of the next; empty = this is the last.
 
         Args:
-            owner: Only runs of this owner; empty = of any.
-            state: Only runs in this state; empty = any.
+            wanted: Which runs.
             limit: Most runs to return.
             cursor: Of the page before.
 
@@ -123,7 +140,7 @@ class Runs:
         """
         position = paging.decode(cursor)
         before = (str(position.get("created", "")), str(position.get("id", ""))) if position else None
-        page = await self._store.latest(owner=owner, state=state, limit=limit + 1, before=before)
+        page = await self._store.latest(wanted, limit=limit + 1, before=before)
         more = len(page) > limit
         page = page[:limit]
         return page, paging.encode({"created": page[-1].created, "id": page[-1].id}) if more else ""
@@ -144,6 +161,7 @@ class Runs:
             for told in self.on_cancelled:
                 await told(row)
             await self._recorder.end(row)
+            self._admission.ended(run)
         return row
 
     async def decided(self, hold: Hold) -> None:
@@ -166,6 +184,12 @@ class Runs:
         if "/" not in name:
             raise HomeportError("invalid", f"{name!r} names no provider.", f"Write it like ollama/{name}.")
         return name
+
+
+def _origin(who: Identity) -> Origin:
+    if who.run:
+        return "agent"
+    return ORIGINS.get(who.caller, "user")
 
 
 def _asking(who: Identity) -> list[str]:

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from homeport_host.agents.definition import Agent
 from homeport_host.agents.limits import Limits
-from homeport_host.agents.runs import Run
+from homeport_host.agents.runs import Origin, Run
 from homeport_host.providers.protocol import Message, ModelAnswer, ToolCall, Usage
 
 RunKind = Literal["chat", "ask", "job"]
+LONGEST_TITLE = 80
 
 
 class Said(BaseModel):
@@ -32,6 +33,12 @@ class Task(BaseModel):
         interactive: A person waits and can be asked for approval.
         sources: Whose words are in it (runs, clients): what they have read counts as read by this run.
         today: The date when it was started, so that a replay says the same.
+        title: What people see; empty = the beginning of the prompt.
+        origin: Who began it.
+        priority: 0 low, 1 normal, 2 high, 3 critical: which of the runs that wait for room begins first.
+        parent: The run that started it, or that it repeats.
+        after: Runs that must be completed before it begins.
+        tags: What people find it by.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +62,12 @@ class Task(BaseModel):
     owner: str = ""
     tenant: str = ""
     today: str = ""
+    title: str = ""
+    origin: Origin = "user"
+    priority: int = 1
+    parent: str = ""
+    after: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Options(TypedDict, total=False):
@@ -76,6 +89,10 @@ class Options(TypedDict, total=False):
         session_id: The chat it belongs to.
         message_id: The message that its text belongs to.
         idempotency_key: The same key starts one run only, also after a restart.
+        title: What people see; empty = the beginning of the prompt.
+        priority: 0 to 3; higher begins first.
+        after: Runs that must be completed before it begins.
+        tags: What people find it by.
     """
 
     agent: str
@@ -93,12 +110,30 @@ class Options(TypedDict, total=False):
     session_id: str
     message_id: str
     idempotency_key: str
+    title: str
+    priority: int
+    after: tuple[str, ...]
+    tags: tuple[str, ...]
 
 
 def row_of(run: str, task: Task, created: str) -> Run:
     """Return a run that has not begun, as it is stored."""
     return Run(
-        run, task.kind, task.agent.name, task.model, task.prompt, task.session_id, "queued", created, owner=task.owner
+        run,
+        task.kind,
+        task.agent.name,
+        task.model,
+        task.prompt,
+        task.session_id,
+        "queued",
+        created,
+        owner=task.owner,
+        title=task.title or task.prompt.strip().partition("\n")[0][:LONGEST_TITLE],
+        origin=task.origin,
+        priority=task.priority,
+        parent=task.parent,
+        after=list(task.after),
+        tags=list(task.tags),
     )
 
 

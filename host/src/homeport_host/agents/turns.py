@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from homeport_host.agents.admission import Admission
 from homeport_host.agents.answers import fault_of
 from homeport_host.agents.asking import Asking, Models
 from homeport_host.agents.calling import Calling, Made, call_event, outcome_event, refused
@@ -52,6 +53,7 @@ class Parts:
         store: Where runs are kept.
         recorder: Told what happens in a run.
         ready: Waits until the servers that are starting offer their tools, but not longer than that many seconds.
+        admission: Decides when a run may work.
     """
 
     models: Models
@@ -59,21 +61,29 @@ class Parts:
     store: RunStore
     recorder: Recorder
     ready: Callable[[float], Awaitable[None]]
+    admission: Admission
 
     def __post_init__(self) -> None:
         self.asking = Asking(self.models, self.recorder)
         self.calling = Calling(self.dispatcher)
 
-    async def enter(self, run: str, state: RunState, *, key: str) -> None:
-        """Put a run into a state and tell it."""
+    async def enter(self, run: str, state: RunState, *, key: str = "") -> None:
+        """Put a run into a state and tell it, under a `key` only once."""
         await self.store.change(run, state=state)
         await self.recorder.emit(run, "state", {"state": state}, key=key)
+
+    async def unpaused(self, run: str) -> None:
+        """Between two steps: wait while the run is paused."""
+        if self.admission.is_paused(run):
+            await self.store.change(run, state="paused")  # told already, by who paused it
+            await self.admission.unpaused(run)
+            await self.enter(run, "running")
 
 
 class Turns:
     """One run: its conversation, its tools and what it has used up."""
 
-    def __init__(self, parts: Parts, steps: Steps, task: Task, *, recovered: bool) -> None:
+    def __init__(self, parts: Parts, steps: Steps, task: Task, spent: Spent, *, recovered: bool) -> None:
         self._parts = parts
         self._steps = steps
         self._task = task
@@ -84,7 +94,7 @@ class Turns:
         self._recovered = recovered
         self._window = 0
         self._box = Toolbox((), window=1)
-        self.spent = Spent()
+        self.spent = spent
 
     async def answer(self) -> tuple[str, list[dict[str, Any]]]:
         """Take turns until there is an answer; return it with its citations.
@@ -124,6 +134,7 @@ class Turns:
         return window_of(asked, longest=longest, local=self._task.model.startswith("ollama/"))
 
     async def _turn(self, number: int) -> Turn:
+        await self._parts.unpaused(self._steps.run)
         turn = Turn.from_json(await self._steps.step(f"model {number}", lambda: self._ask(number)))
         self.spent.turn(turn.answer.usage, turn.seconds)
         usage = {**self.spent.as_usage(), "model": turn.answer.model, "provider": turn.answer.provider}
@@ -210,6 +221,7 @@ class Turns:
         """Make a call as one step; when it waits for a person, wait between two steps."""
         digest = hashlib.sha256(json.dumps(call.arguments, sort_keys=True).encode()).hexdigest()[:16]
         name = f"tool {place} {call.name[:64]} {digest}"
+        await self._parts.unpaused(self._steps.run)
         made = Made.from_json(await self._steps.step(name, lambda: self._make(place, call, digest)))
         await self._told(place, call, made, "made")
         if not made.approval or not self._caller.interactive:
@@ -252,7 +264,9 @@ class Turns:
         }
         await self._parts.recorder.emit(run, "approval", asked, key=f"approval {approval}")
         await self._parts.enter(run, "waiting", key=f"waiting {approval}")
+        room = self._parts.admission.give_back(run)
         decision = await self._steps.signal(f"approval:{approval}", APPROVAL_SECONDS)
+        await self._parts.admission.again(run, room)
         await self._parts.enter(run, "running", key=f"decided {approval}")
         return decision
 

@@ -82,4 +82,3 @@ def turns_of(messages: Sequence[Message]) -> list[list[Message]]:
             turns.append([])
         turns[-1].append(message)
     return turns
-

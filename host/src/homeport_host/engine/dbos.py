@@ -117,6 +117,19 @@ class DbosEngine:
         dbos = await self._awake()
         return [_step(step) for step in await dbos.list_workflow_steps_async(run)]
 
+    async def parameters(self, run: str) -> dict[str, Any]:
+        """Return what a run was started with."""
+        found = await self._records.parameters(run)
+        if found is None:
+            raise HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")
+        return found
+
+    async def forget(self, run: str) -> None:
+        """Forget an ended run."""
+        dbos = await self._awake()
+        await dbos.delete_workflow_async(run)
+        await self._records.forget(run)
+
     async def aclose(self) -> None:
         """Stop without ending the runs: they go on at the next launch."""
         if self._dbos is None:

@@ -60,6 +60,18 @@ class Engine(Protocol):
         """List the recorded steps of a run: name, result, error, started and completed in epoch milliseconds."""
         ...
 
+    async def parameters(self, run: str) -> dict[str, Any]:
+        """Return what a run was started with.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        ...
+
+    async def forget(self, run: str) -> None:
+        """Forget an ended run: its steps, signals and parameters."""
+        ...
+
     async def aclose(self) -> None:
         """Stop without ending the runs: they go on at the next launch."""
         ...

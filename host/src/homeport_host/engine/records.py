@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, select, update
+from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
@@ -56,6 +56,20 @@ class Records:
         """Return id, kind and parameters of the runs that were accepted and did not end."""
         query = select(accepted.c.run, accepted.c.kind, accepted.c.parameters).where(accepted.c.ended == "")
         return await self._database.read(lambda connection: [tuple(row) for row in connection.execute(query)])
+
+    async def parameters(self, run: str) -> dict[str, Any] | None:
+        """Return what a run was started with; None when it is not known."""
+        query = select(accepted.c.parameters).where(accepted.c.run == run)
+        return await self._database.read(lambda connection: connection.scalar(query))
+
+    async def forget(self, run: str) -> None:
+        """Forget a run and its signals."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(accepted).where(accepted.c.run == run))
+            connection.execute(delete(signals).where(signals.c.run == run))
+
+        await self._database.write(work)
 
     async def send(self, run: str, name: str, value: Any) -> None:
         """Keep a signal for a run."""

@@ -57,6 +57,7 @@ class RunList(BaseModel):
     """A page of runs."""
 
     runs: list[Json]
+    counts: Json
     next: str
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Awaitable, Sequence
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from homeport_host.agents.runs import Run, not_found
+from homeport_host.agents.runs import Run, Wanted, not_found
+from homeport_host.agents.steering import Action
 from homeport_host.agents.task import RunKind
 from homeport_host.surface.results import (
     NO_JSON,
@@ -16,6 +17,7 @@ from homeport_host.surface.results import (
     AgentList,
     Item,
     Json,
+    Rows,
     RunEvents,
     RunList,
     Started,
@@ -23,10 +25,12 @@ from homeport_host.surface.results import (
     run_json,
 )
 from homeport_host.surface.services import HostServices
-from homeport_host.surface.tools import changing, reading
+from homeport_host.surface.tools import changing, destroying, reading
 from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
+
+Priority = Annotated[int, Field(ge=0, le=3)]
 
 
 def register(server: Server, host: HostServices) -> None:
@@ -50,6 +54,10 @@ def _running(server: Server, host: HostServices) -> None:
         instructions: str = "",
         num_ctx: Annotated[int, Field(ge=0)] = 0,
         idempotency_key: str = "",
+        title: str = "",
+        priority: Priority = 1,
+        after: Annotated[Sequence[str], Field(description="runs to complete first")] = NONE,
+        tags: Sequence[str] = NONE,
         interactive: Annotated[bool, Field(description="somebody answers approvals")] = True,
     ) -> Started:
         """Let an agent do something; returns at once. Follow `run_events`."""
@@ -68,6 +76,10 @@ def _running(server: Server, host: HostServices) -> None:
             num_ctx=num_ctx,
             interactive=interactive,
             idempotency_key=idempotency_key,
+            title=title,
+            priority=priority,
+            after=tuple(after),
+            tags=tuple(tags),
         )
         return Started(run_id=run)
 
@@ -76,6 +88,24 @@ def _running(server: Server, host: HostServices) -> None:
         """Stop a run and the call that it is in."""
         await _own(host, run_id)
         return Item(**run_json(await host.runs.cancel(run_id)))
+
+    @changing(server, "Steer runs")
+    async def run_steer(run_ids: Annotated[list[str], Field(min_length=1, max_length=500)], action: Action) -> Rows:
+        """Pause, resume, cancel or retry (as a new run) runs; each row tells how it went."""
+        return Rows(rows=[await _told(run, _steered(host, run, action)) for run in run_ids])
+
+    @destroying(server, "Forget runs", "person-only")
+    async def run_forget(run_ids: Annotated[list[str], Field(min_length=1, max_length=500)]) -> Rows:
+        """Delete ended runs with their logs; each row tells how it went."""
+        return Rows(rows=[await _told(run, _forgotten(host, run)) for run in run_ids])
+
+    @changing(server, "Label a run", idempotent=True)
+    async def run_label(
+        run_id: str, title: str = "", priority: Priority | None = None, tags: list[str] | None = None
+    ) -> Item:
+        """Change title, tags or priority (0 low to 3 critical)."""
+        await _own(host, run_id)
+        return Item(**run_json(await host.steering.label(run_id, title=title, priority=priority, tags=tags)))
 
 
 def _watching(server: Server, host: HostServices) -> None:
@@ -90,11 +120,24 @@ def _watching(server: Server, host: HostServices) -> None:
         return RunEvents(**await _events(host, run_id, after, limit))
 
     @reading(server, "Runs")
-    async def list_runs(state: str = "", limit: Annotated[int, Field(ge=1, le=200)] = 50, cursor: str = "") -> RunList:
-        """List runs, newest first."""
+    async def list_runs(
+        state: Annotated[str, Field(description="one, or several with commas")] = "",
+        kind: str = "",
+        agent: str = "",
+        tag: str = "",
+        parent: str = "",
+        query: str = "",
+        since: str = "",
+        until: str = "",
+        limit: Annotated[int, Field(ge=1, le=200)] = 50,
+        cursor: str = "",
+    ) -> RunList:
+        """List runs, newest first, and count those of each state."""
         owner = identity.current().owner
-        page, following = await host.runs.list(owner=owner, state=state, limit=limit, cursor=cursor)
-        return RunList(runs=[run_json(run) for run in page], next=following)
+        wanted = Wanted(owner, _several(state), _several(kind), agent, tag, parent, query, since, until)
+        page, following = await host.runs.list(wanted, limit=limit, cursor=cursor)
+        counts = await host.run_store.count(replace(wanted, states=()))
+        return RunList(runs=[run_json(run) for run in page], counts=counts, next=following)
 
 
 def _agents(server: Server, host: HostServices) -> None:
@@ -126,7 +169,7 @@ def _resources(server: Server, host: HostServices) -> None:
     @server.resource("run://recent", title="Runs", mime_type="application/json")
     async def recent() -> str:
         """The latest runs."""
-        page, following = await host.runs.list(owner=identity.current().owner)
+        page, following = await host.runs.list(Wanted(identity.current().owner))
         return dumped({"runs": [run_json(run) for run in page], "next": following})
 
     @server.resource("run://{run_id}", title="Run", mime_type="application/json")
@@ -151,6 +194,29 @@ async def _own(host: HostServices, run: str) -> Run:
     if asking and found.owner != asking:
         raise not_found(run)
     return found
+
+
+async def _steered(host: HostServices, run: str, action: Action) -> Json:
+    await _own(host, run)
+    now = await host.steering.act(run, action)
+    return {"run_id": now, "state": (await host.runs.get(now)).state, "error": None}
+
+
+async def _forgotten(host: HostServices, run: str) -> Json:
+    await host.steering.forget(run)
+    return {"run_id": run, "state": "forgotten", "error": None}
+
+
+async def _told(run: str, work: Awaitable[Json]) -> Json:
+    """Wait for what is done with one of several runs; a failure is its row and does not stop the others."""
+    try:
+        return await work
+    except HomeportError as error:
+        return {"run_id": run, "state": "", "error": error.as_dict()}
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 async def _events(host: HostServices, run: str, after: int, limit: int) -> Json:

@@ -10,6 +10,7 @@ from typing import Any
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.runs import RunStore
 from homeport_host.agents.service import Runs
+from homeport_host.agents.steering import Steering
 from homeport_host.chat.service import Chats
 from homeport_host.events.bus import EventBus
 from homeport_host.governance.approvals import Approvals
@@ -40,6 +41,7 @@ class HostServices:
     home: Path
     runs: Runs
     run_store: RunStore
+    steering: Steering
     agents: AgentFolder
     chats: Chats
     approvals: Approvals

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
+from homeport_host.agents.runs import Wanted
 from homeport_host.surface import setup
 from homeport_host.surface.results import Item, Json, Named, Ticket, dumped
 from homeport_host.surface.services import HostServices
@@ -85,7 +86,7 @@ def _reading(server: Server, host: HostServices) -> None:
 async def _status(host: HostServices) -> Json:
     servers = host.registry.servers()
     runs = await host.run_store.count()
-    failed = await host.run_store.latest(state="failed", limit=5)
+    failed = await host.run_store.latest(Wanted(states=("failed",)), limit=5)
     return {
         "version": __version__,
         "home": str(host.home),

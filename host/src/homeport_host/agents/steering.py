@@ -1,0 +1,143 @@
+"""What people do with runs that there are: pause, resume, cancel, repeat, label and forget them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Literal
+
+import anyio
+
+from homeport_host.agents.admission import Admission
+from homeport_host.agents.recorder import Recorder
+from homeport_host.agents.runs import Run, RunStore
+from homeport_host.agents.service import Runs
+from homeport_host.agents.task import LONGEST_TITLE, Task
+from homeport_host.engine.protocol import FINAL, Engine, RunState
+from homeport_shared import identity
+from homeport_shared.clock import iso
+from homeport_shared.errors import HomeportError
+
+Action = Literal["pause", "resume", "cancel", "retry"]
+ALLOWED: dict[Action, frozenset[str]] = {
+    "pause": frozenset({"queued", "running"}),
+    "resume": frozenset({"paused"}),
+    "cancel": frozenset({"queued", "running", "waiting", "paused"}),
+    "retry": FINAL,
+}
+SWEEP_SECONDS = 24 * 3600.0
+MOST_TAGS = 20
+
+
+class Steering:
+    """Acts on runs.
+
+    Args:
+        runs: Starts and cancels them.
+        engine: Has what they were started with.
+        store: Where they are kept.
+        recorder: Told about changes of state.
+        admission: Holds runs back.
+    """
+
+    def __init__(self, runs: Runs, engine: Engine, store: RunStore, recorder: Recorder, admission: Admission) -> None:
+        self._runs = runs
+        self._engine = engine
+        self._store = store
+        self._recorder = recorder
+        self._admission = admission
+
+    async def act(self, run: str, action: Action) -> str:
+        """Do one thing with one run; return the run that matters after it, which for `retry` is a new one.
+
+        Raises:
+            HomeportError: `not_found`; `conflict`, when its state does not allow it.
+        """
+        row = await self._store.get(run)
+        if row.state not in ALLOWED[action]:
+            possible = [name for name, states in ALLOWED.items() if row.state in states]
+            raise HomeportError(
+                "conflict", f"The run {run} is {row.state}: {action} is not possible.", f"Possible: {possible}."
+            )
+        match action:
+            case "pause":
+                self._admission.pause(run)
+                await self._enter(run, "paused")
+            case "resume":
+                working = self._admission.works(run)
+                self._admission.resume(run)
+                await self._enter(run, "running" if working else "queued")
+            case "cancel":
+                await self._runs.cancel(run)
+            case "retry":
+                return await self._retry(row)
+        return run
+
+    async def label(
+        self, run: str, *, title: str = "", priority: int | None = None, tags: Sequence[str] | None = None
+    ) -> Run:
+        """Change what a run is called, how soon it begins, or what it is found by; None and empty change nothing.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        await self._store.get(run)
+        values: dict[str, Any] = {}
+        if title.strip():
+            values["title"] = title.strip()[:LONGEST_TITLE]
+        if priority is not None:
+            values["priority"] = priority
+        if tags is not None:
+            values["tags"] = sorted({tag.strip() for tag in tags if tag.strip()})[:MOST_TAGS]
+        if values:
+            await self._store.label(run, **values)
+            await self._recorder.changed(run)
+        if priority is not None:  # once it is stored: a run that comes to the queue now reads it there
+            self._admission.prefer(run, priority)
+        return await self._store.get(run)
+
+    async def forget(self, run: str) -> None:
+        """Forget an ended run with its events.
+
+        Raises:
+            HomeportError: `not_found`; `conflict`, when it has not ended.
+        """
+        row = await self._store.get(run)
+        if row.state not in FINAL:
+            raise HomeportError("conflict", f"The run {run} is {row.state}.", "Cancel it first.")
+        await self._forget([run])
+
+    async def sweep(self, keep: timedelta) -> int:
+        """Forget the runs that ended longer than `keep` ago; return how many."""
+        before = iso(self._store.clock.now() - keep)
+        forgotten = 0
+        while ended := await self._store.ended_before(before):
+            await self._forget(ended)
+            forgotten += len(ended)
+        return forgotten
+
+    async def sweep_daily(self, keep: timedelta) -> None:
+        """Forget old runs now and every day, for as long as the host runs."""
+        while True:
+            await self.sweep(keep)
+            await anyio.sleep(SWEEP_SECONDS)
+
+    async def _retry(self, row: Run) -> str:
+        if row.session_id:
+            raise HomeportError(
+                "conflict", f"The run {row.id} is an answer in a chat.", "Use Regenerate under the answer."
+            )
+        task = Task.model_validate(await self._engine.parameters(row.id))
+        who = identity.current()
+        again = task.model_copy(update={"parent": row.id, "actor": who.actor, "owner": row.owner})
+        return await self._runs.begin(again, self._runs.run_id())
+
+    async def _forget(self, runs: Sequence[str]) -> None:
+        for run in runs:
+            await self._engine.forget(run)
+        await self._store.remove(runs)
+        await self._recorder.changed(*runs)
+
+    async def _enter(self, run: str, state: RunState) -> None:
+        await self._store.change(run, state=state)
+        await self._recorder.emit(run, "state", {"state": state, "by": identity.current().actor or "you"})
