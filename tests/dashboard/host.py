@@ -416,6 +416,7 @@ def _chat_tools(server: Server, world: World) -> None:
                 "agent": "assistant",
                 "model": m["model"],
                 "prompt": c["messages"][i - 1]["text"],
+                "title": c["messages"][i - 1]["text"][:80],
                 "state": {"done": "completed", "stopped": "cancelled"}.get(m["state"], m["state"]),
                 "created": m["created"],
                 "session_id": c["id"],

@@ -103,6 +103,7 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
         home=home,
         runs=stage.runs,
         run_store=stage.store,
+        steering=stage.steering,
         agents=stage.agents,
         chats=stage.chats,
         approvals=stage.approvals,

@@ -186,7 +186,7 @@ async def test_runs_are_found_by_what_they_are(staged: Any) -> None:
             return [run.title for run in (await stage.runs.list(Wanted(**wanted)))[0]]
 
         assert await found(text="REPORT write") == ["Write the 100% report"]
-        assert await found(text="0% w") == []
+        assert await found(text="1%0") == []
         assert await found(tag="money") == await found(kinds=("job", "other")) == ["Write the 100% report"]
         assert await found(since=report.created[:10], states=("completed",), agent="assistant") == [
             "Say hello",

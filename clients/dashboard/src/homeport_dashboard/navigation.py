@@ -39,6 +39,8 @@ PAGES = (
     Page(
         "files", "Files", "/files", "files", "second", "Folders that agents may work in", ("files", "files__show_files")
     ),
+    Page("tasks", "Tasks", "/tasks", "tasks", "second", "What agents work on, what waits, what has ended"),
+    Page("executions", "Executions", "/executions", "executions", "third", "Everything that agents have done"),
     Page("approvals", "Approvals", "/approvals", "approvals", "third", "Actions that wait for your decision"),
 )
 TIERS = ("first", "second", "third")

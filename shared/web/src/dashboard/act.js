@@ -8,19 +8,22 @@ export class ToolError extends Error {
   }
 }
 
-/** Call a tool and return its structured result; throws ToolError. */
-export async function act(tool, args = {}) {
+/**
+ * Call a tool and return its structured result; throws ToolError.
+ * @param {boolean} confirmed The page has asked already whether exactly this is wanted, so nobody is asked twice.
+ */
+export async function act(tool, args = {}, confirmed = false) {
   const answer = await post(`/act/${encodeURIComponent(tool)}`, args);
   const body = await answer.json();
   if (!body.error) return body.result;
-  if (body.approval && await approved(body.approval)) return act(tool, args);
+  if (body.approval && await approved(body.approval, confirmed)) return act(tool, args);
   throw new ToolError(body.error);
 }
 
 /** Like act, but a failure becomes a toast and the answer null. */
-export async function tryAct(tool, args, done = "") {
+export async function tryAct(tool, args, done = "", confirmed = false) {
   try {
-    const result = await act(tool, args);
+    const result = await act(tool, args, confirmed);
     if (done) toast(done);
     return result ?? {};
   } catch (error) {
@@ -47,9 +50,9 @@ export async function fragment(address, options) {
   return answer.text();
 }
 
-async function approved(item) {
+async function approved(item, confirmed) {
   const words = Object.entries(item.arguments).map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
-  const yes = await dialog({ title: item.title || item.tool, text: item.reason, code: words.join("\n"), yes: "Approve and run", no: "Not now" });
+  const yes = confirmed || await dialog({ title: item.title || item.tool, text: item.reason, code: words.join("\n"), yes: "Approve and run", no: "Not now" });
   if (!yes) return false;
   return Boolean(await tryAct("homeport__decide_approval", { approval_id: item.id, approve: true, remember: "once" }));
 }

@@ -166,7 +166,7 @@ const sessionActions = {
   restore: (key) => tryAct("homeport__chat_update", { session_id: key, archived: false }, "Restored."),
   delete: async (key, title) => {
     if (!await dialog({ title: "Delete this chat?", text: `“${title}” cannot be brought back.`, yes: "Delete", danger: true })) return;
-    if (await tryAct("homeport__chat_delete", { session_id: key, confirm: title }) && key === session) location.href = "/chat";
+    if (await tryAct("homeport__chat_delete", { session_id: key, confirm: title }, "", true) && key === session) location.href = "/chat";
   },
 };
 
