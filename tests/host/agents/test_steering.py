@@ -125,13 +125,17 @@ async def test_a_paused_run_waits_before_its_next_step_and_goes_on(staged: Any, 
         await stage.steering.act(run, "pause")
         go.set()
         await settled(stage, run, "paused")
-        with pytest.raises(HomeportError, match="is paused: pause is not possible"):
+        with pytest.raises(HomeportError, match="is paused: pause is not possible") as refused:
             await stage.steering.act(run, "pause")
+        assert refused.value.hint == "Possible: resume, cancel."
         await _until(lambda: _steps(stage, run, 3))
         assert len(stage.model.requests) == 1, "the step that had begun ended, the next one did not begin"
         await stage.steering.act(run, "resume")
         assert (await stage.ended(run)).answer == "Done."
-        states = [event.data["state"] for event in await stage.events(run, "state")]
+        changes = await stage.events(run, "state")
+        assert [event.data.get("by", "") for event in changes] == ["", "you", "you", "", ""]
+        assert all(event.at for event in changes)
+        states = [event.data["state"] for event in changes]
         assert states == ["running", "paused", "queued", "running", "completed"]
 
 
@@ -148,6 +152,19 @@ async def test_a_run_paused_before_a_restart_stays_paused_after_it(staged: Any, 
         await _until(lambda: _is_paused(stage, run))
         await stage.steering.act(run, "resume")
         assert (await stage.ended(run)).answer == "Done."
+
+
+async def test_a_cancelled_run_stops_within_its_step_and_can_be_retried(staged: Any, say: Any) -> None:
+    gate = Gate(say)
+    async with staged(gate) as stage:
+        run = await stage.runs.start("Try", kind="job", title="A try")
+        await gate.was_asked(1)
+        with anyio.fail_after(30):  # the model would never answer
+            await stage.steering.act(run, "cancel")
+        assert (await stage.runs.get(run)).state == "cancelled"
+        gate.open.set()
+        again = await stage.ended(await stage.steering.act(run, "retry"))
+        assert (again.state, again.title, again.prompt, again.kind) == ("completed", "A try", "Try", "job")
 
 
 async def test_a_retry_is_a_new_run_of_the_same_task(staged: Any) -> None:

@@ -57,7 +57,9 @@ class Steering:
         if row.state not in ALLOWED[action]:
             possible = [name for name, states in ALLOWED.items() if row.state in states]
             raise HomeportError(
-                "conflict", f"The run {run} is {row.state}: {action} is not possible.", f"Possible: {possible}."
+                "conflict",
+                f"The run {run} is {row.state}: {action} is not possible.",
+                f"Possible: {', '.join(possible)}.",
             )
         match action:
             case "pause":
