@@ -16,6 +16,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    cast,
     delete,
     func,
     or_,
@@ -281,7 +282,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.kinds:
         found.append(runs.c.kind.in_(wanted.kinds))
     if wanted.tag:
-        found.append(runs.c.tags.contains(json.dumps(wanted.tag, ensure_ascii=False)))
+        found.append(cast(runs.c.tags, String).contains(json.dumps(wanted.tag, ensure_ascii=False)))
     found += [
         or_(*(column.icontains(word, autoescape=True) for column in (runs.c.title, runs.c.prompt)))
         for word in wanted.text.split()
