@@ -30,6 +30,7 @@ from homeport_shared import __version__, identity
 from homeport_shared.audit import Entry
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
+from homeport_shared.views import hide_page_tools
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Server(MCPServer[Any]):
             **options,
         )
         self.homeport = context
+        self.middleware.append(hide_page_tools)
         self._health_resource()
         _serve_subscriptions_of_2025(self, context)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, cast
 
-from mcp.server.apps import APP_MIME_TYPE, Apps
+from mcp.client import advertise
+from mcp.server.apps import APP_MIME_TYPE, EXTENSION_ID, Apps, client_supports_apps
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver.resources import FunctionResource
 from mcp.types import ToolAnnotations
 
 from homeport_shared.errors import HomeportError
 
 SHOWS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+SHOWS_VIEWS = advertise(EXTENSION_ID, {"mimeTypes": [APP_MIME_TYPE]})  # what a client with views says of itself
 
 
 def view(
@@ -41,3 +44,19 @@ def view(
     resource = FunctionResource.from_function(html, uri=uri, name=page, title=title, mime_type=APP_MIME_TYPE)
     apps.add_resource(resource)
     return apps
+
+
+async def hide_page_tools(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Leave the tools that only pages use out of the list for a client that shows no pages, as server middleware.
+
+    They would cost its model most of the room that the list takes.
+    """
+    result = await call_next(ctx)
+    if ctx.method != "tools/list" or not isinstance(result, dict) or client_supports_apps(ctx):
+        return result
+    return {**result, "tools": [tool for tool in result["tools"] if not _only_for_pages(tool)]}
+
+
+def _only_for_pages(tool: dict[str, Any]) -> bool:
+    meta = cast("dict[str, dict[str, list[str]]]", tool.get("_meta") or {})
+    return "model" not in meta.get("ui", {}).get("visibility", ["model"])

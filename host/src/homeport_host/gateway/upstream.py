@@ -27,6 +27,7 @@ from homeport_host.governance.calls import Progress
 from homeport_shared.errors import ErrorCode, HomeportError
 from homeport_shared.events import EventSink
 from homeport_shared.identity import Identity
+from homeport_shared.views import SHOWS_VIEWS
 
 logger = logging.getLogger(__name__)
 State = Literal["stopped", "starting", "ready", "down"]
@@ -202,6 +203,7 @@ class Upstream:
                 target,
                 elicitation_callback=self._turns.on_question,
                 message_handler=self._on_message,
+                extensions=[SHOWS_VIEWS],
                 cache=None,
             ) as client,
         ):

@@ -35,13 +35,14 @@ Priority = Annotated[int, Field(ge=0, le=3)]
 
 def register(server: Server, host: HostServices) -> None:
     """Add what concerns runs and agents."""
-    _running(server, host)
+    _starting(server, host)
+    _steering(server, host)
     _watching(server, host)
     _agents(server, host)
     _resources(server, host)
 
 
-def _running(server: Server, host: HostServices) -> None:
+def _starting(server: Server, host: HostServices) -> None:
     @changing(server, "Start a run")
     async def run_start(
         prompt: str,
@@ -83,6 +84,8 @@ def _running(server: Server, host: HostServices) -> None:
         )
         return Started(run_id=run)
 
+
+def _steering(server: Server, host: HostServices) -> None:
     @changing(server, "Cancel a run")
     async def run_cancel(run_id: str) -> Item:
         """Stop a run and the call that it is in."""

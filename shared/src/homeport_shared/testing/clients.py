@@ -17,6 +17,7 @@ from homeport_shared.context import ServerContext, open_context
 from homeport_shared.events import EventSink
 from homeport_shared.jobs import FINAL
 from homeport_shared.server import Server
+from homeport_shared.views import SHOWS_VIEWS
 
 Era = Literal["auto", "legacy"]
 
@@ -31,6 +32,7 @@ async def connected(
     era: Era = "auto",
     clock: Clock | None = None,
     events: EventSink | None = None,
+    views: bool = True,
 ) -> AsyncGenerator[Client]:
     """Serve `build(context)` in memory and yield a client that is connected to it.
 
@@ -42,10 +44,11 @@ async def connected(
         era: `auto` speaks the newest protocol, `legacy` that of 2025.
         clock: Replaces the machine's clock.
         events: Receives the server's events.
+        views: The client shows views, so that the tools of pages are listed too.
     """
     async with (
         open_context(name, home=home, flags=flags, clock=clock, events=events) as context,
-        Client(build(context), mode=era) as client,
+        Client(build(context), mode=era, extensions=[SHOWS_VIEWS] if views else None) as client,
     ):
         yield client
 
