@@ -315,7 +315,9 @@ def explained(path: str) -> Generator[None]:
     """Turn an OSError of the block into a HomeportError that names `path` and says what to do."""
     try:
         yield
-    except UnicodeEncodeError as error:
+    except ValueError as error:
+        if "\0" not in path and not isinstance(error, UnicodeEncodeError):
+            raise
         raise HomeportError("invalid", f"{path!r} cannot be the name of a file here.", "Use other letters.") from error
     except OSError as error:
         raise explain(error, show(path)) from error

@@ -82,7 +82,8 @@ async def test_a_stream_of_events_comes_out_as_it_went_in(lines: list[bytes], en
 
 @pytest.mark.anyio
 async def test_an_event_is_passed_on_as_soon_as_it_is_complete() -> None:
-    body: Any = LimitedBody(answer("text/event-stream", [b"data: 1\r\n\r", b"\ndata: 2", b"\n\n"]), events=True, compressed=False)  # fmt: skip
+    response = answer("text/event-stream", [b"data: 1\r\n\r", b"\ndata: 2", b"\n\n"])
+    body: Any = LimitedBody(response, events=True, compressed=False)
     assert [piece async for piece in body if piece] == [b"data: 1\r\n\r\n", b"data: 2\n\n"]
 
 

@@ -97,7 +97,6 @@ def _with_object(answer: ModelAnswer, schema: dict[str, Any]) -> ModelAnswer:
         reason = f"{'.'.join(map(str, error.absolute_path)) or 'the answer'}: {error.message}"
     else:
         return replace(answer, parsed=value)
-    message = (
-        f"The answer of {answer.model.partition('@')[0]} does not fit the form that was asked for: {reason[:300]}."
-    )
+    model = answer.model.partition("@")[0]
+    message = f"The answer of {model} does not fit the form that was asked for: {reason[:300]}."
     raise ProviderError("invalid_answer", message, "Ask again, or choose another model.", answer=answer)

@@ -56,8 +56,10 @@ def folder_at(path: str, home: str) -> str:
     Raises:
         HomeportError: `not_found`, when there is no such folder; `denied`, when it is Homeport's own.
     """
-    folder = Path(path).expanduser().resolve()
-    if not folder.is_dir():
+    with explained(path):
+        folder = Path(path).expanduser().resolve()
+        missing = not folder.is_dir()
+    if missing:
         raise HomeportError("not_found", f"There is no folder {path!r}.", "Check the path.")
     return locate(str(folder), [str(folder)], home)
 
