@@ -21,7 +21,7 @@ from homeport_shared.testing.clients import connected
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.xdist_group("wrong input")]
 SERVERS = {entry.name: entry for entry in entry_points(group="homeport.servers")}
 HALF = "\ud800"  # half a character, as a model's or a client's JSON may hold it
-WRONG: list[Any] = [None, HALF, [HALF], {"a": None}]
+WRONG: list[Any] = [HALF, {"a": None}]
 TEXTS = ["a\0b", "../../etc/passwd", "\uffff\u202e\u200b", "x" * 60_000]
 NUMBERS = [-1, 10**30]
 LONGEST = 4_000  # characters of an error, whatever the input was
