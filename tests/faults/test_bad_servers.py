@@ -30,8 +30,10 @@ async def test_servers_that_do_not_speak_mcp_are_down_with_a_reason(shared_machi
                 for mode in reasons:
                     tasks.start_soon(shared_machine.add_strange, client, mode, mode)
         for mode, reason in reasons.items():
-            await shared_machine.eventually(lambda mode=mode: down(client, mode))  # between two tries it is starting
-            assert reason in (await state_of(client, mode))["reason"]
+            state = await state_of(client, mode)
+            assert state["state"] == "down", "also while it is tried again"
+            assert reason in state["reason"]
+            assert state["next_try"]
         assert "roots" in await use(client, "files__roots"), "the others work"
         for mode in reasons:
             await use(client, "homeport__remove_server", name=mode)

@@ -151,6 +151,28 @@ def test_homeports_own_folder_is_closed_below_a_root(tmp_path: Path) -> None:
     assert (error.code, "belongs to Homeport" in error.message) == ("denied", True)
 
 
+@pytest.mark.parametrize("folder", ["home", "home/host", "link"])
+def test_homeports_own_folder_cannot_be_a_root(folder: str, tmp_path: Path) -> None:
+    base = tmp_path.resolve()
+    (base / "home" / "host").mkdir(parents=True)
+    (base / "home" / "host" / "key").write_bytes(SECRET)
+    (base / "link").symlink_to(base / "home" / "host")
+    roots = Roots([Root("own", base / folder)], closed=[base / "home"])
+    for path in ("own", "own/key", "own/host/key", str(base / folder / "key")):
+        assert refused(roots, path).code == "denied"
+    with pytest.raises(HomeportError, match="belongs to Homeport itself"):
+        roots.add(Root("again", base / folder))
+
+
+def test_what_homeport_keeps_for_its_user_can_be_a_root(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "home" / "workspace"
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_bytes(b"mine")
+    roots = Roots([Root("workspace", folder)], closed=[tmp_path / "home"])
+    with roots.find("workspace/a.txt") as spot, spot.folder.open(spot.name) as file:
+        assert file.read() == b"mine"
+
+
 def test_a_folder_swapped_for_a_link_during_the_walk_never_lets_out(roots: Roots, tmp_path: Path) -> None:
     swapped, stop = tmp_path / "docs" / "swapped", threading.Event()
     for name in ("real", "link"):

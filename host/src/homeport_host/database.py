@@ -82,6 +82,8 @@ class Database:
             if isinstance(error.orig, sqlite3.Error):
                 raise explain(error.orig, self.path) from error
             raise HomeportError("internal", f"The database {self.path} refused a statement.") from error
+        except OverflowError as error:
+            raise HomeportError("invalid", "A number is too large to be stored.", "Use a smaller one.") from error
 
 
 def refuse_damaged(path: Path) -> None:

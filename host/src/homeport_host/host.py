@@ -314,6 +314,8 @@ class Host:
         return build_server(context, services)
 
     async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
+        if not path.strip() or Path(path) == Path(Path(path).anchor):
+            raise HomeportError("invalid", f"{path!r} is no folder of documents.", "Name the folder that holds them.")
         try:
             root: str = (await self.call("files__add_root", {"folder": path}))["name"]
         except HomeportError as error:

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -179,6 +180,8 @@ async def _start(home: Path) -> HostRecord:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         child = _start_detached(home, output)
+    # It outlives us, or we it: then its end must be noticed, or it stays a zombie.
+    threading.Thread(target=child.wait, name="end of the host", daemon=True).start()
     await _until(lambda: running(home) is not None or child.poll() is not None, START_SECONDS)
     record = running(home)
     if record is None:

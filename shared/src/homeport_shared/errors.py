@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal, cast, get_args
 
@@ -21,6 +22,7 @@ ErrorCode = Literal[
     "internal",
 ]
 CODES: frozenset[str] = frozenset(get_args(ErrorCode))
+LONGEST_MESSAGE = 2_000  # characters; a message names the input, which may be of any length
 
 
 class HomeportError(Exception):
@@ -33,6 +35,8 @@ class HomeportError(Exception):
     """
 
     def __init__(self, code: ErrorCode, message: str, hint: str = "") -> None:
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE // 2]} … {message[-LONGEST_MESSAGE // 4 :]}"
         super().__init__(message)
         self.code: ErrorCode = code
         self.message = message
@@ -55,6 +59,25 @@ class HomeportError(Exception):
     def as_dict(self) -> dict[str, str]:
         """Return `{code, message, hint}` as it travels in `_meta["io.homeport/error"]`."""
         return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+def refuse_broken_text(value: Any, subject: str) -> None:
+    r"""Refuse JSON with half a character in it, such as `"\ud83d"`: it can be neither stored nor sent on.
+
+    Args:
+        value: JSON-able.
+        subject: What it was given to.
+
+    Raises:
+        HomeportError: `invalid`.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise HomeportError(
+            "invalid", f"{subject} was given text with half a character in it ({half}).", "Send it as whole characters."
+        ) from error
 
 
 def foreseen_in(error: BaseException) -> HomeportError | None:

@@ -100,23 +100,34 @@ class Spot:
         self._handles.close()
 
 
+OPEN = frozenset({"workspace", "uploads"})  # what Homeport keeps for its user in its own folder
+
+
 class Roots:
     """The folders that may be used, by name.
 
     Args:
         roots: The folders.
-        closed: Folders that are not entered even below a root, such as Homeport's own data. Missing ones are ignored.
+        closed: Folders that are not entered even below a root, such as Homeport's own data; in them only what is below
+            a folder named in `OPEN` can be a root. Missing ones are ignored.
     """
 
     def __init__(self, roots: Iterable[Root] = (), *, closed: Iterable[Path] = ()) -> None:
+        folders = list(closed)
         self._roots = {root.name: root for root in roots}
-        self._closed = frozenset(_identities(closed))
+        self._closed = frozenset(_identities(folders))
+        self._closed_paths = [Path(os.path.realpath(folder)) for folder in folders]
 
     def __iter__(self) -> Generator[Root]:
         yield from list(self._roots.values())
 
     def add(self, root: Root) -> None:
-        """Allow one more folder."""
+        """Allow one more folder.
+
+        Raises:
+            HomeportError: `denied`, when it is Homeport's own.
+        """
+        self._refuse_closed(root)
         self._roots[root.name] = root
 
     def remove(self, name: str) -> None:
@@ -164,15 +175,25 @@ class Roots:
             root = self._roots.get(names.pop()) if names else None
             if root is None:
                 raise self.refusal(asked)
+            self._refuse_closed(root)
             walk.begin(root)
             return names
         for candidate in (path, os.path.realpath(path)):
             for root in sorted(self, key=lambda root: -len(root.folder.parts)):
                 names = _below(root.folder, candidate)
                 if names is not None:
+                    self._refuse_closed(root)
                     walk.begin(root)
                     return names
         raise self.refusal(asked)
+
+    def _refuse_closed(self, root: Root) -> None:
+        folder = Path(os.path.realpath(root.folder))
+        for closed in self._closed_paths:
+            if folder.is_relative_to(closed) and OPEN.isdisjoint(folder.relative_to(closed).parts):
+                raise HomeportError(
+                    "denied", f"{root.folder} belongs to Homeport itself and is not served.", "Use another folder."
+                )
 
     def place(self, path: str) -> Place:
         """Return the place that `path` names by its words alone: for what is gone and only remembered.
@@ -294,7 +315,9 @@ def explained(path: str) -> Generator[None]:
     """Turn an OSError of the block into a HomeportError that names `path` and says what to do."""
     try:
         yield
-    except UnicodeEncodeError as error:
+    except ValueError as error:
+        if "\0" not in path and not isinstance(error, UnicodeEncodeError):
+            raise
         raise HomeportError("invalid", f"{path!r} cannot be the name of a file here.", "Use other letters.") from error
     except OSError as error:
         raise explain(error, show(path)) from error

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 from homeport_shared import __version__, identity
 from homeport_shared.audit import Entry
 from homeport_shared.context import ServerContext
-from homeport_shared.errors import HomeportError
+from homeport_shared.errors import HomeportError, foreseen_in, refuse_broken_text
 from homeport_shared.views import hide_page_tools
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,10 @@ class Server(MCPServer[Any]):
         self._enter_identity(context)
         started = time.perf_counter()
         try:
+            refuse_broken_text([name, arguments], "The tool")
             result = await super().call_tool(name, arguments, context)
+        except HomeportError as error:
+            result, arguments = failure(error), {}
         except ToolError as error:
             result = failure(explain(error, f"The tool {name}"))
         await self._audit("tools/call", name, arguments, result, started)
@@ -159,8 +162,8 @@ def explain(error: BaseException, subject: str) -> HomeportError:
     """Turn what the SDK raised into a HomeportError; what nobody foresaw is logged and gets a reference."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, HomeportError):
-            return cause
+        if foreseen := foreseen_in(cause):
+            return foreseen
         if isinstance(cause, ValidationError) and cause.title.endswith("Arguments"):
             return HomeportError("invalid", f"{subject} cannot take these arguments: {wrong_fields(cause)}.")
         cause = cause.__cause__

@@ -78,6 +78,8 @@ class SqliteFile:
             return work(self._database)
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
+        except OverflowError as error:
+            raise HomeportError("invalid", "A number is too large to be stored.", "Use a smaller one.") from error
 
 
 def open_database(path: Path, migrations: Migrations | None = None) -> Database:
@@ -157,6 +159,8 @@ def explain(error: sqlite3.Error, path: Path) -> HomeportError:
         return HomeportError("unavailable", f"The disk of {path} is full or failing ({text}).", "Free some space.")
     if "locked" in text or "busy" in text:
         return HomeportError("unavailable", f"Another process keeps {path} locked.", "Try again in a moment.")
+    if "pattern too complex" in text:
+        return HomeportError("invalid", "The text to look for is too long.", "Look for fewer words.")
     if "readonly" in text or "unable to open" in text:
         return HomeportError("denied", f"The database {path} cannot be written ({text}).", "Check its permissions.")
     return HomeportError("internal", f"The database {path} refused a statement ({text}).")

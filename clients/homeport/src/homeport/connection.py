@@ -47,6 +47,7 @@ async def connect(
 
 @asynccontextmanager
 async def _client(record: process.HostRecord, token: str, name: str) -> AsyncGenerator[Client]:
+    import httpx2
     from mcp import Client, MCPError
     from mcp.client.streamable_http import streamable_http_client
     from mcp.shared._httpx_utils import create_mcp_http_client  # pyright: ignore[reportPrivateUsage]
@@ -54,14 +55,14 @@ async def _client(record: process.HostRecord, token: str, name: str) -> AsyncGen
 
     connected = False
     async with create_mcp_http_client(headers={"Authorization": f"Bearer {token}"}) as http:
-        transport = streamable_http_client(record.mcp_url, http_client=http)
+        transport = streamable_http_client(record.mcp_url, http_client=http, max_sse_event_size=None)
         client = Client(transport, client_info=Implementation(name=name, version=__version__))
         try:
             with anyio.fail_after(CONNECT_SECONDS) as scope:
                 async with client:
                     connected, scope.deadline = True, float("inf")
                     yield client
-        except (MCPError, TimeoutError) as error:
+        except (MCPError, TimeoutError, httpx2.ConnectError) as error:  # the last, when it is just going
             if connected:
                 raise
             raise HomeportError(

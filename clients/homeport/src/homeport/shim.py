@@ -49,7 +49,7 @@ async def attach(home: Path, holder: str, expose: str | None) -> None:
     async with (
         create_mcp_http_client(headers=headers) as http,
         stdio_server() as (from_client, to_client),
-        streamable_http_client(record.mcp_url, http_client=http) as (from_host, to_host),
+        streamable_http_client(record.mcp_url, http_client=http, max_sse_event_size=None) as (from_host, to_host),
         anyio.create_task_group() as tasks,
     ):
         era = Era()

@@ -35,7 +35,7 @@ def fault_of(answer: ModelAnswer, tools: Collection[str]) -> Fault | None:
         answer: A complete answer.
         tools: The names of the tools that the model may call.
     """
-    model = answer.model or "The model"
+    model = answer.model.partition("@")[0] or "The model"  # without its digest
     if answer.finish == "length":
         return Fault(
             "",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 import re
 import shutil
@@ -115,5 +114,5 @@ def decoded(name: str, data: str) -> bytes:
         raise HomeportError("too_large", f"{name!r} is larger than 25 MB.", "Add its folder instead.")
     try:
         return base64.b64decode(data, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise HomeportError("invalid", f"{name!r} is not base64.", "Encode it again.") from error

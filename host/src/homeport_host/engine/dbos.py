@@ -225,7 +225,11 @@ class DbosEngine:
             left = set[str]()
             while True:
                 await anyio.sleep(self._watch_seconds)
-                unfinished = await self._records.unfinished()
+                try:
+                    unfinished = await self._records.unfinished()
+                except HomeportError:  # such as a full disk: the host goes on, and looks again
+                    logger.exception("unfinished runs could not be looked up")
+                    continue
                 idle = {run for run, _, _ in unfinished if run not in self._live}
                 for run, kind, parameters in unfinished:
                     if run in idle & left:

@@ -18,7 +18,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.types import Request
 from pydantic import TypeAdapter
 
-from homeport_host.gateway import lines, processes
+from homeport_host.gateway import bodies, lines, processes
 from homeport_host.gateway.config import ServerConfig, expand
 from homeport_host.governance.calls import Progress
 from homeport_shared.context import KEY_VARIABLE, open_context
@@ -46,9 +46,10 @@ async def open_target(
     """
     async with AsyncExitStack() as stack:
         if config.kind == "http":
-            headers = {name: expand(value) for name, value in config.headers.items()}
+            headers = bodies.HEADERS | {name: expand(value) for name, value in config.headers.items()}
             http = await stack.enter_async_context(create_mcp_http_client(headers=headers))
-            yield streamable_http_client(expand(config.url), http_client=http)
+            http.event_hooks = {"response": [bodies.limit]}
+            yield streamable_http_client(expand(config.url), http_client=http, max_sse_event_size=None)
         elif config.kind == "stdio" or config.isolation == "process":
             yield stdio_client(_parameters(config, stack, home, key), stack.enter_context(_log(config, home)))
         else:

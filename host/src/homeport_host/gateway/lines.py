@@ -63,14 +63,19 @@ class LineDecoder(codecs.IncrementalDecoder):
         return _refused(parts[0], end, length)
 
 
+def too_long() -> str:
+    """Return what a caller is told instead of an answer that is too long."""
+    return f"The result is too long: at most {LONGEST_LINE >> 20} MiB are accepted. Ask for less at a time."
+
+
 def _refused(start: bytes, end: bytes, length: int) -> str:
     found = ID_FIRST.search(start) or ID_LAST.search(end)
-    megabytes, most = length >> 20, LONGEST_LINE >> 20
     if found is None:
-        logger.warning("a server wrote a message of %d MiB that is not the answer to a call; it was dropped", megabytes)
+        logger.warning(
+            "a server wrote a message of %d MiB that is not the answer to a call; it was dropped", length >> 20
+        )
         return ""
-    message = f"The result is {megabytes} MiB long; at most {most} MiB are accepted. Ask for less at a time."
-    error = {"jsonrpc": "2.0", "id": json.loads(found[1]), "error": {"code": -32603, "message": message}}
+    error = {"jsonrpc": "2.0", "id": json.loads(found[1]), "error": {"code": -32603, "message": too_long()}}
     return json.dumps(error) + "\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -24,6 +25,7 @@ from homeport_host.gateway.lists import Lists
 from homeport_host.gateway.turns import Elicit, Question, Turns, asking
 from homeport_host.gateway.watches import Watches
 from homeport_host.governance.calls import Progress
+from homeport_shared.clock import iso
 from homeport_shared.errors import ErrorCode, HomeportError
 from homeport_shared.events import EventSink
 from homeport_shared.identity import Identity
@@ -68,6 +70,7 @@ class Upstream:
 
     Attributes:
         state: `ready` = can be called; `down` = will be tried again by itself; `reason` says why.
+        next_try: When a server that is down is tried again, RFC 3339 in UTC; empty otherwise.
         tools: Raw entries of `tools/list` under the server's own names; `resources`, `templates`, `prompts` likewise.
         protocol: The version that was agreed on; empty while there is no connection.
     """
@@ -86,6 +89,7 @@ class Upstream:
         self.config = config
         self.state: State = "starting" if config.enabled else "stopped"
         self.reason = ""
+        self.next_try = ""
         self.protocol = ""
         self.title = config.name
         self.instructions = ""
@@ -138,9 +142,9 @@ class Upstream:
         failures = 0
         try:
             with self._scope:
+                await self._become("starting")
                 while True:
                     began = anyio.current_time()
-                    await self._become("starting", self.reason)
                     reason = await self._connect()
                     stable = self._served and anyio.current_time() - began > STABLE_SECONDS
                     # Only who could be called before is tried again at once: a new server that fails is down now.
@@ -149,9 +153,12 @@ class Upstream:
                     logger.warning("server %s is down: %s; next try in %.1f s", self.name, reason, delay)
                     self._retry = anyio.Event()
                     if delay:
-                        await self._become("down", reason)
-                    with anyio.move_on_after(delay):
+                        next_try = iso(datetime.now(UTC) + timedelta(seconds=delay))
+                        await self._become("down", reason, next_try=next_try)
+                    with anyio.move_on_after(delay) as pause:
                         await self._retry.wait()
+                    if self._served or not pause.cancelled_caught:  # who never worked stays down meanwhile
+                        await self._become("starting", reason)
         finally:
             self.state, self.reason = "stopped", "it was removed or the host stops"
             self._settled.set()
@@ -170,8 +177,8 @@ class Upstream:
         """Wait until the first attempt to connect succeeded or failed."""
         await self._settled.wait()
 
-    async def _become(self, state: State, reason: str = "") -> None:
-        self.state, self.reason = state, reason
+    async def _become(self, state: State, reason: str = "", *, next_try: str = "") -> None:
+        self.state, self.reason, self.next_try = state, reason, next_try
         if state == "starting" and self._settled.is_set():
             self._settled = anyio.Event()
         await self._changed()  # who waits for the server finds its tools in the catalog

@@ -32,11 +32,12 @@ from homeport_host.providers.protocol import UsageOwner
 from homeport_host.providers.settings import Mode
 from homeport_shared.audit import Entry
 from homeport_shared.clock import Clock, SystemClock, iso
-from homeport_shared.errors import HomeportError
+from homeport_shared.errors import HomeportError, refuse_broken_text
 from homeport_shared.identity import ERROR, PREFIX, strip
 
 APPROVAL = f"{PREFIX}approval"
 READS: frozenset[Label] = frozenset({"reads-private", "untrusted-content"})
+LONGEST_NAME = 200  # characters of a tool that does not exist, in the audit log
 Record = Callable[[Entry, bool], Awaitable[None]]
 
 
@@ -153,10 +154,12 @@ class Dispatcher:
         tool = self._upstreams.tool(name)
         if tool is None:
             error = HomeportError("not_found", f"There is no tool {name!r}.", "List the tools and use one of them.")
+            name = name[:LONGEST_NAME].encode(errors="backslashreplace").decode()  # it may be anything
             await self._note(caller, "tools/call", name, {}, "-", error.code, started)
             return refusal(error)
         call = Pending(caller, tool, dict(arguments or {}), strip(meta), extra or {}, progress, key)
         try:
+            _refuse_broken_text(call)
             for stage in self._stages:
                 await stage(call)
             if call.effectful:
@@ -310,6 +313,14 @@ class Dispatcher:
             trace=caller.identity.traceparent,
         )
         await self._record(entry, durable)
+
+
+def _refuse_broken_text(call: Pending) -> None:
+    try:
+        refuse_broken_text(call.arguments, call.tool.name)
+    except HomeportError:
+        call.arguments = {}  # the audit log cannot hold them either
+        raise
 
 
 def _policy(call: Pending) -> str:

@@ -79,7 +79,7 @@ def _said_nothing(answer: ModelAnswer) -> ProviderError:
         what, hint = "thought, but gave no answer", "Ask again, turn thinking off, or choose another model."
     else:
         what, hint = "gave an empty answer", "Ask again, or choose another model."
-    return ProviderError("invalid_answer", f"The model {answer.model} {what}.", hint, answer=answer)
+    return ProviderError("invalid_answer", f"The model {answer.model.partition('@')[0]} {what}.", hint, answer=answer)
 
 
 def _with_object(answer: ModelAnswer, schema: dict[str, Any]) -> ModelAnswer:
@@ -97,5 +97,6 @@ def _with_object(answer: ModelAnswer, schema: dict[str, Any]) -> ModelAnswer:
         reason = f"{'.'.join(map(str, error.absolute_path)) or 'the answer'}: {error.message}"
     else:
         return replace(answer, parsed=value)
-    message = f"The answer of {answer.model} does not fit the form that was asked for: {reason[:300]}."
+    model = answer.model.partition("@")[0]
+    message = f"The answer of {model} does not fit the form that was asked for: {reason[:300]}."
     raise ProviderError("invalid_answer", message, "Ask again, or choose another model.", answer=answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from homeport_shared.errors import HomeportError
 
+logger = logging.getLogger(__name__)
 Pull = Callable[[str], AsyncGenerator[tuple[str, int, int]]]
 
 
@@ -65,4 +67,7 @@ class Pulling:
             download.state = "completed"
         except HomeportError as error:
             download.state, download.message = "failed", str(error)
+        except Exception:  # the boundary: whatever Ollama sends, only this download fails
+            logger.exception("the download of %s failed", download.name)
+            download.state, download.message = "failed", f"The download of {download.name} failed. The log says why."
         await self._changed()

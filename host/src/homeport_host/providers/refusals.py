@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,14 +33,14 @@ class Refusal:
 
     def error(self) -> ProviderError:
         """Return the error for this status."""
-        said = redaction.text(self.message)[:500].strip() or f"status {self.status}"
+        said = redaction.text(_words(self.message))[:500].strip().rstrip(".") or f"status {self.status}"
         if by_words := self._by_words(said):
             return by_words
         who, wait = self.provider, self.retry_after
         if self.status in (401, 403):
             fault = "refused_key" if self.status == 401 else "bad_request"
             hint = self.key_hint if self.status == 401 else "Change the request or choose another model."
-            return ProviderError(fault, f"{who} refused the call: {said.rstrip('.')}.", hint, code="denied")
+            return ProviderError(fault, f"{who} refused the call: {said}.", hint, code="denied")
         if self.status == 402:
             return ProviderError("no_credit", f"{who} has no credit left for this call: {said}.", "Add credit there.")
         if self.status == 404:
@@ -48,7 +49,7 @@ class Refusal:
             return ProviderError("timeout", f"{who} took too long: {said}.", "Try again.", code="timeout")
         if self.status in (429, 503):
             return ProviderError(
-                "rate_limited", f"{who} takes no more calls for now: {said}.", "Wait a little and try again.",
+                "rate_limited", f"{who} takes no more calls for now: {said}.", _pause(wait),
                 code="limit", retry_after=wait,
             )  # fmt: skip
         if self.status >= 499:
@@ -80,6 +81,18 @@ class Refusal:
         return None
 
 
+def _words(message: str) -> str:
+    """Return the words of a message; a gateway in between answers with a page."""
+    return " ".join(re.sub(r"<[^<>]*>", " ", message).split()) if message.lstrip().startswith("<") else message
+
+
+def _pause(seconds: float | None) -> str:
+    if seconds is None or seconds < 90:
+        return "Wait a little and try again, or choose another model."
+    time = f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.0f} hours"
+    return f"It asks to wait {time}; or choose another model."
+
+
 def context_overflow(model: str, said: str) -> ProviderError:
     """Return the error for a conversation that does not fit into the model's context window."""
     hint = "Start a new conversation, send less, or set a larger num_ctx."
@@ -89,7 +102,7 @@ def context_overflow(model: str, said: str) -> ProviderError:
 
 def unknown_model(provider: str, model: str, known: Iterable[str], hint: str = "") -> ProviderError:
     """Return the error for a model that the provider does not have; it names those that are spelled alike."""
-    near = difflib.get_close_matches(model, list(known), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(model, [name for name in known if name != model], n=3, cutoff=0.5)
     parts = [f"Did you mean {' or '.join(near)}?"] if near else []
     parts += [hint or "Choose one of the models that are listed."]
     return ProviderError("unknown_model", f"{provider} has no model {model!r}.", " ".join(parts), code="not_found")

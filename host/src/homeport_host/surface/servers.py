@@ -20,7 +20,7 @@ from homeport_shared.server import Server
 
 
 class ServerRecord(BaseModel):
-    """A connected server."""
+    """A connected server; `next_try` is when one that is down is tried again."""
 
     name: str
     title: str
@@ -28,6 +28,7 @@ class ServerRecord(BaseModel):
     bundled: bool
     state: str
     reason: str
+    next_try: str
     tools: int
     resources: int
     prompts: int
@@ -121,6 +122,7 @@ class Registry:
             bundled=upstream.config.bundled,
             state=upstream.state if upstream.config.enabled else "disabled",
             reason=upstream.reason,
+            next_try=upstream.next_try,
             tools=len(upstream.tools),
             resources=len(upstream.resources) + len(upstream.templates),
             prompts=len(upstream.prompts),

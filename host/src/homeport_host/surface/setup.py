@@ -27,9 +27,10 @@ async def describe(host: HostServices) -> Json:
     """Return how far the first run is and what this machine can do."""
     done = settings.load(SetupSettings, SECTION, home=host.home).done
     folders = host.folders()
+    asked = bool(host.models.default and folders and sum((await host.run_store.count()).values()))
     step = "model" if not host.models.default else "question" if folders else "folder"
     return {
-        "done": done,
+        "done": done or asked,  # who did it all on the command line has nothing left to set up
         "step": step,
         "model": await _found(host),
         "folders": folders,

@@ -289,7 +289,7 @@ def text_encoder(content: str, encoding: str, place: str) -> Callable[[Decoded |
     try:
         like = Decoded("", encoding, "", b"") if encoding else None
         "".encode(encoding or "utf-8")
-    except LookupError as error:
+    except (LookupError, ValueError) as error:  # the latter for a name with a NUL in it
         raise HomeportError("invalid", f"There is no encoding {encoding!r}.", "Use utf-8, or base64.") from error
 
     def encode(old: Decoded | None) -> bytes:

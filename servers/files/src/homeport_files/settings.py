@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from homeport_shared.errors import HomeportError
-from homeport_shared.paths import Root
+from homeport_shared.paths import Root, explained
 
 RESERVED = {"roots", "history", "changes", "recent", "stats", "tags", "health"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -91,8 +91,10 @@ def new_root(folder: str, name: str, present: list[Root]) -> Root:
         HomeportError: `not_found`, when it is no folder; `conflict`, when the folder or the name is a root already;
             `invalid`, when the name cannot be one.
     """
-    path = Path(folder).expanduser().resolve()
-    if not path.is_dir():
+    with explained(folder):
+        path = Path(folder).expanduser().resolve()
+        missing = not path.is_dir()
+    if missing:
         raise HomeportError("not_found", f"There is no folder {folder!r}.", "Name a folder of this machine.")
     taken = {root.name.lower() for root in present}
     for root in present:

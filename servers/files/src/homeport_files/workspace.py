@@ -309,12 +309,12 @@ class Workspace:
         """Serve one more folder, from now on and after a restart.
 
         Raises:
-            HomeportError: When it is no folder, or one of the two is taken.
+            HomeportError: When it is no folder, Homeport's own, or one of the two is taken.
         """
         root = new_root(folder, name, list(self.roots))
-        roots = [f"{known.name}={known.folder}" for known in (*self.roots, root)]
-        settings.save(self._context.home, "files", {"roots": roots})
         self.roots.add(root)
+        roots = [f"{known.name}={known.folder}" for known in self.roots]
+        settings.save(self._context.home, "files", {"roots": roots})
         await self._context.changes.updated("files://roots")
         await self._context.events.publish(Event("root.added", uri_of(Place(root.name)), {"folder": str(root.folder)}))
         return RootRow(name=root.name, folder=str(root.folder), available=True)

@@ -113,9 +113,10 @@ class Knowledge:
         """Allow the documents below a folder to be read, from now on.
 
         Raises:
-            HomeportError: `not_found`, when it is no folder; `denied`, when the command line says which are allowed.
+            HomeportError: `not_found`, when it is no folder; `denied`, when it is Homeport's own, or the command line
+                says which are allowed.
         """
-        folder = await anyio.to_thread.run_sync(folder_at, path)
+        folder = await anyio.to_thread.run_sync(folder_at, path, str(self._context.home))
         if self._context.flags.get("folders"):
             raise HomeportError(
                 "denied",

@@ -50,16 +50,18 @@ def confined(folders: Sequence[str], home: str) -> Roots:
     return Roots((Root(str(folder), folder) for folder in absolute), closed=[Path(home)])
 
 
-def folder_at(path: str) -> str:
-    """Return the absolute path, free of links, of a folder.
+def folder_at(path: str, home: str) -> str:
+    """Return the absolute path, free of links, of a folder that may be allowed.
 
     Raises:
-        HomeportError: `not_found`, when there is no such folder.
+        HomeportError: `not_found`, when there is no such folder; `denied`, when it is Homeport's own.
     """
-    folder = Path(path).expanduser().resolve()
-    if not folder.is_dir():
+    with explained(path):
+        folder = Path(path).expanduser().resolve()
+        missing = not folder.is_dir()
+    if missing:
         raise HomeportError("not_found", f"There is no folder {path!r}.", "Check the path.")
-    return str(folder)
+    return locate(str(folder), [str(folder)], home)
 
 
 def locate(path: str, folders: Sequence[str], home: str) -> str:

@@ -98,8 +98,17 @@ async function documents() {
   return [filters, bulk, list.box];
 }
 
+function fileName(uri) {
+  const name = uri.split("/").pop();
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name; // bytes that are no text
+  }
+}
+
 function row(item) {
-  const details = [item.source.startsWith("file:") ? item.source.split("/").pop() : "", size(item.size), `${item.chunks} ${item.chunks === 1 ? "passage" : "passages"}`, item.collection, moment(item.added), item.error || (item.warnings.length ? `${item.warnings.length} warnings` : "")];
+  const details = [item.source.startsWith("file:") ? fileName(item.source) : "", size(item.size), `${item.chunks} ${item.chunks === 1 ? "passage" : "passages"}`, item.collection, moment(item.added), item.error || (item.warnings.length ? `${item.warnings.length} warnings` : "")];
   const pick = h("input", { type: "checkbox", checked: picked.has(item.document_id), "aria-label": `Choose ${item.title}`, onchange: () => { pick.checked ? picked.add(item.document_id) : picked.delete(item.document_id); offer(); } });
   return h("div", { class: "row picked" }, pick, h("button", { type: "button", class: "list-row", "data-document": item.document_id, "aria-current": item.document_id === state.document ? "true" : null, onclick: () => read(item.document_id) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, item.title), h("small", {}, details.filter(Boolean).join(" · "))), h("span", { class: "state", "data-state": { embedded: "ready", pending: "pending", failed: "failed" }[item.status] }, item.archived ? "archived" : item.status)));
 }

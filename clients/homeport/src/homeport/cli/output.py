@@ -45,7 +45,8 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], empty: str
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(value)) for value in row))
-    console.print(table, width=None if console.is_terminal else WIDE, soft_wrap=False)
+    wide = console if console.is_terminal else Console(width=WIDE)
+    wide.print(table, soft_wrap=False)
 
 
 async def confirm(question: str) -> bool:

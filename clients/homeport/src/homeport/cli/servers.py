@@ -44,8 +44,14 @@ def add(name: str, command: tuple[str, ...], url: str | None, env: tuple[str, ..
     """Add the server NAME, run by COMMAND (after --) or reached at --url."""
     config = _config(name, command, url, env, from_json)
     known = _call("homeport__add_server", name=name, config=config)["servers"]
-    state = next((f": {s['state']} {s['reason']}".rstrip() for s in known if s["name"] == name), "")
-    console.print(f"Added {name}{escape(state)}.", highlight=False)
+    added = known[-1]
+    console.print(escape(f"Added {added['name']}: {_state(added)}"), highlight=False)
+
+
+def _state(server: dict[str, Any]) -> str:
+    if server["state"] == "ready":
+        return f"{server['tools']} tools."
+    return f"{server['state']}. {server['reason']}".strip().rstrip(".") + "."
 
 
 def _config(
@@ -92,12 +98,12 @@ def test(name: str, as_json: bool) -> None:
     report = _call("homeport__test_server", name=name)
     if as_json:
         show_json(report)
-        return
     if not report["works"]:
-        raise HomeportError("unavailable", f"{name} does not work: {report['reason']}")
-    console.print(
-        f"{name} works: {report['tools']} tools, {report['resources']} resources, {report['prompts']} prompts."
-    )
+        raise HomeportError("unavailable", f"{name} does not work: {report['reason'].rstrip('.')}.")
+    if not as_json:
+        console.print(
+            f"{name} works: {report['tools']} tools, {report['resources']} resources, {report['prompts']} prompts."
+        )
 
 
 def _call(tool: str, **arguments: Any) -> dict[str, Any]:

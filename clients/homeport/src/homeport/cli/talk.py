@@ -104,13 +104,13 @@ def read_resource(uri: str) -> None:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder")
 @click.option("--collection", default="default", help="Where its documents go.")
 @click.option("--wait/--no-wait", default=True, help="Wait until everything is indexed.")
 @json_option
-def add(folder: Path, collection: str, wait: bool, as_json: bool) -> None:
+def add(folder: str, collection: str, wait: bool, as_json: bool) -> None:
     """Add FOLDER: its files become usable and its documents searchable."""
-    path = str(folder.expanduser().absolute())
+    path = str(Path(folder).expanduser().absolute()) if folder else ""
 
     async def work() -> dict[str, Any]:
         async with connect() as client:
