@@ -107,10 +107,10 @@ class Peers:
 
     def _entry(self, server: str) -> dict[str, Any]:
         try:
-            servers = json.loads(self._path.read_text("utf-8-sig"))["mcpServers"]
-            entry = cast("dict[str, Any] | None", servers.get(server))
+            servers = cast("dict[str, Any]", json.loads(self._path.read_text("utf-8-sig"))["mcpServers"])
+            entry = servers.get(server)
         except FileNotFoundError:
-            entry, servers = None, {}
+            entry, servers = None, dict[str, Any]()
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise HomeportError(
                 "invalid", f"{self._path} has no table mcpServers: {error}.", 'Write {"mcpServers": {"name": {…}}}.'
@@ -118,7 +118,7 @@ class Peers:
         if not isinstance(entry, dict):
             known = f"It knows: {', '.join(servers)}." if servers else "It is empty or not there."
             raise HomeportError("not_found", f"There is no server {server!r} in {self._path}.", known)
-        return entry
+        return cast("dict[str, Any]", entry)
 
 
 class _Connection:
@@ -167,7 +167,6 @@ class _Connection:
     async def call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
         """Call a tool; a connection that breaks meanwhile is an error and is made anew for the next call."""
         from mcp import MCPError
-        from mcp.types import CallToolResult
 
         assert self._client is not None
         self._calls += 1
@@ -182,8 +181,6 @@ class _Connection:
         finally:
             self._calls -= 1
             self._used = anyio.current_time()
-        if not isinstance(result, CallToolResult):
-            raise HomeportError("unsupported", f"{tool} asks a question that only a person can answer.")
         return result
 
     async def _needed(self) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
 import anyio.to_thread
 
 from homeport_scheduler.announcing import Announcer
@@ -144,7 +142,7 @@ class _Settings:
 
     def _stamp(self) -> int:
         try:
-            return os.stat(self._file).st_mtime_ns
+            return self._file.stat().st_mtime_ns
         except OSError:
             return 0
 

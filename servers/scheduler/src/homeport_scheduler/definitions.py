@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from homeport_scheduler.crontab import Dst
+from homeport_shared.errors import HomeportError
 
 Missed = Literal["skip", "once", "all"]
 Overlap = Literal["skip", "queue", "allow"]
@@ -16,22 +17,40 @@ TriggerKind = Literal["cron", "interval", "date", "event", "manual"]
 Kind = Literal["tool", "agent", "event"]
 PRIORITIES: dict[Priority, int] = {"low": 0, "normal": 1, "high": 2, "critical": 3}
 FORMAT = "homeport.jobs/1"
-Text = Annotated[str, Field(max_length=10_000)]
+LONGEST_NAME = 120
+DAY = 86_400
+M = TypeVar("M", bound=BaseModel)
+# Limits are checked but not told in the schema: a model that is within reason never meets them.
+LARGEST = 64 * 1024  # bytes of one definition
+STRICT = ConfigDict(extra="forbid", json_schema_extra=lambda schema: schema.update(additionalProperties=True))
+
+
+def _between(least: int, most: int) -> AfterValidator:
+    def check(value: int) -> int:
+        if not least <= value <= most:
+            raise ValueError(f"it must be from {least} to {most}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _named(name: str) -> str:
+    if not name.strip() or len(name) > LONGEST_NAME:
+        raise ValueError(f"a name has 1 to {LONGEST_NAME} characters")
+    return name.strip()
 
 
 class Trigger(BaseModel):
     """When a job runs. One of cron, every, at, event; none of them = on demand only."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
-    cron: str = Field("", max_length=200, description="0 9 * * 1-5, seconds may come first, or @daily")
-    every: str = Field("", max_length=60, description="90s, 15m, 2h, 1d")
-    start: str = Field("", max_length=60, description="with every: where counting begins")
-    at: str = Field("", max_length=60, description="one date and time, 2026-11-30T09:00")
-    event: str = Field("", max_length=200, description="pattern of event kinds: file.*, job.failed, webhook.NAME")
-    where: dict[str, Any] = Field(
-        default_factory=dict, description='with event: field → pattern, such as {"data.path": "*.pdf"}'
-    )
+    cron: str = Field("", description="0 9 * * 1-5; seconds may come first")
+    every: str = Field("", description="90s, 15m, 2h, 1d")
+    start: str = Field("", description="for every")
+    at: str = Field("", description="2026-11-30T09:00")
+    event: str = Field("", description="file.*, job.failed, webhook.NAME")
+    where: dict[str, Any] = Field(default_factory=dict, description='{"data.path": "*.pdf"}')
 
     @property
     def kind(self) -> TriggerKind:
@@ -42,7 +61,10 @@ class Trigger(BaseModel):
             (self.at, "date"),
             (self.event, "event"),
         )
-        return next((kind for text, kind in kinds if text), "manual")
+        for text, kind in kinds:
+            if text:
+                return kind
+        return "manual"
 
     @property
     def text(self) -> str:
@@ -55,14 +77,14 @@ class Trigger(BaseModel):
 class Action(BaseModel):
     """What a job does: call a tool, give an agent a task, or emit an event. {{event.data.x}} is filled in."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
-    tool: str = Field("", max_length=200, description="server__tool")
+    tool: str = Field("", description="server__tool")
     arguments: dict[str, Any] = Field(default_factory=dict)
-    agent: str = Field("", max_length=100)
-    prompt: Text = Field("", description="the agent's task")
-    tools: list[str] = Field(default_factory=list, description="tools that the agent may change things with")
-    event: str = Field("", max_length=100, description="kind of the event to emit; arguments are its data")
+    agent: str = ""
+    prompt: str = Field("", description="the agent's task")
+    tools: list[str] = Field(default_factory=list, description="it may change things with")
+    event: str = Field("", description="to emit, with arguments")
 
     @property
     def kind(self) -> Kind:
@@ -76,27 +98,33 @@ class Action(BaseModel):
 
 
 class Definition(BaseModel):
-    """A job as somebody writes it down."""
+    """A job as somebody writes it down. Times are in seconds."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
-    name: str = Field(min_length=1, max_length=120)
-    description: Text = ""
-    trigger: Trigger = Field(default_factory=Trigger)
+    name: Annotated[str, AfterValidator(_named)]
+    description: str = ""
+    trigger: Trigger = Field(default_factory=lambda: parsed(Trigger, {}))
     action: Action
-    time_zone: str = Field("", max_length=60, description="IANA; empty = the default")
-    dst: Dst = Field("once", description="fixed times on the days the clocks change")
+    time_zone: str = Field("", description="IANA")
+    dst: Dst = Field("once", description="at clock changes")
     missed: Missed = Field("once", description="runs missed while off")
-    missed_most: int = Field(10, ge=1, le=1000)
+    missed_most: Annotated[int, _between(1, 1_000)] = 10
     overlap: Overlap = Field("skip", description="when it still runs")
-    jitter: int = Field(0, ge=0, le=86_400, description="seconds")
-    retries: int = Field(0, ge=0, le=20)
-    back_off: int = Field(30, ge=0, le=86_400, description="seconds, doubled each time")
-    timeout: int = Field(3_600, ge=1, le=86_400, description="seconds")
-    after: list[str] = Field(default_factory=list, max_length=50, description="jobs that must have succeeded")
+    jitter: Annotated[int, _between(0, DAY)] = 0
+    retries: Annotated[int, _between(0, 20)] = 0
+    back_off: Annotated[int, _between(0, DAY)] = Field(30, description="doubled each time")
+    timeout: Annotated[int, _between(1, DAY)] = 3_600
+    after: list[str] = Field(default_factory=list, description="jobs that succeed first")
     on_failed: OnFailedDependency = Field("wait", description="when one of those failed")
     priority: Priority = "normal"
-    notify: bool = Field(True, description="tell a person when it fails")
+    notify: bool = Field(True, description="when it fails")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Definition:
+        if len(self.model_dump_json()) > LARGEST:
+            raise ValueError(f"a job has at most {LARGEST >> 10} KB")
+        return self
 
 
 class Document(BaseModel):
@@ -104,3 +132,18 @@ class Document(BaseModel):
 
     format: str = FORMAT
     jobs: list[Definition]
+
+
+def parsed(model: type[M], value: Any) -> M:
+    """Return `value` as `model`.
+
+    Raises:
+        HomeportError: `invalid`, naming each field that does not fit.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors()[:8]]
+        raise HomeportError(
+            "invalid", f"This does not fit: {'; '.join(wrong)}.", "Correct it as add_job says."
+        ) from error

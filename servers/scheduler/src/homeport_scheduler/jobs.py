@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from pydantic import ValidationError
-
 from homeport_scheduler.announcing import Announcer
-from homeport_scheduler.definitions import FORMAT, Definition, Document
+from homeport_scheduler.definitions import FORMAT, Definition, Document, parsed
 from homeport_scheduler.records import Job, Run
 from homeport_scheduler.results import Changed, Checked, Exported
 from homeport_scheduler.running import order_of
@@ -62,7 +60,7 @@ class Jobs:
 
         Args:
             definition: The job.
-            known_as: Its id, when it is a change of a job.
+            known_as: The id of the job that it changes; empty = that of its name.
         """
         now, zone = self._context.clock.now(), self._rules().zone
         found = problems(definition, now, zone)
@@ -107,11 +105,7 @@ class Jobs:
         """
         job = await self.get(wanted)
         enabled = bool(changes.pop("enabled", job.enabled))
-        try:
-            definition = Definition.model_validate({**job.definition.model_dump(), **changes})
-        except ValidationError as error:
-            wrong = wrong_fields(error)
-            raise HomeportError("invalid", f"The job cannot be changed so: {wrong}.", "Correct these fields.") from error
+        definition = parsed(Definition, {**job.definition.model_dump(), **changes})
         definition = self._anchored(definition)
         checked = await self._checked(definition, known_as=job.id)
 
@@ -210,11 +204,7 @@ class Jobs:
         Raises:
             HomeportError: `invalid`, when it is no such document.
         """
-        try:
-            jobs = Document.model_validate(document)
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-            raise HomeportError("invalid", f"This is no document of jobs: {wrong}.", "Export one to see.") from error
+        jobs = parsed(Document, document)
         if jobs.format != FORMAT:
             raise HomeportError("unsupported", f"The format {jobs.format[:40]!r} is not known.", f"Use {FORMAT}.")
         result = Changed(changed=[])
@@ -298,7 +288,7 @@ def _owner() -> str:
 def _check_others(books: Books, definition: Definition, known_as: str, found: list[str]) -> float:
     """Add what does not fit to the other jobs; return how long runs of this one take, in seconds."""
     found += [f"There is no job {name!r} to come after." for name in definition.after if not books.named(name)]
-    old = books.job(known_as) if known_as else None
+    old = books.job(known_as or books.named(definition.name))
     others = {job.definition.name: job.definition.after for job in books.all() if job.definition.after}
     if old is not None:
         others.pop(old.definition.name, None)

@@ -47,6 +47,12 @@ class RunRow(BaseModel):
         return cls(**fields)
 
 
+class RunDetail(BaseModel):
+    """One run with its event and its earlier attempts."""
+
+    run: RunRow
+
+
 class Runs(BaseModel):
     """Runs, newest first."""
 
@@ -106,6 +112,12 @@ class JobDetail(BaseModel):
     recent: list[RunRow]
 
 
+class JobShown(BaseModel):
+    """One job."""
+
+    detail: JobDetail
+
+
 class Checked(BaseModel):
     """Whether a job can be saved; `problems` prevent it, `warnings` do not."""
 
@@ -158,6 +170,12 @@ class Next(BaseModel):
     at: str
 
 
+class Paused(BaseModel):
+    """Whether everything is paused."""
+
+    paused: bool
+
+
 class Status(BaseModel):
     """The scheduler: `why` when it is paused or in error; figures of the last 24 hours."""
 
@@ -171,3 +189,9 @@ class Status(BaseModel):
     day: Figures
     coming: list[Next]
     failing: list[str] = []
+
+
+class StatusNow(BaseModel):
+    """How the scheduler is now."""
+
+    status: Status

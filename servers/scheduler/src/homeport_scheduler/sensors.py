@@ -30,7 +30,9 @@ def notes_of(batch: Batch, now: str) -> list[Note]:
         found.append(Note(f"file-{secrets.token_hex(8)}", now, kind, f"scheduler://files/{change.path.name}", data))
     if not batch.complete:
         data = {"path": str(batch.folder), "name": batch.folder.name, "there": batch.there}
-        found.append(Note(f"file-{secrets.token_hex(8)}", now, "folder.changed", f"scheduler://files/{batch.folder.name}", data))
+        found.append(
+            Note(f"file-{secrets.token_hex(8)}", now, "folder.changed", f"scheduler://files/{batch.folder.name}", data)
+        )
     return found
 
 
@@ -46,8 +48,8 @@ class Webhooks:
     """The ASGI application of `POST /hooks/NAME`: each delivery becomes one event `webhook.NAME`.
 
     Who sends proves to know the secret, by `Authorization: Bearer SECRET` or by the header `X-Hub-Signature-256`, the
-    HMAC of the body as GitHub sends it. A delivery with the id of an earlier one (`Idempotency-Key`, `X-GitHub-Delivery`)
-    is the same event.
+    HMAC of the body as GitHub sends it. A delivery with the id of an earlier one (`Idempotency-Key`,
+    `X-GitHub-Delivery`) is the same event.
 
     Args:
         secret: The secret.

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from mcp.server.apps import Apps
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from homeport_scheduler.automation import Automation
-from homeport_scheduler.definitions import Definition, Trigger
+from homeport_scheduler.definitions import Definition, Trigger, parsed
 from homeport_scheduler.jobs import BulkAction
 from homeport_scheduler.results import (
     Changed,
     Checked,
     Exported,
-    JobDetail,
     JobList,
+    JobShown,
+    Paused,
     Preview,
-    RunRow,
+    RunDetail,
     Runs,
     Saved,
     Started,
-    Status,
+    StatusNow,
 )
 from homeport_scheduler.settings import SchedulerSettings
 from homeport_shared import serving
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import LABELS
-from homeport_shared.server import Server, wrong_fields
-from homeport_shared.tools import CREATE, PRIVATE, READ, UNDOABLE, WRITE
+from homeport_shared.server import Server
+from homeport_shared.tools import APP, APP_WRITE, CREATE, PRIVATE, READ, UNDOABLE, WRITE
 from homeport_shared.views import view
 
 INSTRUCTIONS = (
@@ -38,9 +39,8 @@ INSTRUCTIONS = (
 )
 NONE: list[str] = []  # the SDK copies defaults; a shared list is never changed
 Limit = Annotated[int, AfterValidator(lambda limit: min(max(limit, 1), 200))]
-Names = Annotated[list[str], Field(max_length=1_000)]
+Names = list[str]
 JSON = "application/json"
-M = TypeVar("M", bound=BaseModel)
 
 
 def build_server(context: ServerContext) -> Server:
@@ -61,56 +61,59 @@ def _reading_tools(server: Server, automation: Automation) -> None:
     @server.tool(title="List jobs", annotations=READ, meta=PRIVATE)
     async def list_jobs(  # pyright: ignore[reportUnusedFunction]
         query: str = "",
-        enabled: bool | None = None,
-        trigger: Literal["", "cron", "interval", "date", "event", "manual"] = "",
-        kind: Literal["", "tool", "agent", "event"] = "",
+        enabled: Literal["", "yes", "no"] = "",
+        trigger: str = "",
+        kind: str = "",
         limit: Limit = 50,
         cursor: str = "",
     ) -> JobList:
         """List jobs by name: when they run, what they do, how the last run went."""
-        given: dict[str, str | int | None] = {"enabled": enabled, "trigger": trigger or None, "kind": kind or None}
-        filters = {name: value for name, value in given.items() if value is not None}
+        given: dict[str, str | int] = {
+            "enabled": int(enabled == "yes") if enabled else "",
+            "trigger": trigger,
+            "kind": kind,
+        }
+        filters = {name: value for name, value in given.items() if value != ""}
         return await showing.jobs(query, filters, limit, cursor)
 
     @server.tool(title="Job", annotations=READ, meta=PRIVATE)
-    async def get_job(job: str) -> JobDetail:  # pyright: ignore[reportUnusedFunction]
+    async def get_job(job: str) -> JobShown:  # pyright: ignore[reportUnusedFunction]
         """Read a job: definition, next runs, figures, recent runs."""
-        return await showing.job(await automation.jobs.get(job))
+        return JobShown(detail=await showing.job(await automation.jobs.get(job)))
 
     @server.tool(title="History", annotations=READ, meta=PRIVATE)
     async def list_runs(  # pyright: ignore[reportUnusedFunction]
         job: str = "",
-        state: Literal["", "queued", "running", "completed", "failed", "cancelled", "skipped"] = "",
+        state: str = "",
         query: str = "",
-        since: Annotated[str, Field(description="RFC 3339, UTC")] = "",
-        until: str = "",
+        since: str = "",
         limit: Limit = 50,
         cursor: str = "",
     ) -> Runs:
-        """List runs, newest first, with result or error."""
+        """List runs, newest first: completed, failed, skipped, … with result or error."""
         identifier = (await automation.jobs.get(job)).id if job else ""
-        filters = {"job": identifier, "state": state, "query": query, "since": since, "until": until}
+        filters = {"job": identifier, "state": state, "query": query, "since": since}
         return await showing.runs(filters, limit, cursor)
 
     @server.tool(title="Run", annotations=READ, meta=PRIVATE)
-    async def get_run(run_id: str) -> RunRow:  # pyright: ignore[reportUnusedFunction]
+    async def get_run(run_id: str) -> RunDetail:  # pyright: ignore[reportUnusedFunction]
         """Read a run whole."""
-        return await showing.run(run_id)
+        return RunDetail(run=await showing.run(run_id))
 
     @server.tool(title="Preview a trigger", annotations=READ)
     async def preview(  # pyright: ignore[reportUnusedFunction]
         trigger: dict[str, Any],
         time_zone: str = "",
         count: Annotated[int, AfterValidator(lambda count: min(max(count, 1), 50))] = 5,
-        past_days: Annotated[int, Field(ge=0, le=90, description="also when it would have run")] = 0,
+        past_days: Annotated[int, AfterValidator(lambda days: min(max(days, 0), 90))] = 0,
     ) -> Preview:
-        """Say when a trigger, as in add_job, is due next, with notes on changes of the clocks."""
-        return await showing.preview(_parsed(Trigger, trigger), time_zone, count, past_days)
+        """Say when a trigger, as in add_job, is due, and over past_days would have been."""
+        return await showing.preview(parsed(Trigger, trigger), time_zone, count, past_days)
 
-    @server.tool(title="Scheduler status", annotations=READ)
-    async def status() -> Status:  # pyright: ignore[reportUnusedFunction]
+    @server.tool(title="Scheduler status", annotations=READ, meta=APP)
+    async def status() -> StatusNow:  # pyright: ignore[reportUnusedFunction]
         """Tell whether the scheduler runs, what comes next and how the last day went."""
-        return await showing.status()
+        return StatusNow(status=await showing.status())
 
 
 def _job_tools(server: Server, automation: Automation) -> None:
@@ -118,7 +121,7 @@ def _job_tools(server: Server, automation: Automation) -> None:
 
     @server.tool(title="Add a job", annotations=CREATE, meta=UNDOABLE)
     async def add_job(definition: Definition, enabled: bool = True) -> Saved:  # pyright: ignore[reportUnusedFunction]
-        """Save a new job; enabled=false saves a draft."""
+        """Save a new job; times in seconds; enabled=false saves a draft."""
         job, checked = await jobs.add(definition, enabled=enabled)
         return Saved(job=await automation.showing.row(job), warnings=checked.warnings, upcoming=checked.upcoming)
 
@@ -131,21 +134,21 @@ def _job_tools(server: Server, automation: Automation) -> None:
         return Saved(job=await automation.showing.row(saved), warnings=checked.warnings, upcoming=checked.upcoming)
 
     @server.tool(title="Validate a job", annotations=READ)
-    async def validate_job(definition: dict[str, Any], job: str = "") -> Checked:  # pyright: ignore[reportUnusedFunction]
-        """Check a definition, as in add_job, without saving; job = the one it changes."""
-        return await jobs.check(_parsed(Definition, definition), known_as=(await jobs.get(job)).id if job else "")
+    async def validate_job(definition: dict[str, Any]) -> Checked:  # pyright: ignore[reportUnusedFunction]
+        """Check a definition, as in add_job, without saving or running it."""
+        return await jobs.check(parsed(Definition, definition))
 
     @server.tool(title="Change jobs", annotations=WRITE, meta=UNDOABLE)
     async def change_jobs(names: Names, action: BulkAction) -> Changed:  # pyright: ignore[reportUnusedFunction]
         """Do one thing to many jobs; a deleted one is restored by its id."""
         return await jobs.change(names, action)
 
-    @server.tool(title="Export jobs", annotations=READ, meta=PRIVATE)
+    @server.tool(title="Export jobs", annotations=READ, meta=APP)
     async def export_jobs(names: Names = NONE) -> Exported:  # pyright: ignore[reportUnusedFunction]
         """Return jobs, or all, as JSON for import_jobs."""
         return await jobs.exported(names)
 
-    @server.tool(title="Import jobs", annotations=CREATE, meta=UNDOABLE)
+    @server.tool(title="Import jobs", annotations=CREATE, meta=APP_WRITE)
     async def import_jobs(  # pyright: ignore[reportUnusedFunction]
         document: dict[str, Any], replace: bool = False
     ) -> Changed:
@@ -160,15 +163,15 @@ def _running_tools(server: Server, automation: Automation) -> None:
         return Started(run_id=(await automation.jobs.run(job)).id)
 
     @server.tool(title="Stop a run", annotations=WRITE, meta=UNDOABLE)
-    async def stop_run(run_id: str) -> RunRow:  # pyright: ignore[reportUnusedFunction]
-        """Stop a run that waits or is under way."""
-        return await automation.stop(run_id)
+    async def stop_run(run_id: str) -> RunDetail:  # pyright: ignore[reportUnusedFunction]
+        """Stop a run."""
+        return RunDetail(run=await automation.stop(run_id))
 
     @server.tool(title="Pause or resume all", annotations=WRITE, meta=UNDOABLE)
-    async def pause(paused: bool = True) -> Status:  # pyright: ignore[reportUnusedFunction]
-        """Pause or resume the scheduler; it keeps every job's state, and what falls into the pause is left out."""
+    async def pause(paused: bool = True) -> Paused:  # pyright: ignore[reportUnusedFunction]
+        """Pause or resume all jobs; what falls into the pause is left out."""
         await automation.jobs.pause(paused)
-        return await automation.showing.status()
+        return Paused(paused=paused)
 
 
 def _resources(server: Server, automation: Automation) -> None:
@@ -221,9 +224,9 @@ def _prompts(server: Server) -> None:
 
 
 def _view(automation: Automation) -> Apps:
-    async def show_automation(job: str = "") -> Status:
-        """Open the automation page."""
-        return await automation.showing.status()
+    async def show_automation(job: str = "") -> StatusNow:
+        """Open the automation page; tells how the scheduler is and what comes next."""
+        return StatusNow(status=await automation.showing.status())
 
     return view(
         show_automation,
@@ -233,14 +236,6 @@ def _view(automation: Automation) -> Apps:
         title="automation",
         meta={LABELS: ["reads-private"]},
     )
-
-
-def _parsed(model: type[M], value: dict[str, Any]) -> M:
-    """Read a definition that the list of tools shows in full only once, at add_job."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise HomeportError("invalid", f"This does not fit: {wrong_fields(error)}.", "See add_job.") from error
 
 
 async def _serve(app: Any, where: str) -> None:

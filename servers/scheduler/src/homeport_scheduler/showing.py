@@ -172,9 +172,7 @@ def figures(totals: Iterable[tuple[str, int, float, float, float]]) -> Figures:
     """Return numbers by state and the times of the completed runs."""
     rows = list(totals)
     done = next((row for row in rows if row[0] == "completed"), ("", 0, 0.0, 0.0, 0.0))
-    return Figures(
-        runs={row[0]: row[1] for row in rows}, average=round(done[2], 3), shortest=done[3], longest=done[4]
-    )
+    return Figures(runs={row[0]: row[1] for row in rows}, average=round(done[2], 3), shortest=done[3], longest=done[4])
 
 
 def _coming(job: Job, now: datetime, zone: str) -> list[Occurrence]:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from homeport_scheduler.definitions import Definition
 from homeport_scheduler.records import Job, Note, Run
@@ -119,9 +119,7 @@ class Books:
 
     def due(self, now: str, limit: int) -> list[Job]:
         """Return the jobs whose next instant is there, the oldest first."""
-        return self._jobs(
-            "enabled AND deleted = '' AND next != '' AND next <= ? ORDER BY next LIMIT ?", (now, limit)
-        )
+        return self._jobs("enabled AND deleted = '' AND next != '' AND next <= ? ORDER BY next LIMIT ?", (now, limit))
 
     def waiting_for_events(self) -> list[Job]:
         """Return the jobs that an event may start."""
@@ -187,14 +185,14 @@ class Books:
         """Return runs with their number, newest first.
 
         Args:
-            filters: `job`, `state`, `cause` and `kind` must be equal; `since` and `until` bound the planned instant;
-                `query` is part of the name or the detail. Empty values do not count.
+            filters: `job`, `state`, `cause` and `kind` must be equal; `since` is the earliest planned
+                instant; `query` is part of the name or the detail. Empty values do not count.
             before: Only numbers below; 0 = any.
             limit: Most runs to return.
         """
         rules = {
             "job": "job = ?", "state": "state = ?", "cause": "cause = ?", "kind": "kind = ?",
-            "since": "planned >= ?", "until": "planned < ?", "query": "instr(lower(name || ' ' || detail), lower(?))",
+            "since": "planned >= ?", "query": "instr(lower(name || ' ' || detail), lower(?))",
         }  # fmt: skip
         used = [name for name, value in filters.items() if value]
         condition = "".join(f"{rules[name]} AND " for name in used) + "(? = 0 OR seq < ?) ORDER BY seq DESC LIMIT ?"
@@ -211,7 +209,7 @@ class Books:
         ).fetchone()[0]
 
     def totals(self, job: str, since: str) -> list[tuple[str, int, float, float, float]]:
-        """Return state, number, mean, shortest and longest seconds of the runs planned since; of all jobs when empty."""
+        """Return state, number, mean, shortest and longest seconds of the runs planned since, of one or all jobs."""
         query = (
             "SELECT state, count(*), avg(seconds), min(seconds), max(seconds) FROM runs"
             " WHERE (? = '' OR job = ?) AND planned >= ? GROUP BY state"
@@ -295,6 +293,6 @@ def _run(row: Sequence[Any]) -> Run:
 
 
 def _values(run: Run) -> tuple[Any, ...]:
-    fields = cast("dict[str, Any]", asdict(run))
+    fields = asdict(run)
     fields["event"], fields["attempts"] = json.dumps(run.event), json.dumps(run.attempts)
     return tuple(fields[name] for name in _COLUMNS)

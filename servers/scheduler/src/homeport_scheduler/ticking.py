@@ -156,7 +156,9 @@ def _events(books: Books, now: datetime, found: Look, *, active: bool) -> None:
 
 
 def _add_for(books: Books, job: Job, note: Note, now: datetime, found: Look) -> None:
-    run = replace(new_run(job, f"event-{note.seq}", datetime.fromisoformat(note.at), now, "event"), event=note.as_dict())
+    run = replace(
+        new_run(job, f"event-{note.seq}", datetime.fromisoformat(note.at), now, "event"), event=note.as_dict()
+    )
     if int(note.data.get("depth", 0)) >= DEEPEST:
         run = skipped(run, now, "circle", f"{DEEPEST} jobs started each other by events: this looks like a circle.")
     elif job.definition.overlap == "skip" and books.unfinished(job.id):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import pairwise
 
 from homeport_scheduler.definitions import Definition
 from homeport_scheduler.matching import blanks
@@ -42,7 +43,7 @@ def warnings(definition: Definition, schedule: Schedule | None, now: datetime, u
         usual_seconds: How long its runs take; 0 when it never ran.
     """
     times = upcoming(schedule, now, 20) if schedule else []
-    gaps = [(later - earlier).total_seconds() for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     shortest = min(gaps, default=0.0)
     found: list[str] = []
     if shortest and usual_seconds > shortest:
@@ -98,7 +99,9 @@ def _action(definition: Definition) -> list[str]:
     action = definition.action
     given = [name for name in ("tool", "prompt", "event") if getattr(action, name)]
     if len(given) != 1:
-        return [f"A job calls a tool, gives an agent a prompt, or emits an event: {' and '.join(given) or 'none'} given."]
+        return [
+            f"A job calls a tool, gives an agent a prompt, or emits an event: {' and '.join(given) or 'none'} given."
+        ]
     if action.kind == "tool" and "__" not in action.tool:
         return [f"{action.tool!r} is no tool; write server__tool, such as files__list."]
     if action.kind == "event" and not _KIND.fullmatch(action.event):
