@@ -110,6 +110,14 @@ class Runs:
             tags=options.get("tags", ()),
         )
 
+    def check(self, agent: str) -> None:
+        """Say whether an agent could be given a task now: it is there, and a model is chosen.
+
+        Raises:
+            HomeportError: `invalid` or `not_found`.
+        """
+        self._model(self._agents.get(agent).model)
+
     async def get(self, run: str) -> Run:
         """Return one run.
 

@@ -52,6 +52,10 @@ class Automation:
         self._settings = _Settings(context)
         settings = self._settings.now()
         file = Path(settings.servers).expanduser() if settings.servers else context.home / "mcp.json"
+        if context.key and context.gateway is None:
+            raise HomeportError(
+                "unsupported", "The scheduler cannot run in a process of its own.", "Take it out of host.isolated."
+            )
         gateway: Gateway = context.gateway or Peers(file, context.tasks)
         self._gateway = gateway
         self._store = Store(context.folder / "scheduler.db")

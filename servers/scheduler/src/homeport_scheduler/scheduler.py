@@ -168,7 +168,8 @@ class Scheduler:
         notes = [
             Note(f"host:{each.seq}", each.at, each.kind, each.subject, each.data)
             for each in events
-            if not each.subject.startswith(OWN)  # our own are here already
+            # Our own are here already; what becomes of a run of ours is told by `job.*`.
+            if not each.subject.startswith(OWN) and not str(each.data.get("order", "")).startswith("sched-")
         ]
 
         def work(books: Books) -> None:
