@@ -75,11 +75,11 @@ class Scheduler:
     async def follow(self) -> None:
         """Take over the events of the host, from where the last process stopped."""
         while True:
-            cursor = await self._store.read(lambda books: books.fact(HOST_CURSOR))
             try:
+                cursor = await self._store.read(lambda books: books.fact(HOST_CURSOR))
                 await self._gateway.follow(int(cursor) if cursor else None, self._take)
-            except HomeportError:
-                logger.exception("the events of the host cannot be followed; tried again")
+            except HomeportError as error:
+                logger.warning("the events of the host cannot be followed, tried again: %s", error)
                 await anyio.sleep(LONGEST_WAIT)
 
     async def emit(self, *notes: Note) -> None:
@@ -99,7 +99,6 @@ class Scheduler:
         try:
             found = await self._look()
         except HomeportError as error:  # a full disk, a locked file: it passes, and nothing was started meanwhile
-            logger.error("the scheduler cannot use its file: %s", error)
             self._become(str(error))
             return AGAIN_SECONDS
         self._become("")
@@ -165,6 +164,8 @@ class Scheduler:
         await self._store.write(work)
 
     async def _take(self, events: list[Happened]) -> None:
+        if not events:
+            return
         notes = [
             Note(f"host:{each.seq}", each.at, each.kind, each.subject, each.data)
             for each in events
@@ -181,5 +182,7 @@ class Scheduler:
 
     def _become(self, problem: str) -> None:
         if problem != self.problem:
+            if problem:
+                logger.error("the scheduler cannot use its file: %s", problem)
             self.problem = problem
             self._announcer.changed(f"{OWN}status")
