@@ -17,6 +17,7 @@ from homeport_shared.events import Event
 from homeport_shared.gateway import Happened, Order, Outcome
 
 BATCH = 500
+STORED_SECONDS = 0.01
 
 
 class HostGateway:
@@ -37,6 +38,11 @@ class HostGateway:
         self._tools = tools
         self._bus = bus
         self._waiting: dict[str, _Waiting] = {}
+        self._closing = False
+
+    def close(self) -> None:
+        """Take no more orders: who waits goes on waiting, and orders again after the next start."""
+        self._closing = True
 
     async def carry_out(self, order: Order) -> Outcome:
         """Have an order done; the same id is done once, and asking again waits for the same run.
@@ -44,15 +50,17 @@ class HostGateway:
         Raises:
             HomeportError: Why it did not end well.
         """
-        run = await self._start(order)
+        run = await self._accepted(order)
         waiting = self._waiting[run] = _Waiting(order.id)
         try:
             row = await self._store.get(run)
             if row.state not in FINAL:
                 await waiting.ended.wait()
-                row = waiting.row or await self._store.get(run)
         finally:
             del self._waiting[run]
+        while row.state not in FINAL:  # it is told a moment before it is stored
+            await anyio.sleep(STORED_SECONDS)
+            row = await self._store.get(run)
         if row.state == "completed":
             return Outcome(row.answer, row.id)
         if row.error:
@@ -101,7 +109,6 @@ class HostGateway:
         """Tell who waits for a run, and the events, that it has ended."""
         waiting = self._waiting.get(row.id)
         if waiting is not None:
-            waiting.row = row
             waiting.ended.set()
         data = {
             "kind": row.kind,
@@ -110,6 +117,16 @@ class HostGateway:
             "order": waiting.order if waiting else row.id,
         }
         await self._bus.publish(Event(f"run.{row.state}", f"run://{row.id}", data))
+
+    async def _accepted(self, order: Order) -> str:
+        try:
+            if not self._closing:
+                return await self._start(order)
+        except Exception:  # the engine closed meanwhile; anything else is told
+            if not self._closing:
+                raise
+        await anyio.sleep_forever()
+        raise AssertionError("it sleeps for ever")
 
     async def _start(self, order: Order) -> str:
         if not order.tool:
@@ -141,4 +158,3 @@ class _Waiting:
     def __init__(self, order: str) -> None:
         self.order = order
         self.ended = anyio.Event()
-        self.row: Run | None = None
