@@ -97,6 +97,9 @@ def test_a_job_is_made_checked_run_and_looked_at(site: Site, page: Page, view: F
     view.locator(".runs").get_by_role("button", name="Details").first.click()
     expect(view.locator(".runs pre").first).to_contain_text("documents/none")
     picture(page, "automation-logs")
+    with page.expect_download() as download:
+        view.get_by_role("button", name="CSV").click()
+    assert "completed" in download.value.path().read_text("utf-8")
     view.get_by_label("State of runs").select_option("failed")
     expect(view.locator(".runs li")).to_have_count(1)
     view.get_by_role("tab", name="Performance").click()

@@ -69,7 +69,7 @@ def without_gaps(home: Path) -> None:
 
 def test_kills_lose_no_run_and_double_none(tmp_path: Path) -> None:
     home, ledger, chance = tmp_path / "home", tmp_path / "ledger", random.Random(7)
-    for _ in range(8):
+    for _ in range(6):
         with worker(home, ledger):
             time.sleep(chance.uniform(0.0, 0.7))
     with worker(home, ledger):

@@ -24,6 +24,28 @@ async def started(desk: Desk, count: int) -> None:
             await anyio.sleep(0.01)
 
 
+@pytest.mark.parametrize(
+    ("trigger", "kind"),
+    [
+        ({"cron": "30 8 * * *"}, "cron"),
+        ({"every": "20m"}, "interval"),
+        ({"at": "2026-11-02T08:20"}, "date"),
+        ({"event": "job.completed", "where": {"data.name": "Before"}}, "event"),
+        ({}, "manual"),
+    ],
+)
+async def test_each_kind_of_trigger_starts_a_job(desk: Desk, trigger: dict[str, object], kind: str) -> None:
+    job = await desk.add("Look", trigger=trigger)
+    assert job["trigger"] == kind
+    await desk.add("Before")
+    await desk.pass_time(minutes=31)
+    if kind in {"event", "manual"}:
+        assert (await desk.call("list_runs", job="Look"))["runs"] == []
+        await desk.call("run_job", job="Before" if kind == "event" else "Look")
+    [run] = await desk.runs(1, job="Look")
+    assert (run["state"], run["cause"]) == ("completed", kind if kind in {"event", "manual"} else "schedule")
+
+
 async def test_a_due_job_runs_once_and_its_result_is_in_the_history(desk: Desk) -> None:
     await desk.add("Look", trigger={"cron": "0 9 * * *"})
     await desk.pass_time(hours=1)

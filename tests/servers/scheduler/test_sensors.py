@@ -50,6 +50,9 @@ async def test_a_changed_file_is_an_event_with_its_path_and_starts_a_job(tmp_pat
         (folder / "invoice 1.pdf").rename(folder / "paid.pdf")
         [moved] = await seen(desk, "file.moved")
         assert moved["data"]["came_from"] == str(folder / "invoice 1.pdf")
+        (folder / "paid.pdf").write_text("more", "utf-8")
+        changed = await seen(desk, "file.changed")
+        assert str(folder / "paid.pdf") in {event["data"]["path"] for event in changed}
         (folder / "paid.pdf").unlink()
         [deleted] = await seen(desk, "file.deleted")
         assert deleted["data"]["path"] == str(folder / "paid.pdf")

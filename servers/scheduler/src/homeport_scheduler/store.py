@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -293,6 +293,6 @@ def _run(row: Sequence[Any]) -> Run:
 
 
 def _values(run: Run) -> tuple[Any, ...]:
-    fields = asdict(run)
-    fields["event"], fields["attempts"] = json.dumps(run.event), json.dumps(run.attempts)
-    return tuple(fields[name] for name in _COLUMNS)
+    return tuple(
+        json.dumps(getattr(run, name)) if name in {"event", "attempts"} else getattr(run, name) for name in _COLUMNS
+    )

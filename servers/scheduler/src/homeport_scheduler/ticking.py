@@ -75,9 +75,8 @@ def look(books: Books, now: datetime, rules: Rules, process: str, alive: Callabl
     active = rules.enabled and not books.fact(PAUSED)
     running = _take_over(books, process, alive, found)
     _events(books, now, found, active=active)
-    if active:
-        _due_jobs(books, now, rules, found)
-    _take_up(books, now, rules, running, process, found, active=active)
+    known = _due_jobs(books, now, rules, found) if active else {}
+    _take_up(books, now, rules, running, process, found, known, active=active)
     _forget(books, now, rules)
     found.wait_until = books.first_wait(iso(now)) if active else ""
     return found
@@ -167,7 +166,8 @@ def _add_for(books: Books, job: Job, note: Note, now: datetime, found: Look) -> 
     found.jobs.add(job.id)
 
 
-def _due_jobs(books: Books, now: datetime, rules: Rules, found: Look) -> None:
+def _due_jobs(books: Books, now: datetime, rules: Rules, found: Look) -> dict[str, Job]:
+    """Write down what became due; return the jobs that did."""
     due = books.due(iso(now), AT_ONCE)
     for job in due:
         definition = job.definition
@@ -192,13 +192,22 @@ def _due_jobs(books: Books, now: datetime, rules: Rules, found: Look) -> None:
         books.set_next(job.id, iso(made.following) if made.following else "")
         found.jobs.add(job.id)
     found.more = found.more or len(due) == AT_ONCE
+    return {job.id: job for job in due}
 
 
 def _take_up(
-    books: Books, now: datetime, rules: Rules, running: list[Run], process: str, found: Look, *, active: bool
+    books: Books,
+    now: datetime,
+    rules: Rules,
+    running: list[Run],
+    process: str,
+    found: Look,
+    known: dict[str, Job],
+    *,
+    active: bool,
 ) -> None:
     waiting = [run for run in books.open(iso(now), AT_ONCE) if active or run.cause == "manual"]
-    jobs = {run.job: books.job(run.job) for run in waiting}
+    jobs = {run.job: known.get(run.job) or books.job(run.job) for run in waiting}
 
     def last(name: str) -> Run | None:
         return books.last(books.named(name))
