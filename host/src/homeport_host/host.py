@@ -159,14 +159,14 @@ class Host:
         self.steering = Steering(self.runs, self.engine, self.run_store, self.recorder, admission)
         attaching = Attaching(self.call, self.home / "uploads")
         self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
-        self._take_orders()
+        self._take_orders(admission.ended)
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)
 
-    def _take_orders(self) -> None:
+    def _take_orders(self, ended: Callable[[str], None]) -> None:
         """What servers order, such as the scheduler, as runs."""
-        calls = CallBody(self.dispatcher, self.run_store, self.recorder, self.upstreams.wait_ready)
+        calls = CallBody(self.dispatcher, self.run_store, self.recorder, self.upstreams.wait_ready, ended)
         self.engine.register(CALL, calls)
         self.orders = HostGateway(self.engine, self.runs, self.run_store, self.routing, self.events)
         for told in (calls.on_done, self.loop.on_done, self.runs.on_cancelled):

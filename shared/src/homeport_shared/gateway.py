@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Order:
         stated: The tool's arguments as a person saw them; only a call with exactly these was agreed to.
         agreed: A person wrote or confirmed this order: what cannot be taken back may be done with it.
         again: The process that began it died: nobody knows how far it came.
+        origin: What began it: a `schedule`, an `event` or the `user`.
+        priority: 0 low, 1 normal, 2 high, 3 critical.
     """
 
     id: str
@@ -38,6 +40,8 @@ class Order:
     stated: dict[str, Any] = field(default_factory=dict[str, Any])
     agreed: bool = False
     again: bool = False
+    origin: Literal["schedule", "event", "user"] = "schedule"
+    priority: int = 1
 
 
 @dataclass(frozen=True, slots=True)

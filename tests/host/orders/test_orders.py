@@ -77,16 +77,19 @@ async def ended(host: Host, job: str, count: int = 1) -> list[dict[str, Any]]:
 
 
 async def test_a_job_is_a_run_of_the_host_with_the_same_state_and_result(host: Host) -> None:
-    await add(host, "List", "files__list", {"path": ""}, trigger={"every": "1s"})
-    [*_, run] = await ended(host, "List")
+    await add(host, "List", "files__list", {"path": ""}, trigger={"every": "1s"}, overlap="queue")
+    run = next(run for run in await ended(host, "List") if run["finished"])
     assert run["state"] == "completed"
     row = await host.runs.get(run["host_run"])
-    assert (row.id, row.kind, row.state, row.prompt) == (run["id"], "job", "completed", "List: files__list")
+    assert (row.title, row.origin, row.tags) == ("List", "schedule", ["automation"])
+    assert (row.id, row.kind, row.state, row.prompt) == (run["id"], "job", "completed", 'files__list {"path": ""}')
     assert row.answer[:300] == run["detail"]
     assert "workspace" in row.answer
     listed = (await host.call("homeport__list_runs", {}))["runs"]
     assert run["id"] in {each["id"] for each in listed}
     assert await host.busy(), "the host stays while there are jobs"
+    with pytest.raises(HomeportError, match="Run its job again"):
+        await host.steering.act(run["id"], "retry")
 
 
 async def test_a_job_may_take_back_able_changes_that_it_names_and_the_audit_log_shows_it(host: Host) -> None:

@@ -103,7 +103,7 @@ class Runs:
             tenant=who.tenant,
             today=self._store.clock.now().date().isoformat(),
             title=options.get("title", "").strip()[:LONGEST_TITLE],
-            origin=_origin(who),
+            origin=options.get("origin") or _origin(who),
             priority=options.get("priority", 1),
             parent=who.run,
             after=options.get("after", ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from homeport_host.agents.calling import Calling, Made
 from homeport_host.agents.recorder import Recorder
-from homeport_host.agents.runs import Run, RunStore
+from homeport_host.agents.runs import Origin, Run, RunStore
 from homeport_host.engine.protocol import Steps
 from homeport_host.governance.calls import Caller, digest
 from homeport_host.governance.dispatch import Dispatcher
@@ -18,6 +19,7 @@ from homeport_shared.gateway import Order
 from homeport_shared.identity import Identity
 
 KIND = "call"
+TAG = "automation"
 START_SECONDS = 30.0  # how long a call waits for servers that are starting
 
 
@@ -34,13 +36,14 @@ class CallTask(BaseModel):
     arguments: dict[str, Any]
     stated: dict[str, Any]
     agreed: bool
+    origin: Origin = "schedule"
+    priority: int = 1
 
     @classmethod
     def of(cls, order: Order) -> CallTask:
         """Return an order as it is recorded."""
-        return cls(
-            title=order.title, tool=order.tool, arguments=order.arguments, stated=order.stated, agreed=order.agreed
-        )
+        names = ("title", "tool", "arguments", "stated", "agreed", "origin", "priority")
+        return cls(**{name: getattr(order, name) for name in names})
 
     def caller(self, run: str) -> Caller:
         """Return who makes the call: a job that names this one tool, and what was agreed to."""
@@ -50,7 +53,11 @@ class CallTask(BaseModel):
 
     def row(self, run: str, created: str) -> Run:
         """Return the run before it has begun, as it is stored."""
-        return Run(run, "job", "", "", f"{self.title}: {self.tool}", "", "queued", created)
+        prompt = f"{self.tool} {json.dumps(self.arguments, ensure_ascii=False)}"
+        return Run(
+            run, "job", "", "", prompt, "", "queued", created,
+            title=self.title, origin=self.origin, priority=self.priority, tags=[TAG],
+        )  # fmt: skip
 
 
 class CallBody:
@@ -61,6 +68,7 @@ class CallBody:
         store: Where runs are kept.
         recorder: Tells what happens in them.
         ready: Waits for servers that are starting, but not longer than some seconds.
+        ended: Called with the run's id once its end is stored.
 
     Attributes:
         on_done: Awaited with the run before its end is stored.
@@ -72,11 +80,13 @@ class CallBody:
         store: RunStore,
         recorder: Recorder,
         ready: Callable[[float], Awaitable[None]],
+        ended: Callable[[str], None],
     ) -> None:
         self._calling = Calling(dispatcher)
         self._store = store
         self._recorder = recorder
         self._ready = ready
+        self._ended = ended
         self.on_done: list[Callable[[Run], Awaitable[None]]] = []
 
     async def __call__(self, steps: Steps, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -107,3 +117,4 @@ class CallBody:
         for told in self.on_done:
             await told(row)
         await self._recorder.end(row)
+        self._ended(run)

@@ -11,7 +11,7 @@ from homeport_host.agents.service import Runs
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.events.bus import EventBus
 from homeport_host.governance.dispatch import Upstreams
-from homeport_host.orders.calls import KIND, CallTask
+from homeport_host.orders.calls import KIND, TAG, CallTask
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
 from homeport_shared.gateway import Happened, Order, Outcome
@@ -137,6 +137,10 @@ class HostGateway:
                 yes=order.tools,
                 interactive=False,
                 idempotency_key=order.id,
+                title=order.title,
+                origin=order.origin,
+                priority=order.priority,
+                tags=(TAG,),
             )
         task = CallTask.of(order)
         # As with agents: accepted by the engine first, so whatever happens after that, the run begins.

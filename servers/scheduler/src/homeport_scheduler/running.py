@@ -119,6 +119,8 @@ def order_of(run: Run, definition: Definition) -> Order:
         stated=action.arguments,
         agreed=run.agreed,
         again=run.category == "again",
+        origin="user" if run.cause == "manual" else run.cause,
+        priority=run.priority,
     )
 
 
