@@ -23,6 +23,7 @@ from homeport_scheduler.settings import SchedulerSettings
 from homeport_scheduler.showing import Showing
 from homeport_scheduler.store import Books, Store
 from homeport_scheduler.ticking import Rules, skipped
+from homeport_scheduler.transfer import Transfer
 from homeport_shared.bursts import Batch
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
@@ -44,6 +45,7 @@ class Automation:
 
     Attributes:
         jobs: Makes and changes jobs.
+        transfer: Exports and imports them.
         showing: Shows jobs and runs.
     """
 
@@ -64,6 +66,7 @@ class Automation:
         self._scheduler = Scheduler(context, self._store, gateway, announcer, self._settings.rules)
         self._announcer = announcer
         self.jobs = Jobs(context, self._store, gateway, announcer, self._settings.rules, self._scheduler.wake)
+        self.transfer = Transfer(self.jobs, self._store)
         self.showing = Showing(context, self._store, self._settings.rules, lambda: self._scheduler.problem)
         for work in (announcer.run, self._scheduler.run, self._scheduler.follow):
             context.tasks.start_soon(work)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from homeport_scheduler.announcing import Announcer
-from homeport_scheduler.definitions import FORMAT, Definition, Document, parsed
+from homeport_scheduler.definitions import Definition, parsed
 from homeport_scheduler.records import Job, Run
-from homeport_scheduler.results import Changed, Checked, Exported
+from homeport_scheduler.results import Changed, Checked
 from homeport_scheduler.running import order_of
 from homeport_scheduler.schedules import Schedule, schedule_of, zone_of
 from homeport_scheduler.showing import occurrences
@@ -179,47 +179,6 @@ class Jobs:
         self._wake()
         return new
 
-    async def exported(self, wanted: Iterable[str]) -> Exported:
-        """Return jobs as a document; without names all of them.
-
-        Raises:
-            HomeportError: `not_found`.
-        """
-        names = list(wanted)
-
-        def work(books: Books) -> list[Job]:
-            return [self._stored(books, name) for name in names] if names else books.all()
-
-        jobs = await self._store.read(work)
-        definitions = [job.definition.model_dump(exclude_defaults=True) for job in jobs]
-        return Exported(document={"format": FORMAT, "jobs": definitions})
-
-    async def imported(self, document: dict[str, Any], *, replaced: bool) -> Changed:
-        """Save the jobs of a document, disabled where they are new, in an order that their dependencies allow.
-
-        Args:
-            document: What `exported` returned.
-            replaced: Jobs of the same name are changed; else they are refused.
-
-        Raises:
-            HomeportError: `invalid`, when it is no such document.
-        """
-        jobs = parsed(Document, document)
-        if jobs.format != FORMAT:
-            raise HomeportError("unsupported", f"The format {jobs.format[:40]!r} is not known.", f"Use {FORMAT}.")
-        result = Changed(changed=[])
-        for definition in _ordered(jobs.jobs):
-            try:
-                known = await self._store.read(lambda books, name=definition.name: books.named(name))
-                if known and replaced:
-                    await self.edit(known, definition.model_dump(), 0)
-                else:
-                    await self.add(definition, enabled=False)
-                result.changed.append(definition.name)
-            except HomeportError as error:
-                result.failed.append(f"{definition.name}: {error}")
-        return result
-
     async def _change_one(self, wanted: str, action: BulkAction) -> str:
         if action == "duplicate":
             job = await self.get(wanted)
@@ -330,15 +289,3 @@ def _free_name(books: Books, name: str) -> str:
         free = f"{name} (copy {number})"
         number += 1
     return free
-
-
-def _ordered(definitions: list[Definition]) -> list[Definition]:
-    """Return definitions so that each comes behind those it comes after; the rest, in a circle, at the end."""
-    left, done = list(definitions), cast("list[Definition]", [])
-    names = {each.name for each in definitions}
-    while left:
-        placed = {each.name for each in done}
-        ready = [each for each in left if not (set(each.after) & names) - placed] or left
-        done += ready
-        left = [each for each in left if each not in ready]
-    return done

@@ -146,14 +146,14 @@ def _job_tools(server: Server, automation: Automation) -> None:
     @server.tool(title="Export jobs", annotations=READ, meta=APP)
     async def export_jobs(names: Names = NONE) -> Exported:  # pyright: ignore[reportUnusedFunction]
         """Return jobs, or all, as JSON for import_jobs."""
-        return await jobs.exported(names)
+        return await automation.transfer.exported(names)
 
     @server.tool(title="Import jobs", annotations=CREATE, meta=APP_WRITE)
     async def import_jobs(  # pyright: ignore[reportUnusedFunction]
         document: dict[str, Any], replace: bool = False
     ) -> Changed:
         """Save exported jobs, new ones disabled."""
-        return await jobs.imported(document, replaced=replace)
+        return await automation.transfer.imported(document, replaced=replace)
 
 
 def _running_tools(server: Server, automation: Automation) -> None:
