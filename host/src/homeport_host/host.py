@@ -168,7 +168,8 @@ class Host:
         """What servers order, such as the scheduler, as runs."""
         calls = CallBody(self.dispatcher, self.run_store, self.recorder, self.upstreams.wait_ready, ended)
         self.engine.register(CALL, calls)
-        self.orders = HostGateway(self.engine, self.runs, self.run_store, self.routing, self.events)
+        inherit = self.dispatcher.inherit
+        self.orders = HostGateway(self.engine, self.runs, self.run_store, self.routing, self.events, inherit)
         for told in (calls.on_done, self.loop.on_done, self.runs.on_cancelled):
             told.append(self.orders.ended)
 

@@ -27,6 +27,7 @@ class Order:
         agreed: A person wrote or confirmed this order: what cannot be taken back may be done with it.
         again: The process that began it died: nobody knows how far it came.
         origin: What began it: a `schedule`, an `event` or the `user`.
+        sources: Whose words are in it (runs, clients): what they have read counts as read by this work.
         priority: 0 low, 1 normal, 2 high, 3 critical.
     """
 
@@ -42,6 +43,7 @@ class Order:
     again: bool = False
     origin: Literal["schedule", "event", "user"] = "schedule"
     priority: int = 1
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,29 @@ async def test_what_cannot_be_taken_back_needs_a_person_who_saved_exactly_that(
     assert not edited["structuredContent"]["job"]["agreed"]
 
 
+async def test_a_job_has_read_what_the_agent_that_made_it_has_read(with_diary: Host) -> None:
+    host = with_diary
+    labels = frozenset({"reads-private", "untrusted-content"})
+    tainted = Caller("chat", "assistant", Identity(agent="helper", run="run-that-read"))
+    await host.dispatcher._taints.mark("run-that-read", labels)
+    definition = {
+        "name": "Leak",
+        "action": {
+            "tool": "scheduler__validate_job",
+            "arguments": {"definition": {"name": "x", "action": {"event": "a.b"}}},
+        },
+    }  # which brings nothing in itself
+    await host.dispatcher.call_tool(tainted, "scheduler__add_job", {"definition": definition})
+    await host.call("scheduler__run_job", {"job": "Leak"})
+    [run] = await ended(host, "Leak")
+    assert run["state"] == "completed"
+    assert await host.dispatcher._taints.is_tainted(run["host_run"])
+    await host.call("scheduler__edit_job", {"job": "Leak", "changes": {"description": "A person looked at it."}})
+    await host.call("scheduler__run_job", {"job": "Leak"})
+    run = (await ended(host, "Leak", 2))[0]
+    assert not await host.dispatcher._taints.is_tainted(run["host_run"])
+
+
 async def test_an_agents_task_without_a_model_is_refused_when_it_is_saved(host: Host) -> None:
     with pytest.raises(HomeportError, match="No model is chosen"):
         await add(host, "Ask", action={"prompt": "Say hello."})

@@ -29,14 +29,24 @@ class HostGateway:
         store: Where runs are kept.
         tools: Which tools there are.
         bus: The host's events.
+        inherit: Counts what another run or client has read as read by a run.
     """
 
-    def __init__(self, engine: Engine, runs: Runs, store: RunStore, tools: Upstreams, bus: EventBus) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        runs: Runs,
+        store: RunStore,
+        tools: Upstreams,
+        bus: EventBus,
+        inherit: Callable[[str, str], Awaitable[None]],
+    ) -> None:
         self._engine = engine
         self._runs = runs
         self._store = store
         self._tools = tools
         self._bus = bus
+        self._inherit = inherit
         self._waiting: dict[str, _Waiting] = {}
         self._closing = False
 
@@ -141,7 +151,10 @@ class HostGateway:
                 origin=order.origin,
                 priority=order.priority,
                 tags=(TAG,),
+                sources=list(order.sources),
             )
+        for source in order.sources:
+            await self._inherit(order.id, source)
         task = CallTask.of(order)
         # As with agents: accepted by the engine first, so whatever happens after that, the run begins.
         await self._engine.start(KIND, task.model_dump(mode="json"), run=order.id)

@@ -88,6 +88,7 @@ class Jobs:
         checked = await self._checked(definition)
         now = iso(self._context.clock.now())
         job = Job(secrets.token_hex(5), definition, enabled, _by_person(self._context), _owner(), "", 1, now, now)
+        job = replace(job, sources=_sources(self._context))
 
         def work(books: Books) -> Job:
             _refuse_taken(books, definition.name, "")
@@ -118,7 +119,10 @@ class Jobs:
             _refuse_taken(books, definition.name, job.id)
             _rename(books, now.definition.name, definition.name)
             agreed = _by_person(self._context) or (now.agreed and not changes)
-            return self._put(books, replace(now, definition=definition, enabled=enabled, agreed=agreed))
+            # A person who saves it has seen all of it; anybody else adds what they have read.
+            sources = () if _by_person(self._context) else (*now.sources, *_sources(self._context))
+            edited = replace(now, definition=definition, enabled=enabled, agreed=agreed, sources=sources[-20:])
+            return self._put(books, edited)
 
         saved = await self._store.write(work)
         self._told(saved)
@@ -237,6 +241,12 @@ class Jobs:
 def _by_person(context: ServerContext) -> bool:
     """Whether a person speaks; alone there is no policy that asks."""
     return context.gateway is None or identity.current().caller == "person"
+
+
+def _sources(context: ServerContext) -> tuple[str, ...]:
+    """Return whose words a definition is, as the host's taint knows them; a person's own bring nothing in."""
+    who = identity.current()
+    return () if _by_person(context) else tuple(filter(None, (who.run or who.owner,)))
 
 
 def _owner() -> str:

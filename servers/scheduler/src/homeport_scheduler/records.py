@@ -19,6 +19,7 @@ class Job:
     Attributes:
         agreed: A person wrote the action, or confirmed it: what cannot be taken back may be done by it.
         owner: Who made it: `user`, `agent:NAME`, `client:NAME` or `system`.
+        sources: Runs and clients that wrote it, where no person did.
         next: The next instant, RFC 3339; empty when there is none.
         version: Grows by one with every change, so that two editors notice each other.
         deleted: When it was deleted; empty while it was not. It can be restored.
@@ -34,6 +35,7 @@ class Job:
     created: str
     updated: str
     deleted: str = ""
+    sources: tuple[str, ...] = ()
 
     @property
     def kind(self) -> Kind:

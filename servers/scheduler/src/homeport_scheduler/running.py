@@ -63,7 +63,7 @@ class Running:
         error = HomeportError("timeout", f"It took longer than its {definition.timeout} s and was stopped.")
         try:
             with anyio.move_on_after(definition.timeout):
-                done = await self._act(run, definition)
+                done = await self._act(run, job)
                 return replace(self._ended(run, "completed", "", done.text), host_run=done.run)
             await self._gateway.abandon(run.order)
         except HomeportError as failure:
@@ -73,11 +73,11 @@ class Running:
             error = HomeportError("internal", f"It failed in a way nobody foresaw: {type(failure).__name__}.")
         return self._failed(run, definition, error)
 
-    async def _act(self, run: Run, definition: Definition) -> Outcome:
-        action = definition.action
+    async def _act(self, run: Run, job: Job) -> Outcome:
+        action = job.definition.action
         event = run.event or {}
         if action.kind != "event":
-            return await self._gateway.carry_out(order_of(run, definition))
+            return await self._gateway.carry_out(replace(order_of(run, job.definition), sources=job.sources))
         depth = int(cast("dict[str, Any]", event.get("data") or {}).get("depth", 0)) + 1
         data = {**fill(action.arguments, event), "job": run.job, "depth": depth}
         await self._emit(Note(run.order, iso(self._clock.now()), action.event, f"scheduler://jobs/{run.job}", data))

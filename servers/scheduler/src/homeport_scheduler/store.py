@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported on first use: it costs 60 ms
     from sqlite_utils import Database, Migrations
 
 T = TypeVar("T")
-_JOB = "id, enabled, agreed, owner, next, version, created, updated, deleted, body"
+_JOB = "id, enabled, agreed, owner, next, version, created, updated, deleted, sources, body"
 _RUN = (
     "id, job, name, kind, cause, state, planned, not_before, priority, attempt, started, finished, seconds, category,"
     " detail, agreed, event, attempts, host_run, process"
@@ -37,7 +37,7 @@ def _migrations() -> Migrations:
             "CREATE TABLE jobs (id TEXT PRIMARY KEY, name TEXT NOT NULL, enabled INTEGER NOT NULL,"
             " agreed INTEGER NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL, trigger TEXT NOT NULL,"
             " next TEXT NOT NULL, version INTEGER NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL,"
-            " deleted TEXT NOT NULL, body TEXT NOT NULL)",
+            " deleted TEXT NOT NULL, sources TEXT NOT NULL, body TEXT NOT NULL)",
             "CREATE UNIQUE INDEX jobs_name ON jobs (name) WHERE deleted = ''",
             "CREATE INDEX jobs_next ON jobs (next) WHERE enabled AND next != '' AND deleted = ''",
             "CREATE INDEX jobs_trigger ON jobs (trigger)",
@@ -85,10 +85,11 @@ class Books:
         definition = job.definition
         self._connection.execute(
             "INSERT OR REPLACE INTO jobs (id, name, enabled, agreed, owner, kind, trigger, next, version, created,"
-            " updated, deleted, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " updated, deleted, sources, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 job.id, definition.name, job.enabled, job.agreed, job.owner, job.kind, job.trigger, job.next,
-                job.version, job.created, job.updated, job.deleted, definition.model_dump_json(exclude_defaults=True),
+                job.version, job.created, job.updated, job.deleted, json.dumps(job.sources),
+                definition.model_dump_json(exclude_defaults=True),
             ),
         )  # fmt: skip
 
@@ -278,10 +279,10 @@ class Store:
 
 
 def _job(row: Sequence[Any]) -> Job:
-    identifier, enabled, agreed, owner, following, version, created, updated, deleted, body = row
-    definition = Definition.model_validate_json(body)
+    identifier, enabled, agreed, owner, following, version, created, updated, deleted, sources, body = row
+    definition, told = Definition.model_validate_json(body), tuple(json.loads(sources))
     return Job(
-        identifier, definition, bool(enabled), bool(agreed), owner, following, version, created, updated, deleted
+        identifier, definition, bool(enabled), bool(agreed), owner, following, version, created, updated, deleted, told
     )
 
 
