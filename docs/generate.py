@@ -19,6 +19,11 @@ MARK = "<!-- Written by docs/generate.py: change the code, not this page. -->"
 SERVERS = {
     "files": ("Files", "Workspace files: what `homeport-files` offers, alone or as `files__…` through the host."),
     "rag": ("Knowledge", "The knowledge base: what `homeport-rag` offers, alone or as `rag__…` through the host."),
+    "scheduler": (
+        "Automation",
+        "Jobs on time, on events or on demand: what `homeport-scheduler` offers, alone or as `scheduler__…` through "
+        "the host.",
+    ),
     "web": ("Web", "Search and pages of the web: what `homeport-web` offers, alone or as `web__…` through the host."),
     "homeport": (
         "The host's own server",
@@ -105,7 +110,7 @@ def command_line() -> str:
         command = homeport.get_command(context, name)
         assert command is not None
         parts += described(f"homeport {name}", command)
-    parts += ["## homeport-files, homeport-rag, homeport-web", servers_alone()]
+    parts += ["## homeport-files, homeport-rag, homeport-scheduler, homeport-web", servers_alone()]
     return page("Commands", *parts)
 
 
@@ -147,6 +152,7 @@ def sections() -> dict[str, type[BaseModel]]:
     from homeport_host.providers.settings import ModelSettings
     from homeport_host.surface.setup import SetupSettings
     from homeport_rag.settings import RagSettings
+    from homeport_scheduler.settings import SchedulerSettings
     from homeport_web.settings import WebSettings
 
     return {
@@ -154,6 +160,7 @@ def sections() -> dict[str, type[BaseModel]]:
         "host": HostSettings,
         "files": FilesSettings,
         "rag": RagSettings,
+        "scheduler": SchedulerSettings,
         "web": WebSettings,
         "setup": SetupSettings,
     }

@@ -11,6 +11,7 @@ const dist = join(project, "clients", "dashboard", "src", "homeport_dashboard", 
 const views = [
   { source: "files", server: "files", page: "browser" },
   { source: "knowledge", server: "rag", page: "knowledge" },
+  { source: "automation", server: "scheduler", page: "automation" },
 ];
 const common = { bundle: true, minify: true, target: "es2023", legalComments: "none", logLevel: "warning", absWorkingDir: here };
 

@@ -18,6 +18,7 @@ PRODUCTS = (
     PROJECT / "clients/dashboard/src/homeport_dashboard/static/dist/manifest.json",
     PROJECT / "servers/files/src/homeport_files/views/browser.html",
     PROJECT / "servers/rag/src/homeport_rag/views/knowledge.html",
+    PROJECT / "servers/scheduler/src/homeport_scheduler/views/automation.html",
 )
 
 

@@ -16,7 +16,7 @@ TARGET = 8 * 1024
 
 async def measure() -> list[Row]:
     """List the tools of every bundled server."""
-    return [await _one(name) for name in ("files", "rag", "web")]
+    return [await _one(name) for name in ("files", "rag", "scheduler", "web")]
 
 
 async def _one(name: str) -> Row:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from homeport_files.server import build_server as files_server
 from homeport_rag.server import build_server as rag_server
+from homeport_scheduler.server import build_server as scheduler_server
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
@@ -564,7 +565,13 @@ async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator
         context = await stack.enter_async_context(open_context("homeport", home=home, in_process=True))
         upstreams: dict[str, Client] = {}
         for name, build, flags in (
-            [("files", files_server, {"roots": [str(folder)]}), ("rag", rag_server, {})] if folder else []
+            [
+                ("files", files_server, {"roots": [str(folder)]}),
+                ("rag", rag_server, {}),
+                ("scheduler", scheduler_server, {"time_zone": "UTC"}),
+            ]
+            if folder
+            else []
         ):
             upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context))
         server, world = build_host(context, upstreams)

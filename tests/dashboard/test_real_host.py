@@ -81,7 +81,16 @@ async def test_a_first_start_leads_from_a_folder_to_an_answer_with_its_tool_call
             assert "It ends on 30 June 2027" in page
             assert "rag__search" in page
             await act(browser, "homeport__finish_setup")
-            for path in ("/", "/approvals", "/servers", "/servers/files", "/tools/files__list", "/files", "/knowledge"):
+            for path in (
+                "/",
+                "/approvals",
+                "/servers",
+                "/servers/files",
+                "/tools/files__list",
+                "/files",
+                "/knowledge",
+                "/automation",
+            ):
                 answer = await browser.get(path)
                 assert answer.status_code == 200, path
                 assert 'class="problem"' not in answer.text, path

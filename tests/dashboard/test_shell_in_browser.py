@@ -30,6 +30,7 @@ PAGES = (
     "/tools/clock__now",
     "/files?path=documents/lease.txt",
     "/knowledge",
+    "/automation",
 )
 RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 DIST = Path(homeport_dashboard.__file__).parent / "static" / "dist"

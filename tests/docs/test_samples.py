@@ -79,7 +79,15 @@ FORMS: dict[str, Callable[[list[str]], None]] = {
     "uv": checked_uv,
     "ollama": lambda words: None,
 }
-FOREVER = ("homeport", "homeport serve", "homeport-files", "homeport-rag", "homeport-web", "homeport new-server")
+FOREVER = (
+    "homeport",
+    "homeport serve",
+    "homeport-files",
+    "homeport-rag",
+    "homeport-scheduler",
+    "homeport-web",
+    "homeport new-server",
+)
 
 
 def form_of(line: str) -> Callable[[list[str]], None] | None:

@@ -50,6 +50,9 @@ from homeport_host.governance.dispatch import Dispatcher
 from homeport_host.governance.ledger import Ledger
 from homeport_host.governance.pins import Pins
 from homeport_host.governance.taint import Taints
+from homeport_host.orders.calls import KIND as CALL
+from homeport_host.orders.calls import CallBody
+from homeport_host.orders.gateway import HostGateway
 from homeport_host.providers.configured import providers_for
 from homeport_host.providers.ollama import OllamaProvider
 from homeport_host.providers.pulling import Pulling
@@ -109,15 +112,20 @@ class Host:
     def _govern(self) -> None:
         """Servers, the catalog over them, and the one way to them."""
         self.upstreams = Upstreams(
-            self._tasks, home=self.home, events=self.events, connect_seconds=self.settings.connect_seconds
+            self._tasks,
+            home=self.home,
+            events=self.events,
+            gateway=lambda: self.orders,
+            connect_seconds=self.settings.connect_seconds,
         )
         labels = cast("Mapping[str, Iterable[str]]", self.settings.labels)
         self.catalog = Catalog(self.upstreams, labels)
         self.approvals = Approvals(self.database, self.changes)
         pins = Pins(self.database, lambda server: not self.upstreams.get(server).config.bundled)
         self.exposures = Exposures(self.settings.profiles)
+        self.routing = Routing(self.catalog, self.upstreams)
         self.dispatcher = Dispatcher(
-            Routing(self.catalog, self.upstreams),
+            self.routing,
             self.exposures,
             approvals=self.approvals,
             taints=Taints(self.database),
@@ -151,9 +159,19 @@ class Host:
         self.steering = Steering(self.runs, self.engine, self.run_store, self.recorder, admission)
         attaching = Attaching(self.call, self.home / "uploads")
         self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
+        self._take_orders(admission.ended)
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)
+
+    def _take_orders(self, ended: Callable[[str], None]) -> None:
+        """What servers order, such as the scheduler, as runs."""
+        calls = CallBody(self.dispatcher, self.run_store, self.recorder, self.upstreams.wait_ready, ended)
+        self.engine.register(CALL, calls)
+        inherit = self.dispatcher.inherit
+        self.orders = HostGateway(self.engine, self.runs, self.run_store, self.routing, self.events, inherit)
+        for told in (calls.on_done, self.loop.on_done, self.runs.on_cancelled):
+            told.append(self.orders.ended)
 
     async def open(self) -> None:
         """Open the stores, connect the servers and go on with what a crash cut off."""
@@ -173,6 +191,7 @@ class Host:
 
     async def aclose(self) -> None:
         """Write what is still to be written and close the stores; runs go on at the next start."""
+        self.orders.close()
         await self.engine.aclose()
         await self.recorder.drain()
         await self.events.drain()
@@ -267,10 +286,10 @@ class Host:
         await self.changes.updated("homeport://models", "homeport://setup")
 
     async def busy(self) -> bool:
-        """Whether a run or an indexing job is under way."""
+        """Whether a run or an indexing job is under way, or a job is to run later."""
         runs = await self.run_store.count()
         documents = await self._documents() or {}
-        return bool(runs.get("running") or runs.get("queued") or documents.get("indexing"))
+        return bool(runs.get("running") or runs.get("queued") or documents.get("indexing") or await self._automated())
 
     # The host's own server and what it needs
 
@@ -345,6 +364,15 @@ class Host:
         collections = cast("list[dict[str, int]]", stats["collections"])
         missing = sum(each["chunks"] - each["embedded"] for each in collections) if stats.get("model") else 0
         return {"count": sum(each["documents"] for each in collections), "indexing": missing}
+
+    async def _automated(self) -> bool:
+        """Whether there are jobs that the scheduler is to start: the host must not leave then."""
+        if not any(upstream.name == "scheduler" and upstream.state == "ready" for upstream in self.upstreams.all()):
+            return False
+        try:
+            return (await self.call("scheduler__status", {}))["status"]["enabled"] > 0
+        except HomeportError:
+            return False
 
     async def _keep(self, file: Path, place: str, name: str) -> Path:
         """Move an uploaded file to where the knowledge base may read it."""

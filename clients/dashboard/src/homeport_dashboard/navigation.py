@@ -40,6 +40,15 @@ PAGES = (
         "files", "Files", "/files", "files", "second", "Folders that agents may work in", ("files", "files__show_files")
     ),
     Page("tasks", "Tasks", "/tasks", "tasks", "second", "What agents work on, what waits, what has ended"),
+    Page(
+        "automation",
+        "Automation",
+        "/automation",
+        "automation",
+        "second",
+        "Jobs that run on time, on events or on demand",
+        ("scheduler", "scheduler__show_automation"),
+    ),
     Page("executions", "Executions", "/executions", "executions", "third", "Everything that agents have done"),
     Page("approvals", "Approvals", "/approvals", "approvals", "third", "Actions that wait for your decision"),
 )

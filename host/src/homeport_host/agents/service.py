@@ -103,12 +103,20 @@ class Runs:
             tenant=who.tenant,
             today=self._store.clock.now().date().isoformat(),
             title=options.get("title", "").strip()[:LONGEST_TITLE],
-            origin=_origin(who),
+            origin=options.get("origin") or _origin(who),
             priority=options.get("priority", 1),
             parent=who.run,
             after=options.get("after", ()),
             tags=options.get("tags", ()),
         )
+
+    def check(self, agent: str) -> None:
+        """Say whether an agent could be given a task now: it is there, and a model is chosen.
+
+        Raises:
+            HomeportError: `invalid` or `not_found`.
+        """
+        self._model(self._agents.get(agent).model)
 
     async def get(self, run: str) -> Run:
         """Return one run.

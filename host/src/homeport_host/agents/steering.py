@@ -61,6 +61,10 @@ class Steering:
                 f"The run {run} is {row.state}: {action} is not possible.",
                 f"Possible: {', '.join(possible)}.",
             )
+        if action != "cancel" and row.kind == "job" and not row.agent:
+            raise HomeportError(
+                "conflict", f"The run {run} is one call of a tool for a job.", "Run its job again in Automation."
+            )
         match action:
             case "pause":
                 self._admission.pause(run)

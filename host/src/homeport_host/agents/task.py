@@ -90,6 +90,7 @@ class Options(TypedDict, total=False):
         message_id: The message that its text belongs to.
         idempotency_key: The same key starts one run only, also after a restart.
         title: What people see; empty = the beginning of the prompt.
+        origin: What began it; none = as the caller's identity says.
         priority: 0 to 3; higher begins first.
         after: Runs that must be completed before it begins.
         tags: What people find it by.
@@ -111,6 +112,7 @@ class Options(TypedDict, total=False):
     message_id: str
     idempotency_key: str
     title: str
+    origin: Origin
     priority: int
     after: tuple[str, ...]
     tags: tuple[str, ...]

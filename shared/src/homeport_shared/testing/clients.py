@@ -15,6 +15,7 @@ from mcp.types import TextResourceContents
 from homeport_shared.clock import Clock
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.events import EventSink
+from homeport_shared.gateway import Gateway
 from homeport_shared.jobs import FINAL
 from homeport_shared.server import Server
 from homeport_shared.views import SHOWS_VIEWS
@@ -33,6 +34,7 @@ async def connected(
     clock: Clock | None = None,
     events: EventSink | None = None,
     views: bool = True,
+    gateway: Gateway | None = None,
 ) -> AsyncGenerator[Client]:
     """Serve `build(context)` in memory and yield a client that is connected to it.
 
@@ -45,9 +47,10 @@ async def connected(
         clock: Replaces the machine's clock.
         events: Receives the server's events.
         views: The client shows views, so that the tools of pages are listed too.
+        gateway: Has work done for the server.
     """
     async with (
-        open_context(name, home=home, flags=flags, clock=clock, events=events) as context,
+        open_context(name, home=home, flags=flags, clock=clock, events=events, gateway=gateway) as context,
         Client(build(context), mode=era, extensions=[SHOWS_VIEWS] if views else None) as client,
     ):
         yield client

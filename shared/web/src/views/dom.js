@@ -6,6 +6,7 @@ const SHAPES = {
   close: "M6 6l12 12M18 6L6 18",
   back: "M15 5l-7 7 7 7",
   warning: "M12 4l9 16H3zM12 10v4.500M12 17.200v.1",
+  clock: "M12 4a8 8 0 1 0 0 16a8 8 0 1 0 0-16M12 8v4.500l3 1.500",
   book: "M12 6c-2-1.500-5-2-8-2v14c3 0 6 .5 8 2 2-1.500 5-2 8-2V4c-3 0-6 .5-8 2zM12 6v14",
 };
 
@@ -69,4 +70,13 @@ export function lines(text, first, marked = [0, 0]) {
     return h("div", { class: hit ? "line hit" : "line" }, h("span", { class: "ln", "aria-hidden": "true" }, String(n)), h("span", {}, line || "\u200b"));
   });
   return h("div", { class: "lines" }, rows);
+}
+
+/** Save a text as a file of the person. */
+export function download(name, text, type = "text/plain") {
+  const link = h("a", { download: name, href: URL.createObjectURL(new Blob([text], { type })) });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000); // the browser reads it after the click
 }

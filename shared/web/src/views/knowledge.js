@@ -1,6 +1,6 @@
 // Knowledge: search passages, read documents at the place, see what is indexed and how far.
 import { metadata, overview as facts, passages, relations, searches, versions } from "./document.js";
-import { empty, h, icon, lines, moment, problem, size, skeleton } from "./dom.js";
+import { download, empty, h, icon, lines, moment, problem, size, skeleton } from "./dom.js";
 import { cleanup, memories, tester, upkeep, upload } from "./knowledge-tools.js";
 import { rows } from "./rows.js";
 import { call, confirm, navigate, notify, open, watch } from "./shim.js";
@@ -191,9 +191,7 @@ async function again(id) {
 async function save(id) {
   try {
     const file = await call("export_document", { document_id: id });
-    const link = h("a", { download: file.name, href: URL.createObjectURL(new Blob([file.text], { type: file.media_type })) });
-    link.click();
-    URL.revokeObjectURL(link.href);
+    download(file.name, file.text, file.media_type);
   } catch (error) { say(error.message, "error"); }
 }
 

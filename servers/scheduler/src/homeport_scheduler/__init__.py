@@ -1,0 +1,1 @@
+"""Jobs that call MCP tools or agents on time, on events or on demand."""

@@ -1,0 +1,91 @@
+"""Which of the waiting runs may start now: overlap, dependencies and limits. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from homeport_scheduler.definitions import Kind
+from homeport_scheduler.records import Job, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many runs may be under way, in all and of one kind; emitting an event is no load."""
+
+    total: int
+    tool: int
+    agent: int
+
+    def of(self, kind: Kind) -> int:
+        """Return the limit of one kind."""
+        return {"tool": self.tool, "agent": self.agent, "event": 1_000_000}[kind]
+
+
+@dataclass(slots=True)
+class Choice:
+    """What becomes of the waiting runs; those in neither list go on waiting.
+
+    Attributes:
+        start: To be started, the most urgent first.
+        skip: Never to be started, with category and reason.
+    """
+
+    start: list[Run] = field(default_factory=list[Run])
+    skip: list[tuple[Run, str, str]] = field(default_factory=list[tuple[Run, str, str]])
+
+
+def choose(
+    waiting: Iterable[Run],
+    running: Iterable[Run],
+    jobs: Mapping[str, Job],
+    last: Callable[[str], Run | None],
+    limits: Limits,
+) -> Choice:
+    """Decide on the waiting runs, which come in the order of their urgency.
+
+    Args:
+        waiting: Runs that may start by the time.
+        running: Runs that are under way.
+        jobs: Id → job, for every job that a waiting run is of and that is not deleted.
+        last: Name of a job → its newest run that was not skipped.
+        limits: How many at once.
+    """
+    under_way = list(running)
+    busy = Counter(run.job for run in under_way)
+    kinds = Counter(run.kind for run in under_way)
+    choice = Choice()
+    for run in waiting:
+        job = jobs.get(run.job)
+        if job is None:
+            choice.skip.append((run, "deleted", "The job was deleted before it could run."))
+            continue
+        verdict = "" if run.cause == "manual" else _dependencies(job, last)
+        if verdict == "skip":
+            choice.skip.append((run, "dependency", f"A job that it comes after failed: {_failed(job, last)}."))
+        elif verdict == "wait" or (busy[run.job] and job.definition.overlap != "allow"):
+            continue
+        elif kinds.total() < limits.total and kinds[run.kind] < limits.of(run.kind):
+            choice.start.append(run)
+            busy[run.job] += 1
+            kinds[run.kind] += 1
+    return choice
+
+
+def blocked_by(job: Job, last: Callable[[str], Run | None]) -> list[tuple[str, str]]:
+    """Return the jobs that `job` comes after with the state of their newest run; `never` where there is none."""
+    return [(name, run.state if (run := last(name)) else "never") for name in job.definition.after]
+
+
+def _dependencies(job: Job, last: Callable[[str], Run | None]) -> str:
+    states = {state for _, state in blocked_by(job, last)}
+    if states & {"never", "queued", "running"}:
+        return "wait"
+    if states - {"completed"}:
+        return {"wait": "wait", "skip": "skip", "run": ""}[job.definition.on_failed]
+    return ""
+
+
+def _failed(job: Job, last: Callable[[str], Run | None]) -> str:
+    return ", ".join(name for name, state in blocked_by(job, last) if state != "completed")

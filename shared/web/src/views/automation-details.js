@@ -1,0 +1,111 @@
+// One job: what it is, when it runs, what it is given, how its runs went.
+import { download, h, icon, moment } from "./dom.js";
+
+const span = (seconds) => seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
+const fact = (name, value) => value ? [h("dt", {}, name), h("dd", {}, value)] : [];
+const times = (occurrences) => h("ul", {}, occurrences.map((each) => h("li", {}, `${each.local.replace("T", " ").slice(0, 19)} ${each.local.slice(19)}`, each.note ? h("small", { class: "muted" }, ` ${each.note}`) : null)));
+let shownTab = "Overview";
+
+function overview({ definition, job, figures, created, after, upcoming }) {
+  const counts = Object.entries(figures.runs).map(([state, number]) => `${number} ${state}`).join(", ");
+  return [h("dl", { class: "facts" },
+    ...fact("Description", definition.description), ...fact("Does", job.what), ...fact("Runs", job.when), ...fact("Next run", upcoming.length ? moment(upcoming[0].at) : "not planned"),
+    ...fact("Owner", job.owner), ...fact("Priority", job.priority), ...fact("Created", moment(created)), ...fact("Agent", definition.action.prompt ? definition.action.agent || "assistant" : ""),
+    ...fact("Comes after", after.length ? after.map((each) => `${each.name} (${each.state})`).join(", ") : ""), ...fact("Runs so far", counts || "none"),
+    ...fact("May act alone", job.agreed ? "yes, as a person saved it" : "only what can be taken back, until a person saves it"))];
+}
+
+function schedule({ definition, recent, upcoming, time_zone: zone }, { call, say }) {
+  const trigger = definition.trigger;
+  const name = trigger.cron ? "cron" : trigger.every ? "every" : trigger.at ? "at" : "event";
+  const field = h("input", { type: "text", value: trigger[name], "aria-label": "Schedule" });
+  const seen = h("div", { "aria-live": "polite" }, upcoming.length ? times(upcoming) : h("p", { class: "muted" }, "Not planned."));
+  const validate = async () => {
+    try {
+      const checked = await call("validate_job", { definition: { ...definition, trigger: { ...trigger, [name]: field.value } } });
+      seen.replaceChildren(...checked.problems.map((text) => h("p", { class: "problem" }, text)), ...checked.warnings.map((text) => h("p", { class: "note" }, text)), times(checked.upcoming));
+    } catch (error) { say(error.message, "error"); }
+  };
+  const save = async () => {
+    try { await call("edit_job", { job: definition.name, changes: { trigger: { ...trigger, [name]: field.value } } }); say("The schedule is saved."); } catch (error) { say(error.message, "error"); }
+  };
+  return [h("div", { class: "row pad" }, field, h("button", { type: "button", class: "button", onclick: validate }, "Validate schedule"), h("button", { type: "button", class: "button", onclick: save }, "Save")),
+    h("h3", {}, "Next runs"), seen,
+    h("h3", {}, "Previous runs"), h("ul", {}, recent.slice(0, 5).map((run) => h("li", {}, `${moment(run.planned)} – ${run.state}`))),
+    h("dl", { class: "facts" }, ...fact("Time zone", zone), ...fact("When the clocks change", { once: "once a day", skip: "not at a time that does not exist", twice: "twice when a time comes twice" }[definition.dst]), ...fact("Missed runs", { skip: "left out", once: "one for all", all: `each, up to ${definition.missed_most}` }[definition.missed]), ...fact("While one runs", { skip: "left out", queue: "waits", allow: "runs beside it" }[definition.overlap]))];
+}
+
+function parameters({ definition }, { call, say, refresh }) {
+  const field = h("textarea", { class: "mono", rows: 12, spellcheck: "false", "aria-label": "Arguments as JSON" });
+  field.value = JSON.stringify(definition.action, null, 2);
+  const save = async () => {
+    let action;
+    try { action = JSON.parse(field.value); } catch { say("This is no JSON.", "error"); return; }
+    try { await call("edit_job", { job: definition.name, changes: { action } }); say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
+  };
+  return [h("div", { class: "pad" }, field, h("div", { class: "row end pad" }, h("button", { type: "button", class: "button", onclick: save }, "Save parameters"))),
+    h("dl", { class: "facts" }, ...fact("Time limit", `${definition.timeout} s`), ...fact("Retries", `${definition.retries}, first after ${definition.back_off} s`), ...fact("Jitter", definition.jitter ? `up to ${definition.jitter} s` : ""), ...fact("On failure", definition.notify ? "tells a person" : "is only in the history"))];
+}
+
+function logs(job, { call, say }) {
+  const shown = h("ul", { class: "runs" });
+  const draw = async () => {
+    const { runs } = await call("list_runs", { job: job.job.id, state: state.value, limit: 50 });
+    shown.replaceChildren(...runs.map((run) => entry(run, call)), ...(runs.length ? [] : [h("li", { class: "muted" }, "No runs.")]));
+    shown.runs = runs;
+  };
+  const state = h("select", { "aria-label": "State of runs", onchange: () => draw().catch((error) => say(error.message, "error")) }, ["", "completed", "failed", "skipped", "cancelled", "running", "queued"].map((value) => h("option", { value }, value || "Any state")));
+  const save = (suffix) => () => {
+    const lines = (shown.runs ?? []).map((run) => [run.planned, run.state, run.seconds, run.category, run.detail]);
+    const quote = (value) => `"${String(value).replaceAll('"', '""')}"`;
+    const text = suffix === "csv" ? [["planned", "state", "seconds", "category", "detail"], ...lines].map((line) => line.map(quote).join(",")).join("\n") : lines.map((line) => line.join("  ")).join("\n");
+    download(`runs.${suffix}`, text);
+  };
+  draw().catch((error) => say(error.message, "error"));
+  return [h("div", { class: "row pad" }, state, h("button", { type: "button", class: "button small", onclick: save("csv") }, "CSV"), h("button", { type: "button", class: "button small", onclick: save("txt") }, "TXT")), shown];
+}
+
+function entry(run, call) {
+  const more = h("pre", { hidden: true });
+  const open = async () => {
+    more.hidden = !more.hidden;
+    if (!more.hidden && !more.textContent) more.textContent = (await call("get_run", { run_id: run.id })).run.detail || "It said nothing.";
+  };
+  const stop = ["queued", "running"].includes(run.state) ? h("button", { type: "button", class: "button small", onclick: () => call("stop_run", { run_id: run.id }) }, "Stop") : null;
+  return h("li", {}, h("div", { class: "row" }, h("span", { class: "state", "data-state": run.state }, run.state), h("span", { class: "grow" }, moment(run.started || run.planned), h("small", { class: "muted" }, ` ${run.cause} · ${span(run.seconds)}${run.attempt > 1 ? ` · attempt ${run.attempt}` : ""}${run.category ? ` · ${run.category}` : ""}`)), stop, h("button", { type: "button", class: "button small", onclick: open }, "Details")), more);
+}
+
+function performance({ figures, recent }) {
+  const runs = recent.filter((run) => ["completed", "failed"].includes(run.state)).reverse();
+  const longest = Math.max(...runs.map((run) => run.seconds), 0.001);
+  const done = figures.runs.completed ?? 0, failed = figures.runs.failed ?? 0;
+  const bars = runs.map((run) => { const bar = h("i", { "data-state": run.state, title: `${moment(run.started)}: ${span(run.seconds)}` }); bar.style.height = `${100 * run.seconds / longest}%`; return bar; });
+  return [h("div", { class: "chart", role: "img", "aria-label": `Runtime of the last ${runs.length} runs` }, bars),
+    h("dl", { class: "facts" }, ...fact("Average", span(figures.average)), ...fact("Shortest", span(figures.shortest)), ...fact("Longest", span(figures.longest)), ...fact("Success", done + failed ? `${Math.round(100 * done / (done + failed))} % of ${done + failed}` : "no runs yet"))];
+}
+
+const TABS = { Overview: overview, Schedule: schedule, Parameters: parameters, Logs: logs, Performance: performance };
+
+/** Show a job in the pane; `tab` is the one to open, else the one that was open last. */
+export function details(pane, job, acts, tab = shownTab) {
+  shownTab = tab;
+  const { job: row } = job;
+  const content = h("div");
+  const show = (name) => {
+    shownTab = name;
+    for (const each of bar.children) each.setAttribute("aria-selected", String(each.textContent === name));
+    content.replaceChildren(...TABS[name](job, acts));
+  };
+  const bar = h("div", { class: "tabs", role: "tablist", onkeydown: (event) => {
+    const next = { ArrowRight: event.target.nextElementSibling, ArrowLeft: event.target.previousElementSibling }[event.key];
+    if (next) { next.focus(); next.click(); }
+  } }, Object.keys(TABS).map((name) => h("button", { type: "button", role: "tab", onclick: () => show(name) }, name)));
+  const state = row.running ? "running" : row.last_state === "failed" ? "failed" : "idle";
+  const act = (text, work, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: async () => { try { await work(); await acts.refresh(); } catch (error) { acts.say(error.message, "error"); } } }, text);
+  pane.replaceChildren(
+    h("header", { class: "doc-head" }, h("div", { class: "row" }, h("h2", { class: "grow" }, row.name), h("button", { type: "button", class: "icon-button", "aria-label": "Close job", onclick: acts.close }, icon("close"))),
+      h("div", { class: "row wrap" }, h("span", { class: "tag" }, { tool: "Tool", agent: "Agent", event: "Event" }[row.kind]), h("span", { class: "state", "data-state": state }, { running: "Running", failed: "Failed", idle: "Idle" }[state]), row.enabled ? null : h("span", { class: "tag" }, "off")), bar),
+    content,
+    h("footer", { class: "row wrap pad" }, act("Run now", () => acts.call("run_job", { job: row.id }), "primary"), h("button", { type: "button", class: "button small", onclick: () => acts.edit(row.id) }, "Edit"), act(row.enabled ? "Disable" : "Enable", () => acts.change([row.id], row.enabled ? "disable" : "enable")), act("Duplicate", () => acts.change([row.id], "duplicate")), act("Delete", () => acts.remove([row.id], row.name), "danger")));
+  show(shownTab);
+}
