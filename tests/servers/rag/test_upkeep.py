@@ -11,7 +11,7 @@ import anyio
 import pytest
 from mcp import Client
 
-from homeport_rag.ingest import ignored
+from homeport_rag.ingest import fits
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import connected, finished_job
 
@@ -90,7 +90,7 @@ async def test_clean_up_shows_first_and_removes_only_what_is_named(tmp_path: Pat
         found = {each["title"]: each for each in (await call(client, "cleanup"))["found"]}
         assert {title: each["reason"] for title, each in found.items()} == {
             "goes.txt": "its file is gone",
-            "Second": "the same content as First",
+            "copy.txt": "the same content as first.txt",
             "milk": "expired on 2020-01-01",
         }
         cleaned = await call(client, "cleanup", remove=[found["goes.txt"]["document_id"], "one"])
@@ -117,7 +117,7 @@ async def test_a_watched_folder_is_taken_in_by_itself(tmp_path: Path) -> None:
 
 
 def test_patterns_fit_names_paths_and_folders() -> None:
-    assert ignored("/home/me/notes.tmp", ["*.tmp"])
-    assert ignored("/home/me/build/a.txt", ["build"])
-    assert ignored("/home/me/a.txt", ["/home/*/a.txt"])
-    assert not ignored("/home/me/a.txt", ["*.md", "b"])
+    assert fits("/home/me/notes.tmp", ["*.tmp"])
+    assert fits("/home/me/build/a.txt", ["build"])
+    assert fits("/home/me/a.txt", ["/home/*/a.txt"])
+    assert not fits("/home/me/a.txt", ["*.md", "b"])

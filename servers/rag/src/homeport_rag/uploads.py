@@ -107,7 +107,7 @@ class Inbox:
             raise HomeportError("damaged", f"{name} is empty.", "Give another file.")
         sha256 = hashlib.sha256(data).hexdigest()
         uri = f"upload:{sha256[:16]}/{name}"
-        if other := await self._store.read(ingests.same_content, space.id, sha256):
+        for _, other in (await self._store.read(ingests.same_bytes, space.id, sha256))[:1]:
             raise HomeportError("conflict", f"{name} is in {space.name} already, as {other}.", "Nothing is to do.")
         path = self._context.folder / "uploads" / sha256[:16] / name
         await anyio.to_thread.run_sync(write_atomically, path, data)
