@@ -70,7 +70,7 @@ def _name(embedder: Embedder | None) -> str:
     """Return how a person calls the model, such as `MiniLM-L6-v2 (384d)`."""
     if embedder is None:
         return ""
-    name = embedder.model.id.removeprefix("all-").removesuffix("-int8")
+    name = embedder.model.id.replace("\\", "/").rsplit("/", 1)[-1].removeprefix("all-").removesuffix("-int8")
     return f"{name} ({embedder.model.dimension}d)"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from homeport_rag import reading
@@ -16,6 +17,7 @@ from homeport_rag.records import Source, Space
 from homeport_rag.results import Cleanup, Document, Finding, Validation
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, embeddings, integrity
+from homeport_rag.uploads import kept_at
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
@@ -66,6 +68,7 @@ class Upkeep:
     async def _again(self, document: Document) -> int:
         space = await self._store.read(collections.space, document.collection)
         source = await self._source(document, await self._ingest.dividing(space))
+        source = replace(source, metadata=source.metadata | document.metadata)
         embedder, _ = await self._meaning.embedder(space.settings.choice)
         vectors: list[bytes] = []
         if embedder:
@@ -81,6 +84,9 @@ class Upkeep:
             path = await anyio.to_thread.run_sync(path_of, document.source)
             if path:
                 return await self._ingest.read(str(path), document.document_id, dividing)
+        if (path := kept_at(self._context.folder, document.source)) and await anyio.Path(path).is_file():
+            data = await anyio.Path(path).read_bytes()
+            return await self._ingest.read_bytes(data, path.name, document.document_id, document.source, dividing)
         text = await self._store.read(documents.text, document.document_id)
         source = await anyio.to_thread.run_sync(
             reading.given, text, document.document_id, document.source, document.title, document.modified, dividing
