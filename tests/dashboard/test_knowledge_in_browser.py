@@ -277,7 +277,19 @@ def test_the_home_page_shows_how_the_knowledge_base_is(site: Site, page: Page) -
     tool(site, "list_queries")
     page.goto(site.url)
     card = page.get_by_role("region", name="Knowledge base")
-    for part in ("Documents", "2", "Chunks", "% embedded", "Index", "kB", "Searches", "ms", "Model", "Rebuilt", "never"):
+    for part in (
+        "Documents",
+        "2",
+        "Chunks",
+        "% embedded",
+        "Index",
+        "kB",
+        "Searches",
+        "ms",
+        "Model",
+        "Rebuilt",
+        "never",
+    ):
         expect(card).to_contain_text(part)
     picture(page, "home")
     stored(site, 3)

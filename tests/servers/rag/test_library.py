@@ -200,7 +200,7 @@ async def test_the_overview_counts_everything(tmp_path: Path) -> None:
         overview = await call(client, "overview")
         assert overview["collections"][0]["settings"] == {}
         assert overview["free_bytes"] > 0
-        assert overview["statuses"] == {"failed": 0, "archived": 0, "held": 0}
+        assert overview["statuses"] == {"failed": 0, "archived": 0, "held": 0, "pending": 1, "embedded": 0}
 
 
 async def test_the_prompts_name_the_question(tmp_path: Path) -> None:

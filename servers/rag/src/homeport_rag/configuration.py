@@ -53,8 +53,8 @@ class Configuration:
 
         Raises:
             HomeportError: `invalid`, when a value does not fit or a path cannot be written; `not_found`, when a watched
-                folder is not there; `denied`, when it may not be read, or the command line says otherwise; `unavailable`,
-                when the embedding model does not answer.
+                folder is not there; `denied`, when it may not be read, or the command line says otherwise;
+                `unavailable`, when the embedding model does not answer.
         """
         before = self._context.settings(RagSettings)
         for name in values:

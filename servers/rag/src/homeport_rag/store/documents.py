@@ -301,7 +301,7 @@ def unindex(connection: sqlite3.Connection, identifier: str, index: str, *, know
 
     With `known`, only those that are in it: to take out what is not there would damage it.
     """
-    there = f"AND id IN (SELECT id FROM {index}_docsize)" if known else ""
+    there = f"AND id IN (SELECT id FROM {index}_docsize)" if known else ""  # noqa: S608 - our own names
     rows = connection.execute(
         f"SELECT id, header, text FROM chunks WHERE document_id = ? {there}",  # noqa: S608 - our own names
         (identifier,),
