@@ -66,7 +66,7 @@ async def test_a_setting_that_cannot_work_is_refused_and_nothing_changes(tmp_pat
 async def test_the_vector_index_is_looked_for_in_its_folder(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The index itself lives in the worker; below 200,000 vectors it has no file, so the place is all there is to see."""
+    """Below 200,000 vectors the index has no file, so the place is all there is to see."""
     async with connected(build_server, "rag", tmp_path / "home") as client:
         await call(client, "add", text="a cat sleeps", document_id="c")
         with anyio.fail_after(60):

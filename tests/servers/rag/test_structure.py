@@ -94,6 +94,7 @@ async def test_title_author_dates_language_and_headings_are_stored_with_a_docume
 
 
 @pytest.mark.anyio
+@pytest.mark.scans
 @pytest.mark.usefixtures("no_model")
 async def test_a_scan_fails_with_its_reason_and_is_read_once_recognition_is_on(tmp_path: Path) -> None:
     """Text recognition is Debian's Tesseract."""
@@ -114,6 +115,7 @@ async def test_a_scan_fails_with_its_reason_and_is_read_once_recognition_is_on(t
         assert "text recognition (OCR) on page 1" in shown["warnings"][0]
 
 
+@pytest.mark.scans
 def test_only_pages_without_text_are_recognized() -> None:
     whole = pypdfium2.PdfDocument.new()
     for data in (pdf("First page in text."), scan(SENTENCE)):
@@ -132,6 +134,7 @@ def test_only_pages_without_text_are_recognized() -> None:
     assert "gulls" in document.text
 
 
+@pytest.mark.scans
 def test_a_language_that_tesseract_lacks_is_named() -> None:
     with pytest.raises(HomeportError, match="not all of the languages xyz"):
         recognize(b"P5 1 1 255\n\0", "xyz")

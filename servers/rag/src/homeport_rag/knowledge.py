@@ -72,6 +72,7 @@ class Knowledge:
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
         context.tasks.start_soon(Watching(context, self.store, self.jobs).run)
         context.tasks.start_soon(self.watchlist.alert)
+        context.tasks.start_soon(self.store.keep_warm)
         context.closing(self.store.aclose)
 
     async def add_paths(self, paths: Sequence[str], *, collection: str, metadata: dict[str, Any], prune: bool) -> Job:

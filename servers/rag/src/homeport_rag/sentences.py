@@ -92,8 +92,9 @@ def _loaded(model: str, device: str) -> Any:
     try:
         return package.SentenceTransformer(model, device=device or None, local_files_only=True)
     except Exception as error:  # the package lets through whatever its parts raise
+        said = str(error).split("\n")[0] or repr(error)
         raise HomeportError(
             "unavailable",
-            f"sentence-transformers cannot load {model} ({str(error).splitlines()[0] if str(error) else error!r}).",
+            f"sentence-transformers cannot load {model} ({said}).",
             f"Give the model's folder, or download it first: hf download {model}",
         ) from error

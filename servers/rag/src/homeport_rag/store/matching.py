@@ -135,8 +135,10 @@ def chunks(connection: sqlite3.Connection, document: str, text: str, after: int,
         (document, after, text, text, limit),
     )
     names = ("vector_id", "text", "header", "page", "line", "end_line", "model", "metadata", "updated")
-    found = [dict[str, Any](zip(names, row, strict=True)) for row in rows]
-    return [Chunk(**{**row, "page": row["page"] or 0, "metadata": json.loads(row["metadata"])}) for row in found]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return [
+        Chunk.model_validate(row | {"page": row["page"] or 0, "metadata": json.loads(row["metadata"])}) for row in found
+    ]
 
 
 def hit(row: tuple[Any, ...]) -> Hit:
