@@ -22,6 +22,7 @@ bench: setup ## compare with peers; prints ratios
 
 soak: setup ## the long tests: whole hosts killed, attacked and filled up
 	@$(RUN) python -m pytest -q tests/attacks tests/end_to_end tests/faults
+	@HOMEPORT_KILLS=50 $(RUN) python -m pytest -q tests/servers/rag/test_faults.py -k kill
 
 wheels: setup ## build every package into dist/
 	@rm -rf dist && $(UV) build --quiet --all-packages --wheel --out-dir dist

@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
 SOAK = ("attacks", "end_to_end", "faults")  # minutes of killed hosts each: CI and `make soak` run them
+PROGRAMS = {"browser": ("chromium", "google-chrome"), "scans": ("tesseract",)}  # marker → what its tests need
 MOST_AGAIN = 40
 PACKAGES = ("shared", "servers", "host", "clients")
 LEAST_COVERED = 90  # percent of lines and branches
@@ -25,12 +26,12 @@ LEAST_COVERED = 90  # percent of lines and branches
 def main() -> int:
     """Run what this machine can and return the exit status."""
     started = time.monotonic()
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if CI and not browser:
-        print("chromium is missing: with CI=true that is a failure")
+    absent = {marker: names[0] for marker, names in PROGRAMS.items() if not any(map(shutil.which, names))}
+    if CI and absent:
+        print(f"{', '.join(absent.values())} is missing: with CI=true that is a failure")
         return 1
     left_out = [] if CI else [f"--ignore=tests/{folder}" for folder in SOAK]
-    left_out += [] if browser else ["-m", "not browser"]
+    left_out += ["-m", " and ".join(f"not {marker}" for marker in absent)] if absent else []
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
     measured = ("coverage", "run", "-m") if "--coverage" in sys.argv else ()
     arguments = ("-n", "2", "--dist", "loadgroup", "--tb=line", "--junitxml=junit.xml", *left_out)
@@ -39,8 +40,8 @@ def main() -> int:
         status = run_alone(failed(ROOT / "junit.xml"))
     if measured and status == 0:
         status = covered()
-    if not browser:
-        print("left out: the browser tests (install chromium to run them)")
+    for marker, program in absent.items():
+        print(f"left out: the tests marked {marker} (install {program} to run them)")
     if not CI:
         print("left out: the long tests (`make soak` runs them)")
     print(f"{time.monotonic() - started:.0f} s")

@@ -32,6 +32,7 @@ from homeport_shared.workers import Worker
 MODES = ("lexical", "vector", "hybrid")
 PER_DOCUMENT = 100
 PASSAGES = 100_000
+PART = 100_000  # vectors that are made at once
 Judgements = dict[str, set[str]]
 
 
@@ -104,7 +105,7 @@ async def take_in(client: Client, corpus: list[dict[str, str]]) -> float:
     """Add the collection and return the seconds until the last passage had its vector."""
     began = time.perf_counter()
     for row in corpus:
-        text = row["text"] or row["title"] or "(empty)"
+        text = row["text"] or row["title"] or f"(empty) {row['_id']}"
         await call(client, "add", text=text, title=row["title"], uri=f"collection:{row['_id']}")
     while True:
         [default] = [c for c in (await call(client, "stats"))["collections"] if c["name"] == "default"]
@@ -128,9 +129,9 @@ async def quality(client: Client, queries: list[dict[str, str]], relevant: Judge
     return scores
 
 
-def between(real: np.ndarray, count: int) -> np.ndarray:
+def between(real: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     """Return `count` vectors between pairs of real ones, with noise, as float16 of length 1."""
-    dice = np.random.default_rng(0)
+    dice = np.random.default_rng(seed)
     one, other = (real[dice.integers(0, len(real), count)] for _ in range(2))
     share = dice.random((count, 1), np.float32)
     mixed = share * one + (1 - share) * other + 0.02 * dice.standard_normal(one.shape, np.float32)
@@ -159,8 +160,9 @@ async def fill(home: Path, corpus: list[dict[str, str]], count: int) -> None:
     await worker.aclose()
     for source in sources(corpus, count):
         await store.write(documents.put, source, 1, english=True, actor="benchmark", now="2026-01-01T00:00:00Z")
-    blobs = [vector.tobytes() for vector in between(real, count)]
-    await store.write(embeddings.put, embedder.model.key, enumerate(blobs, start=1))
+    for start in range(0, count, PART):
+        blobs = [vector.tobytes() for vector in between(real, min(PART, count - start), seed=start)]
+        await store.write(embeddings.put, embedder.model.key, enumerate(blobs, start=start + 1))
     await store.aclose()
 
 

@@ -409,6 +409,15 @@ def _chat_tools(server: Server, world: World) -> None:
         return Anything(events=events, next=after + len(events), state="completed" if done else "running")
 
     @server.tool()
+    async def homeport__run_start(prompt: str, tools: list[str] | None = None, interactive: bool = True) -> Anything:
+        world.calls.append(("run_start", {"prompt": prompt, "tools": tools}))
+        return Anything(run_id="r900")
+
+    @server.tool()
+    async def homeport__run_get(run_id: str) -> Anything:
+        return Anything(id=run_id, state="completed", answer=world.answer, error=None)
+
+    @server.tool()
     async def homeport__list_runs(limit: int = 20) -> Anything:
         runs = [
             {

@@ -41,7 +41,7 @@ async def main(home, folder):
 
 anyio.run(main, *sys.argv[1:])
 """
-KILLS = 12
+KILLS = int(os.environ.get("HOMEPORT_KILLS", "12"))  # `make soak` asks for 50
 
 
 def write_documents(folder: Path, count: int) -> None:
@@ -74,9 +74,9 @@ def content(home: Path) -> dict[str, list[Any]]:
         return {name: connection.execute(query).fetchall() for name, query in queries.items()}
 
 
-def start(home: Path, folder: Path) -> subprocess.Popen[str]:
+def start(home: Path, folder: Path, program: str = PROGRAM) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(home), str(folder)], stdout=subprocess.PIPE, encoding="utf-8"
+        [sys.executable, "-c", program, str(home), str(folder)], stdout=subprocess.PIPE, encoding="utf-8"
     )
     assert process.stdout is not None
     with process.stdout as lines:
@@ -87,7 +87,7 @@ def start(home: Path, folder: Path) -> subprocess.Popen[str]:
 @pytest.mark.faults
 @pytest.mark.slow
 @pytest.mark.model
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + 20 * KILLS)
 @pytest.mark.usefixtures("model")
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
     folder, seed = tmp_path / "documents", random.randrange(10**6)
@@ -112,6 +112,43 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> N
             "SELECT json_extract(body, '$.counters.new') FROM jobs WHERE kind = 'ingest' ORDER BY seq LIMIT 1"
         ).fetchone()
     assert new == 40
+
+
+REBUILD = PROGRAM.replace(
+    'knowledge.add_paths([folder], collection="default", metadata={}, prune=True)', "knowledge.rebuild([], [])"
+)
+
+
+@pytest.mark.faults
+@pytest.mark.slow
+@pytest.mark.model
+@pytest.mark.timeout(300 + 20 * KILLS)
+@pytest.mark.usefixtures("model")
+def test_kill_9_in_a_rebuild_leaves_every_document_whole_and_the_rebuild_goes_on(tmp_path: Path) -> None:
+    folder, home, seed = tmp_path / "documents", tmp_path / "home", random.randrange(10**6)
+    write_documents(folder, 12)
+    assert start(home, folder).wait() == 0
+    before, moments = content(home), random.Random(seed)
+    began = time.monotonic()
+    assert start(home, folder, REBUILD).wait() == 0
+    whole = time.monotonic() - began
+    for _ in range(max(KILLS // 4, 1)):
+        process = start(home, folder, REBUILD)
+        try:
+            process.wait(moments.uniform(0, whole))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        between = content(home)
+        for name in ("documents", "texts", "chunks", "index"):
+            assert between[name] == before[name], f"{name} differ with seed {seed}"
+    assert start(home, folder, REBUILD).wait() == 0
+    after = content(home)
+    for name in ("documents", "texts", "chunks", "index", "counted"):
+        assert after[name] == before[name], f"{name} differ with seed {seed}"
+    with closing(sqlite3.connect(home / "rag" / "jobs.db")) as connection:
+        states = {state for (state,) in connection.execute("SELECT state FROM jobs WHERE kind = 'rebuild'")}
+    assert states == {"completed"}
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:

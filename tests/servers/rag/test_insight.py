@@ -61,6 +61,10 @@ async def test_similar_documents_are_ranked_by_meaning(tmp_path: Path, model: Pa
         assert [each["document_id"] for each in found] == ["tyre", "rose"]
         strict = (await call(client, "similar_documents", document_id="car", threshold=0.4))["documents"]
         assert [each["document_id"] for each in strict] == ["tyre"]
+        graph = await call(client, "document_graph", document_id="car", threshold=0)
+        assert [each["document_id"] for each in graph["documents"]] == ["car", "tyre", "rose"]
+        linked = {frozenset((edge["one"], edge["other"])): edge["similarity"] for edge in graph["edges"]}
+        assert linked[frozenset(("car", "tyre"))] == strict[0]["similarity"] > linked[frozenset(("car", "rose"))]
         assert (await call(client, "validate"))["problems"] == []
 
 
@@ -95,7 +99,9 @@ async def test_a_kept_search_tells_of_a_new_document(tmp_path: Path) -> None:
         [event] = sink.events
         assert (event.kind, event.data) == ("rag.saved_search_matched", {"documents": ["new"]})
         [saved] = (await call(client, "list_saved_queries"))["queries"]
-        assert (saved["name"], saved["asked"]["query"]) == ("Kettles", "kettle")
+        assert (saved["name"], saved["asked"]["query"], saved["fresh"]) == ("Kettles", "kettle", ["new"])
+        await call(client, "see_saved_query", name="Kettles")
+        assert (await call(client, "list_saved_queries"))["queries"][0]["fresh"] == []
         await call(client, "delete_saved_query", name="Kettles")
         assert (await call(client, "list_saved_queries"))["queries"] == []
 
@@ -111,3 +117,27 @@ async def test_documents_and_searches_are_exported(tmp_path: Path) -> None:
         tested = json.loads((await call(client, "test_query", query="kettle"))["text"])
         assert tested["hits"][0]["parts"]["lexical_rank"] == 1
         assert tested["milliseconds"] > 0
+
+
+@pytest.mark.usefixtures("no_model")
+async def test_a_kept_search_tells_of_a_new_document_however_many_fit(tmp_path: Path) -> None:
+    async with connected(build_server, "rag", tmp_path) as client:
+        for number in range(120):
+            await call(client, "add", text="kettle " * 5 + str(number), document_id=f"d{number}")
+        await call(client, "save_query", name="Kettles", query="kettle", alert=True)
+        long = "kettle among " + " ".join(f"word{number}" for number in range(200))
+        await call(client, "add", text=long, document_id="last in the ranking")
+        with anyio.fail_after(20):
+            while not (fresh := (await call(client, "list_saved_queries"))["queries"][0]["fresh"]):
+                await anyio.sleep(0.05)
+        assert fresh == ["last in the ranking"]
+
+
+@pytest.mark.usefixtures("no_model")
+async def test_what_is_typed_is_completed_from_searches_and_titles(tmp_path: Path) -> None:
+    async with connected(build_server, "rag", tmp_path) as client:
+        await call(client, "add", text="words", title="Lighthouse keeping")
+        for query in ("blue light", "light of the moon", "light of the moon"):
+            await call(client, "search", query=query)
+        found = await call(client, "suggest", text="light")
+        assert found == {"searches": ["light of the moon", "blue light"], "titles": ["Lighthouse keeping"]}

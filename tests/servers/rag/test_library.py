@@ -48,7 +48,7 @@ async def test_every_hit_has_an_address_that_can_be_read(tmp_path: Path) -> None
         [content] = (await client.read_resource(hit["uri"])).contents
         assert "the kettle" in content.text
         [content] = (await client.read_resource(f"rag://documents/{hit['document_id']}/chunks")).contents
-        assert [passage["chunk_id"] for passage in json.loads(content.text)["passages"]] == [hit["chunk_id"]]
+        assert [chunk["vector_id"] for chunk in json.loads(content.text)["chunks"]] == [hit["chunk_id"]]
 
 
 async def test_edited_metadata_is_a_filter_and_outlives_a_new_ingest(tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ async def test_a_splitter_and_a_size_divide_the_next_documents_of_a_collection(t
     text = "# Head\n\n" + "\n\n".join(f"Paragraph {number} has some words to say." for number in range(30))
     async with connected(build_server, "rag", tmp_path) as client:
         added = await call(client, "add", text=text, document_id="d")
-        whole = (await call(client, "list_chunks", document_id="d"))["passages"]
+        whole = (await call(client, "list_chunks", document_id="d"))["chunks"]
         await call(client, "change_collection", name="default", chunk_tokens=60, overlap_tokens=5)
         job = await call(client, "rebuild", document_ids=[added["document_id"]])
         assert (await finished_job(client, job["id"]))["state"] == "completed"
-        smaller = (await call(client, "list_chunks", document_id="d"))["passages"]
+        smaller = (await call(client, "list_chunks", document_id="d"))["chunks"]
         assert len(smaller) > 2 * len(whole)
         assert "does not fit the model" in await refused(client, "change_collection", name="default", chunk_tokens=900)
         assert "15 %" in await refused(client, "change_collection", name="default", overlap_tokens=200)
@@ -183,7 +183,7 @@ async def test_chunking_of_an_upload_can_differ_from_its_collection(tmp_path: Pa
     async with connected(build_server, "rag", tmp_path) as client:
         given = await call(client, "upload", files=[file("a.txt", text)], chunk_tokens=40, overlap_tokens=0)
         await finished_job(client, given["job_id"])
-        assert len((await call(client, "list_chunks", document_id=given["files"][0]["document_id"]))["passages"]) > 5
+        assert len((await call(client, "list_chunks", document_id=given["files"][0]["document_id"]))["chunks"]) > 5
 
 
 async def test_names_are_found_in_spite_of_typing_errors(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ async def test_the_overview_counts_everything(tmp_path: Path) -> None:
         overview = await call(client, "overview")
         assert overview["collections"][0]["settings"] == {}
         assert overview["free_bytes"] > 0
-        assert overview["statuses"] == {"failed": 0, "archived": 0, "held": 0}
+        assert overview["statuses"] == {"failed": 0, "archived": 0, "held": 0, "pending": 1, "embedded": 0}
 
 
 async def test_the_prompts_name_the_question(tmp_path: Path) -> None:

@@ -115,3 +115,74 @@ async def test_an_upload_can_wait_to_be_embedded(tmp_path: Path, model: Path) ->
         with anyio.fail_after(30):
             while (await collection(client))["embedded"] < 2:
                 await anyio.sleep(0.05)
+
+
+# A stand-in with the three calls of sentence-transformers that are used: the package itself brings PyTorch.
+PACKAGE = """
+import math
+
+class SentenceTransformer:
+    max_seq_length = 128
+
+    def __init__(self, model, device=None, local_files_only=False):
+        assert local_files_only
+        if model != "bag-of-letters":
+            raise OSError("no such model")
+        self.device = device
+
+    def encode(self, texts, normalize_embeddings=False, show_progress_bar=True):
+        assert self.device == "cpu"
+        found = [[text.lower().count(letter) + 0.01 for letter in "abcdefghijklmnopqrstuvwxyz"] for text in texts]
+        return [[number / math.hypot(*vector) for number in vector] for vector in found]
+
+    def tokenizer(self, texts):
+        return {"input_ids": [text.split() for text in texts]}
+"""
+
+
+async def test_every_kind_of_model_embeds_and_without_one_every_result_says_so(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "packages" / "sentence_transformers").mkdir(parents=True)
+    (tmp_path / "packages" / "sentence_transformers" / "__init__.py").write_text(PACKAGE, "utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    async with ModelDouble() as double:
+        ollama = double.ollama_url.rstrip("/")
+        for number, (address, name, expected) in enumerate(
+            (
+                ("", "", ("MiniLM-L6-v2 (384d)", 384)),
+                (ollama, NOMIC, (f"{NOMIC} (384d)", 384)),
+                (f"{ollama}/v1", NOMIC, (f"{NOMIC} (384d)", 384)),
+                ("sentence-transformers:cpu", "bag-of-letters", ("bag-of-letters (26d)", 26)),
+            )
+        ):
+            if address:
+                monkeypatch.delenv("HOMEPORT_MODEL_DIR", raising=False)
+            flags = {"embedding_address": address, "embedding_model": name}
+            async with connected(build_server, "rag", tmp_path / str(number), flags=flags) as client:
+                await call(client, "add", text="The car needs new tyres.", document_id="car")
+                await call(client, "add", text="Qqq zzz xxx.", document_id="odd")
+                with anyio.fail_after(60):
+                    while (await collection(client))["embedded"] < 2:
+                        await anyio.sleep(0.05)
+                overview = await call(client, "overview")
+                assert (overview["model_name"], overview["dimension"]) == expected
+                found = await call(client, "search", query="The car needs new tyres", mode="vector")
+                assert (found["mode"], len(found["hits"])) == ("vector", 2)
+                if "127.0.0.1" not in address:  # the double's vectors mean nothing
+                    assert found["hits"][0]["document_id"] == "car"
+    monkeypatch.setenv("HOMEPORT_MODEL_DIR", str(tmp_path / "nothing"))
+    async with connected(build_server, "rag", tmp_path / "without") as client:
+        await call(client, "add", text="The car needs new tyres.")
+        for mode in ("hybrid", "vector", "all"):
+            found = await call(client, "search", query="tyres", mode=mode)
+            assert (found["mode"], len(found["hits"])) == ("lexical", 1)
+            assert "holds no embedding model" in found["why"]
+    flags = {"embedding_address": "sentence-transformers", "embedding_model": "other"}
+    monkeypatch.delenv("HOMEPORT_MODEL_DIR")
+    async with connected(build_server, "rag", tmp_path / "wrong", flags=flags) as client:
+        assert "cannot load other (no such model)" in (await call(client, "test_model", **_named(flags)))["why"]
+
+
+def _named(flags: dict[str, str]) -> dict[str, str]:
+    return {"address": flags["embedding_address"], "model": flags["embedding_model"]}

@@ -11,7 +11,6 @@ import anyio
 import pytest
 from mcp import Client
 
-from homeport_rag.ingest import ignored
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import connected, finished_job
 
@@ -77,47 +76,38 @@ async def test_what_does_not_agree_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_model")
 async def test_clean_up_shows_first_and_removes_only_what_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "documents"
-    folder.mkdir()
-    for name in ("stays", "goes"):
-        (folder / f"{name}.txt").write_text(f"the word {name}", "utf-8")
-    async with connected(build_server, "rag", tmp_path / "home", flags={"folders": [str(folder)]}) as client:
-        await finished_job(client, (await call(client, "sync_folder", path=str(folder)))["id"])
-        await call(client, "add", text="twice", title="First", document_id="one")
-        await call(client, "add", text="twice", title="Second", document_id="two")
+    folder, other = tmp_path / "documents", tmp_path / "other"
+    for place, names in ((folder, ("stays", "goes", "first", "second")), (other, ("outside",))):
+        place.mkdir()
+        for name in names:
+            text = "twice" if name in ("first", "second") else f"the word {name}"
+            (place / f"{name}.txt").write_text(text, "utf-8")
+    home = tmp_path / "home"
+    async with connected(build_server, "rag", home, flags={"folders": [str(folder), str(other)]}) as client:
+        for place in (other, folder):
+            await finished_job(client, (await call(client, "sync_folder", path=str(place)))["id"])
         await call(client, "add", text="milk", document_id="milk", metadata={"expires": "2020-01-01"})
+    async with connected(build_server, "rag", home, flags={"folders": [str(folder)]}) as client:
         (folder / "goes.txt").unlink()
+        with closing(sqlite3.connect(home / "rag" / "knowledge.db")) as database, database:
+            database.execute("INSERT INTO vectors VALUES (999, 'old', x'0011')")
+            database.execute("INSERT INTO vectors SELECT min(id), 'old', x'001122' FROM chunks")
         found = {each["title"]: each for each in (await call(client, "cleanup"))["found"]}
+        duplicate = next(title for title in found if title in ("first.txt", "second.txt"))
+        original = {"first.txt": "second.txt", "second.txt": "first.txt"}[duplicate]
         assert {title: each["reason"] for title, each in found.items()} == {
             "goes.txt": "its file is gone",
-            "Second": "the same content as First",
+            duplicate: f"the same content as {original}",
             "milk": "expired on 2020-01-01",
+            "outside.txt": "its folder is no longer one of those that may be read",
+            "1 vectors of chunks that are gone": "orphaned",
+            "2 vectors of models that no collection uses": "obsolete",
         }
-        cleaned = await call(client, "cleanup", remove=[found["goes.txt"]["document_id"], "one"])
-        assert (cleaned["removed"], cleaned["chunks"]) == (1, 1)
-        assert {each["title"] for each in (await call(client, "cleanup"))["found"]} == {"Second", "milk"}
-
-
-@pytest.mark.usefixtures("no_model")
-async def test_a_watched_folder_is_taken_in_by_itself(tmp_path: Path) -> None:
-    folder = tmp_path / "documents"
-    (folder / "drafts").mkdir(parents=True)
-    (folder / "a.txt").write_text("an umbrella", "utf-8")
-    (folder / "drafts" / "b.txt").write_text("a draft of an umbrella", "utf-8")
-    flags = {"folders": [str(folder)], "watch": [str(folder)], "watch_ignore": ["drafts"], "watch_seconds": 5}
-    async with connected(build_server, "rag", tmp_path / "home", flags=flags) as client:
-        with anyio.fail_after(30):
-            while not (hits := (await call(client, "search", query="umbrella"))["hits"]):
-                await anyio.sleep(0.05)
-            assert [hit["title"] for hit in hits] == ["a.txt"]
-            (folder / "c.txt").write_text("another umbrella", "utf-8")
-            while len((await call(client, "search", query="umbrella"))["hits"]) < 2:
-                await anyio.sleep(0.1)
-        assert {job["kind"] for job in (await call(client, "jobs"))["jobs"]} == {"ingest"}
-
-
-def test_patterns_fit_names_paths_and_folders() -> None:
-    assert ignored("/home/me/notes.tmp", ["*.tmp"])
-    assert ignored("/home/me/build/a.txt", ["build"])
-    assert ignored("/home/me/a.txt", ["/home/*/a.txt"])
-    assert not ignored("/home/me/a.txt", ["*.md", "b"])
+        cleaned = await call(client, "cleanup", remove=[found["goes.txt"]["document_id"], "stays"])
+        size = 2 * len("the word goes")  # of the text and of its chunk
+        assert (cleaned["removed"], cleaned["chunks"], cleaned["vectors"], cleaned["bytes"]) == (1, 1, 0, size)
+        cleaned = await call(client, "cleanup", remove=["remains:vectors", "remains:models"])
+        assert (cleaned["removed"], cleaned["vectors"], cleaned["bytes"]) == (0, 2, 5)
+        left = {each["title"] for each in (await call(client, "cleanup"))["found"]}
+        assert left == {duplicate, "milk", "outside.txt"}
+        assert (await call(client, "validate"))["problems"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,24 @@ def test_scores_are_those_of_fts5(connection: sqlite3.Connection) -> None:
         assert len(found) == len(expected)
 
     same()
+
+
+def test_frequent_words_are_read_in_advance_by_another_thread(
+    connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("homeport_rag.store.postings.FREQUENT", 1)
+    postings = Postings(connection, "chunks_fts", matching.TOKENIZER[True])
+    postings.follow()
+    assert postings.cold
+    with closing(sqlite3.connect(tmp_path / "knowledge.db")) as other:
+        postings.warm(other, lambda: None)
+    assert not postings.cold
+    connection.execute("DROP TABLE temp.chunks_fts_places")  # nothing can be read any more
+    for word in ("wings", "boundary", "flutter"):
+        found, expected = postings.best([word], 50), by_fts5(connection, [word], 50)
+        assert [score for _, score in found] == pytest.approx([score for _, score in expected])
+    with pytest.raises(sqlite3.OperationalError):
+        postings.best(["x_y"], 5)  # two terms: not read in advance
 
 
 def test_what_is_stored_later_is_ranked_with_the_rest(connection: sqlite3.Connection) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import url2pathname
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -139,6 +141,9 @@ def _place(wanted: Any) -> str:
         return "/knowledge?" + urlencode({"document": wanted["document"], **at})
     if uri.startswith("files://"):
         return "/files?" + urlencode({"path": uri.removeprefix("files://"), **at})
+    if uri.startswith("file:"):
+        path = Path(url2pathname(urlsplit(uri).path))
+        return "/files?" + urlencode({"path": str(path.parent if wanted.get("folder") else path), **at})
     raise HomeportError(
         "not_found", f"Nothing here opens {uri or 'this link'}.", "Ask for the document by name instead."
     )

@@ -122,7 +122,8 @@ async def find_embedder(
     Args:
         home: The data root.
         worker: Runs a local model.
-        address: Of an Ollama server, or of an OpenAI-compatible one when it ends in `/v1`; empty = none.
+        address: Of an Ollama server, or of an OpenAI-compatible one when it ends in `/v1`, or `sentence-transformers`;
+            empty = none.
         model: The model's name at that address.
         key: The API key for that address; empty = none.
         environment: Where `HOMEPORT_MODEL_DIR` is looked up.
@@ -133,6 +134,10 @@ async def find_embedder(
             if embedder := await _local(folder, home, worker):
                 return embedder, ""
             return None, f"{VARIABLE} names {folder}, which holds no embedding model."
+        if address.partition(":")[0] == "sentence-transformers":
+            from homeport_rag import sentences
+
+            return await sentences.load(address, model, worker), ""
         if address:
             from homeport_rag.remote import connect
 

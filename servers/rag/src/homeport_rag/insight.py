@@ -1,48 +1,35 @@
-"""Why a search found what it found: explanations, similar documents, earlier and kept searches."""
+"""Why a search found what it found: explanations, earlier searches, exports."""
 
 from __future__ import annotations
 
 import json
-import logging
-import struct
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import anyio
-
-from homeport_rag.meaning import Meaning
 from homeport_rag.records import Space
-from homeport_rag.remote import stored
 from homeport_rag.results import (
     Document,
     Export,
     History,
     Hit,
-    Named,
     Reason,
-    SavedList,
     SearchResult,
-    Similar,
-    SimilarList,
+    Suggestions,
 )
 from homeport_rag.retrieval import Question, Retrieval
-from homeport_rag.search import Filters, query_words
-from homeport_rag.store import Store, collections, documents, embeddings, matching, queries
+from homeport_rag.search import Filters, name_query, query_words
+from homeport_rag.store import Store, collections, documents, matching, queries
 from homeport_rag.store.queries import Made
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
-from homeport_shared.errors import HomeportError
-from homeport_shared.events import Event
 
-logger = logging.getLogger(__name__)
 DEEP = 1_000  # hits among which a document's place is looked for
 ABOVE = 5  # documents that are named as better
 SHOWN = 3  # passages of a document that are shown
-MOST_VECTORS = 200  # of a document, for its mean
-ALERT_HITS = 50
-PAUSE = 1.0  # seconds that changes are gathered before kept searches are made again
+MOST_PASSAGES = 200  # of a document, that a filter is tried on
+SUGGESTED = 8
 
 
 class Insight:
@@ -51,14 +38,12 @@ class Insight:
     Args:
         context: The server's context.
         store: Holds documents and searches.
-        meaning: Knows which passages are near.
         retrieval: Searches.
     """
 
-    def __init__(self, context: ServerContext, store: Store, meaning: Meaning, retrieval: Retrieval) -> None:
+    def __init__(self, context: ServerContext, store: Store, retrieval: Retrieval) -> None:
         self._context = context
         self._store = store
-        self._meaning = meaning
         self._retrieval = retrieval
         self._unwritten: list[Made] = []
 
@@ -85,6 +70,15 @@ class Insight:
         """Return the latest searches, of those that found a document when one is named."""
         await self._write()
         return History(queries=await self._store.read(queries.latest, document_id, limit))
+
+    async def suggest(self, text: str) -> Suggestions:
+        """Return earlier searches that hold `text`, and the titles of documents that are like it."""
+        await self._write()
+        earlier = await self._store.read(queries.like, text, SUGGESTED)
+        titles: list[str] = []
+        if query := name_query(text):
+            titles = await self._store.read(matching.titles, query, SUGGESTED)
+        return Suggestions(searches=earlier, titles=titles)
 
     async def why_not(self, document_id: str, question: Question) -> Reason:
         """Say why a document is not among the hits of a question, or at which place it is.
@@ -129,7 +123,7 @@ class Insight:
             return "It is archived.", "Take it out of the archive."
         if document.collection not in {space.name for space in scope}:
             return f"It is in the collection {document.collection}, which was not searched.", "Search there too."
-        passages = (await self._store.read(matching.passages, document.document_id, 0, MOST_VECTORS)) or []
+        passages = (await self._store.read(matching.passages, document.document_id, 0, MOST_PASSAGES)) or []
         if not passages:
             return "Nothing of it is indexed: it has no text.", "Look at its warnings."
         ids, spaces = [hit.chunk_id for hit in passages], [space.id for space in scope]
@@ -151,101 +145,6 @@ class Insight:
         only = Filters(documents=[document.document_id])
         words = query_words(text, english=english)[:24]
         return {word: any(await self._store.find_words(word, [here], only, 1)) for word in words}
-
-    async def similar(self, document_id: str, threshold: float, k: int) -> SimilarList:
-        """Return the documents nearest in meaning to one, by the mean of its vectors.
-
-        Raises:
-            HomeportError: `not_found`.
-        """
-        document = await self._store.read(documents.document, document_id)
-        space = await self._store.read(collections.space, document.collection)
-        embedder, why = await self._meaning.answering(space)
-        vectors = await self._store.read(embeddings.of_document, document_id, embedder.model.key if embedder else "")
-        if embedder is None or not vectors:
-            return SimilarList(documents=[], why=why or "It has no vectors yet.")
-        scope = [
-            each.id
-            for each in await self._store.read(collections.spaces, [])
-            if (await self._meaning.answering(each))[0] == embedder
-        ]
-        limit = 20 * k + len(vectors)
-        found = await self._meaning.nearest_to(embedder, mean([v for _, v in vectors[:MOST_VECTORS]]), scope, limit)
-        scores = {chunk: cosine for chunk, cosine in found if cosine >= threshold}
-        hits = await self._store.read(matching.hits, list(scores), scope, Filters(), limit)
-        nearest: dict[str, Similar] = {}
-        for hit in hits:
-            if hit.document_id != document_id and hit.document_id not in nearest:
-                nearest[hit.document_id] = Similar(
-                    document_id=hit.document_id,
-                    title=hit.title,
-                    collection=hit.collection,
-                    similarity=round(scores[hit.chunk_id], 4),
-                )
-        return SimilarList(documents=list(nearest.values())[:k], why="")
-
-    async def save(self, name: str, question: Question, *, alert: bool) -> Named:
-        """Keep a search under a name; with `alert`, an event is published when it finds a new document.
-
-        Raises:
-            HomeportError: `invalid`, when the name is blank.
-        """
-        if not name.strip() or len(name) > 100:
-            raise HomeportError("invalid", "A name has 1 to 100 characters.", "Give the search a name.")
-        await self._store.write(queries.save, name, asked(question), alert=alert, now=iso(self._context.clock.now()))
-        if alert:
-            await self._look(name, question)
-        await self._context.changes.updated("rag://queries")
-        return Named(id=name, state="saved")
-
-    async def unsave(self, name: str) -> Named:
-        """Forget a kept search.
-
-        Raises:
-            HomeportError: `not_found`.
-        """
-        if not await self._store.write(queries.unsave, name):
-            raise HomeportError("not_found", f"No search is saved as {name!r}.", "List the saved searches.")
-        await self._context.changes.updated("rag://queries")
-        return Named(id=name, state="forgotten")
-
-    async def saved(self) -> SavedList:
-        """Return the kept searches."""
-        return SavedList(queries=await self._store.read(queries.saved))
-
-    async def alert(self) -> None:
-        """Make the kept searches with an alert again whenever documents changed, for as long as the server lives."""
-        changed = anyio.Event()
-
-        def listen(event: Any) -> None:
-            if str(getattr(event, "uri", "")) == "rag://collections":
-                changed.set()
-
-        unsubscribe = self._context.changes.subscribe(listen)
-        try:
-            while True:
-                await changed.wait()
-                await anyio.sleep(PAUSE)
-                changed = anyio.Event()
-                await self._alert()
-        finally:
-            unsubscribe()
-
-    async def _alert(self) -> None:
-        try:
-            for kept in (await self.saved()).queries:
-                if kept.alert and (fresh := await self._look(kept.name, asking(kept.asked))):
-                    await self._context.events.publish(
-                        Event("rag.saved_search_matched", f"rag://queries/{kept.name}", {"documents": fresh})
-                    )
-        except HomeportError:
-            logger.exception("the saved searches cannot be made now")
-
-    async def _look(self, name: str, question: Question) -> list[str]:
-        """Make a kept search and return the documents that are new to it. By words: meaning finds something always."""
-        result = await self._retrieval.search(replace(question, k=ALERT_HITS, mode="lexical", rerank=False))
-        found = list(dict.fromkeys(hit.document_id for hit in result.hits))
-        return await self._store.write(queries.seen, name, found)
 
     async def export(self, document_id: str, question: Question | None) -> Export:
         """Return a document as Markdown, or the hits of a question as JSON.
@@ -287,9 +186,3 @@ def asking(kept: dict[str, Any]) -> Question:
     """Return the question that `asked` was made of."""
     filters = Filters(kept["types"], kept["after"], kept["before"], kept["metadata"])
     return Question(kept["query"], kept["collections"], kept["k"], kept["mode"], kept["threshold"], filters)
-
-
-def mean(vectors: Sequence[bytes]) -> bytes:
-    """Return the mean of stored vectors as a stored vector of length 1."""
-    numbers = [struct.unpack(f"<{len(vector) // 2}e", vector) for vector in vectors]
-    return stored([sum(column) / len(numbers) for column in zip(*numbers, strict=True)])

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import anyio.to_thread
 
-from homeport_rag import reading
+from homeport_rag.configuration import Configuration
 from homeport_rag.embedding import install_model
+from homeport_rag.entries import Entries
 from homeport_rag.ingest import Ingest, Order
 from homeport_rag.insight import Insight
 from homeport_rag.library import Library
 from homeport_rag.meaning import KEY_VARIABLE, Meaning
 from homeport_rag.memory import Memory
+from homeport_rag.overview import overview
+from homeport_rag.relations import Relations
 from homeport_rag.reranking import Reranker
-from homeport_rag.results import Added, JobInfo, Model, ModelList, Named, Overview
+from homeport_rag.results import JobInfo, Model, ModelList, Named, Overview
 from homeport_rag.retrieval import Retrieval
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
-from homeport_rag.store import Store, collections, documents, queries
+from homeport_rag.store import Store, collections, documents
 from homeport_rag.upkeep import Upkeep
 from homeport_rag.uploads import Inbox
-from homeport_rag.watching import Watching
+from homeport_rag.watching import KIND, Watching
+from homeport_rag.watchlist import Watchlist
 from homeport_shared import identity, settings
-from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Job, Jobs
@@ -49,12 +51,17 @@ class Knowledge:
         self.retrieval = Retrieval(self.store, self.meaning, self._reranker)
         self._ingest = Ingest(context, self.store, self.meaning)
         self.library = Library(context, self.store, self.meaning, self._ingest)
+        self.entries = Entries(context, self.store, self.meaning, self.library)
         self.upkeep = Upkeep(context, self.store, self.meaning, self._ingest)
         self.inbox = Inbox(context, self.store, self.meaning, self._ingest, self.library)
-        self.insight = Insight(context, self.store, self.meaning, self.retrieval)
+        self.configuration = Configuration(context, self.meaning)
+        self.insight = Insight(context, self.store, self.retrieval)
+        self.watchlist = Watchlist(context, self.store, self.retrieval)
+        self.relations = Relations(self.store, self.meaning)
         self.memory = Memory(context, self.store, self.meaning, self.retrieval)
         handlers = {
             "ingest": self._ingest.run,
+            KIND: self._ingest.run,
             "embed": self.meaning.embed,
             "upload": self.inbox.run,
             "rebuild": self.upkeep.rebuild,
@@ -64,31 +71,9 @@ class Knowledge:
         self.jobs = Jobs(context, handlers)
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
         context.tasks.start_soon(Watching(context, self.store, self.jobs).run)
-        context.tasks.start_soon(self.insight.alert)
+        context.tasks.start_soon(self.watchlist.alert)
+        context.tasks.start_soon(self.store.keep_warm)
         context.closing(self.store.aclose)
-
-    async def add_text(
-        self, text: str, *, title: str, collection: str, metadata: dict[str, Any], document_id: str, uri: str
-    ) -> Added:
-        """Store a given text as a document, or replace the one of that id.
-
-        Raises:
-            HomeportError: `invalid`, when the text is empty; `not_found`, when there is no such collection.
-        """
-        if not text.strip():
-            raise HomeportError("invalid", "The text is empty.", "Give some text, or a path to a file or folder.")
-        space = await self.store.read(collections.space, collection)
-        now = iso(self._context.clock.now())
-        identifier = document_id or hashlib.sha256(f"{collection}\n{uri}\n{title}\n{text}".encode()).hexdigest()[:16]
-        uri = uri or f"rag://documents/{identifier}"
-        dividing = reading.Dividing(space.settings)
-        source = await anyio.to_thread.run_sync(reading.given, text, identifier, uri, title, now, dividing)
-        source = replace(source, metadata=metadata)
-        actor, english = identity.current().actor, space.language == "en"
-        outcome = await self.store.write(documents.put, source, space.id, english=english, actor=actor, now=now)
-        await self.library.tell(identifier)
-        self.meaning.wake()
-        return Added(document_id=identifier, job_id="", outcome=outcome)
 
     async def add_paths(self, paths: Sequence[str], *, collection: str, metadata: dict[str, Any], prune: bool) -> Job:
         """Queue the job that takes files and folders in.
@@ -185,29 +170,7 @@ class Knowledge:
 
     async def stats(self) -> Overview:
         """Return the state of the knowledge base."""
-        embedder, why = await self.meaning.ready()
-        if embedder:
-            self.meaning.wake()
-        counted = await self.store.read(collections.counted)
-        if embedder is None:
-            counted = [each.model_copy(update={"embedded": 0}) for each in counted]
-        path = self.store.path
-        size = sum(p.stat().st_size for p in (path, path.with_name(path.name + "-wal")) if p.exists())
-        folders = self._context.settings(RagSettings).folders
-        model = f"{embedder.model.id} ({embedder.model.dimension} dimensions)" if embedder else ""
-        free = await anyio.to_thread.run_sync(free_bytes, self._context.home)
-        searches, median = await self.store.read(queries.times)
-        return Overview(
-            collections=counted,
-            folders=folders,
-            bytes=size,
-            free_bytes=free,
-            model=model,
-            why=why,
-            statuses=await self.store.read(documents.statuses),
-            searches=searches,
-            search_median=median,
-        )
+        return await overview(self._context, self.store, self.meaning)
 
     def job_info(self, job: Job) -> JobInfo:
         """Return `job` as it is shown."""
@@ -235,16 +198,6 @@ class Knowledge:
         if not chosen.rerank_address or not chosen.rerank_model:
             return None
         return Reranker(chosen.rerank_address, chosen.rerank_model, os.environ.get(KEY_VARIABLE, ""))
-
-
-def free_bytes(folder: os.PathLike[str]) -> int:
-    """Return the free space on the disk of `folder`; 0 where it cannot be told."""
-    import shutil
-
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return 0
 
 
 def _memory_mb() -> float:

@@ -14,7 +14,7 @@ from homeport_rag.chunking import MIN_LIMIT
 from homeport_rag.ingest import Ingest
 from homeport_rag.meaning import Meaning
 from homeport_rag.records import CollectionSettings
-from homeport_rag.results import Added, Changed, Deleted, DocumentList, DocumentText, Hit, Named, Passages, Versions
+from homeport_rag.results import Added, Changed, Chunks, Deleted, DocumentList, DocumentText, Hit, Named, Versions
 from homeport_rag.store import Store, collections, documents, matching
 from homeport_rag.store.documents import Wanted
 from homeport_shared import identity, paging
@@ -23,7 +23,7 @@ from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 
 PAGE = 50
-PASSAGES = 100  # per page
+CHUNKS = 100  # per page
 WINDOW = 20_000  # characters of a document that are returned at once
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 KEY = re.compile(r"[^\s].{0,99}")
@@ -91,16 +91,16 @@ class Library:
             following = paging.encode({"value": getattr(last, wanted.order), "id": last.document_id})
         return DocumentList(documents=found[:PAGE], next_cursor=following)
 
-    async def passages(self, document_id: str, after: int) -> Passages:
-        """Return one page of a document's passages, those behind the id `after`.
+    async def chunks(self, document_id: str, text: str, after: int) -> Chunks:
+        """Return one page of a document's chunks that hold `text`, those behind the id `after`.
 
         Raises:
             HomeportError: `not_found`.
         """
         await self._store.read(documents.document, document_id)
-        found = await self._store.read(matching.passages, document_id, after, PASSAGES + 1)
-        more = len(found) > PASSAGES
-        return Passages(passages=found[:PASSAGES], next=found[PASSAGES - 1].chunk_id if more else 0)
+        found = await self._store.read(matching.chunks, document_id, text, after, CHUNKS + 1)
+        more = len(found) > CHUNKS
+        return Chunks(chunks=found[:CHUNKS], next=found[CHUNKS - 1].vector_id if more else 0)
 
     async def delete(self, document_ids: Sequence[str]) -> Deleted:
         """Delete documents with their passages, vectors and versions."""

@@ -69,6 +69,10 @@ class Meaning:
         self._embedded: dict[str, int] = {}  # model → id up to which every passage has its vector
         context.closing(self._worker.aclose)
 
+    @property
+    def _folder(self) -> str:
+        return self._context.settings(RagSettings).index_folder
+
     def resolved(self, choice: Choice = SERVER) -> Choice:
         """Return `choice`, or, where it is empty, what the settings of the server choose."""
         if choice[0] or os.environ.get(VARIABLE):
@@ -122,23 +126,27 @@ class Meaning:
         Raises:
             HomeportError: `unavailable`, `timeout` or `damaged`, when model or index do not answer.
         """
-        return await nearest(self._worker, embedder, self._store.path, list(scope), text, limit)
+        return await nearest(self._worker, embedder, self._store.path, list(scope), text, limit, folder=self._folder)
 
     async def nearest_to(self, embedder: Embedder, vector: bytes, scope: Iterable[int], limit: int) -> Hits:
         """Return the passages nearest to a stored vector, as `nearest` does."""
-        where = (str(self._store.path), embedder.model.key, list(scope), limit, GRAPH_FROM)
+        where = (str(self._store.path), embedder.model.key, list(scope), limit, GRAPH_FROM, self._folder)
         return await self._worker.call(search, vector, *where, timeout=BUILDING)
 
     async def indexed(self, embedder: Embedder, collection: int) -> int:
         """Return how many vectors the index in memory holds of a collection."""
         model = embedder.model
-        where = (str(self._store.path), model.key, model.dimension, collection)
+        where = (str(self._store.path), model.key, model.dimension, collection, self._folder)
         return await self._worker.call(indexed, *where, timeout=BUILDING)
 
     async def tokenizer(self, choice: Choice = SERVER) -> str:
         """Return the path of the model's `tokenizer.json`; empty when there is none on this machine."""
         embedder, _ = await self.embedder(choice)
         return str(embedder.folder / TOKENIZER) if isinstance(embedder, LocalEmbedder) else ""
+
+    def embedded_up_to(self, model: str) -> int:
+        """Return the id of a passage up to which every one has its vector of `model`; 0 where that is not known."""
+        return self._embedded.get(model, 0)
 
     def wake(self) -> None:
         """Have passages without a vector embedded in the background, if there is a model."""

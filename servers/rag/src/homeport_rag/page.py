@@ -11,10 +11,12 @@ from homeport_rag.knowledge import Knowledge
 from homeport_rag.results import (
     Added,
     Changed,
+    Chunks,
     Cleanup,
-    Document,
+    Details,
     DocumentList,
     Export,
+    Graph,
     History,
     Memories,
     Mode,
@@ -22,10 +24,12 @@ from homeport_rag.results import (
     ModelList,
     Named,
     Overview,
-    Passages,
     Reason,
+    Reviews,
     SavedList,
+    SettingList,
     SimilarList,
+    Suggestions,
     Upload,
     Uploads,
     Validation,
@@ -38,9 +42,9 @@ from homeport_rag.store.documents import Wanted
 from homeport_rag.store.memories import Choice
 from homeport_rag.uploads import Options
 from homeport_shared.server import Server
-from homeport_shared.tools import APP, APP_DESTROY, APP_WRITE, DESTROY, OUTWARD, READ, WRITE
+from homeport_shared.tools import APP, APP_DESTROY, APP_WRITE, CREATE, DESTROY, OUTWARD, PERSON, READ, WRITE
 
-Order = Literal["title", "added", "updated", "chunks"]
+Order = Literal["title", "added", "updated", "chunks", "size"]
 Splitter = Literal["auto", "recursive", "markdown", "code"]
 NOTHING: dict[str, Any] = {}
 
@@ -62,7 +66,7 @@ def _browsing(server: Server, knowledge: Knowledge) -> None:
         text: Annotated[str, Field(description="in title or source")] = "",
         kind: Annotated[str, Field(description="media type or file ending")] = "",
         status: Literal["", "embedded", "pending", "failed"] = "",
-        origin: Literal["", "folder", "upload", "text"] = "",
+        origin: Literal["", "folder", "upload", "email", "text"] = "",
         order: Order = "title",
         falling: bool = False,
         cursor: str = "",
@@ -72,14 +76,14 @@ def _browsing(server: Server, knowledge: Knowledge) -> None:
         return await knowledge.library.list(wanted, cursor)
 
     @server.tool(title="Document", annotations=READ, meta=APP)
-    async def show_document(document_id: str) -> Document:  # pyright: ignore[reportUnusedFunction]
-        """Show what is known about a document."""
-        return await knowledge.store.read(documents.document, document_id)
+    async def show_document(document_id: str) -> Details:  # pyright: ignore[reportUnusedFunction]
+        """Show all that is known about a document: also a summary, its headings, how it was read."""
+        return await knowledge.store.read(documents.details, document_id)
 
     @server.tool(title="Chunks", annotations=READ, meta=APP)
-    async def list_chunks(document_id: str, after: int = 0) -> Passages:  # pyright: ignore[reportUnusedFunction]
-        """List the chunks that a document was divided into, 100 a page."""
-        return await knowledge.library.passages(document_id, after)
+    async def list_chunks(document_id: str, text: str = "", after: int = 0) -> Chunks:  # pyright: ignore[reportUnusedFunction]
+        """List the chunks that a document was divided into, or those that hold a text, 100 a page."""
+        return await knowledge.library.chunks(document_id, text, after)
 
     @server.tool(title="Versions", annotations=READ, meta=APP)
     async def list_versions(document_id: str) -> Versions:  # pyright: ignore[reportUnusedFunction]
@@ -180,7 +184,16 @@ def _explaining(server: Server, knowledge: Knowledge) -> None:
         k: Annotated[int, Field(ge=1, le=50)] = 10,
     ) -> SimilarList:
         """List the documents nearest in meaning to one."""
-        return await knowledge.insight.similar(document_id, threshold, k)
+        return await knowledge.relations.similar(document_id, threshold, k)
+
+    @server.tool(title="Relations", annotations=READ, meta=APP)
+    async def document_graph(  # pyright: ignore[reportUnusedFunction]
+        document_id: str,
+        threshold: Annotated[float, Field(ge=0, le=1)] = 0.5,
+        k: Annotated[int, Field(ge=1, le=50)] = 12,
+    ) -> Graph:
+        """Return a document, those like it, and which of these are like each other."""
+        return await knowledge.relations.graph(document_id, threshold, k)
 
     @server.tool(title="Export document", annotations=READ, meta=APP)
     async def export_document(document_id: str) -> Export:  # pyright: ignore[reportUnusedFunction]
@@ -208,17 +221,27 @@ def _searches(server: Server, knowledge: Knowledge) -> None:
     ) -> Named:
         """Keep a search under a name."""
         question = Question(query, collections, k, mode, 0.0, Filters(metadata=metadata))
-        return await knowledge.insight.save(name, question, alert=alert)
+        return await knowledge.watchlist.save(name, question, alert=alert)
 
     @server.tool(title="Saved searches", annotations=READ, meta=APP)
     async def list_saved_queries() -> SavedList:  # pyright: ignore[reportUnusedFunction]
         """List the saved searches."""
-        return await knowledge.insight.saved()
+        return await knowledge.watchlist.saved()
+
+    @server.tool(title="Saved search seen", annotations=WRITE, meta=APP_WRITE)
+    async def see_saved_query(name: str) -> Named:  # pyright: ignore[reportUnusedFunction]
+        """Note that a person saw what is new in a saved search."""
+        return await knowledge.watchlist.look(name)
+
+    @server.tool(title="Suggest searches", annotations=READ, meta=APP)
+    async def suggest(text: str) -> Suggestions:  # pyright: ignore[reportUnusedFunction]
+        """Suggest earlier searches and titles of documents for what was typed so far."""
+        return await knowledge.insight.suggest(text)
 
     @server.tool(title="Forget saved search", annotations=DESTROY, meta=APP_DESTROY)
     async def delete_saved_query(name: str) -> Named:  # pyright: ignore[reportUnusedFunction]
         """Forget a saved search."""
-        return await knowledge.insight.unsave(name)
+        return await knowledge.watchlist.unsave(name)
 
 
 def _upkeep(server: Server, knowledge: Knowledge) -> None:
@@ -239,11 +262,21 @@ def _upkeep(server: Server, knowledge: Knowledge) -> None:
         """Check that documents, passages, full-text index, vectors and the FAISS index agree."""
         return await knowledge.upkeep.validate()
 
+    @server.tool(title="Entries for review", annotations=READ, meta=APP)
+    async def list_reviews() -> Reviews:  # pyright: ignore[reportUnusedFunction]
+        """List the entries that were put aside, each with what does not fit."""
+        return await knowledge.entries.waiting()
+
+    @server.tool(title="Decide on an entry", annotations=CREATE, meta=PERSON)
+    async def decide_review(review_id: int, accept: bool, changes: dict[str, Any] = NOTHING) -> Added:  # pyright: ignore[reportUnusedFunction]
+        """Store an entry that was put aside, as it is or with changes to its fields, or forget it."""
+        return await knowledge.entries.decide(review_id, accept=accept, changes=changes)
+
     @server.tool(title="Clean up", annotations=DESTROY, meta=APP_DESTROY)
     async def cleanup(  # pyright: ignore[reportUnusedFunction]
         remove: Annotated[Sequence[str], Field(description="ids of what was found; empty = only look")] = (),
     ) -> Cleanup:
-        """Find documents whose file is gone, duplicates and expired ones; remove those that are named."""
+        """Find what is expired, orphaned, duplicate, obsolete, or whose file is gone; remove what is named."""
         return await knowledge.upkeep.cleanup(remove)
 
 
@@ -266,6 +299,16 @@ def _settings(server: Server, knowledge: Knowledge) -> None:
             "embedding_model": embedding_model,
         }
         return await knowledge.library.change_collection(name, changes)
+
+    @server.tool(title="Settings", annotations=READ, meta=APP)
+    async def show_settings() -> SettingList:  # pyright: ignore[reportUnusedFunction]
+        """Show every setting with its value, its default and what it means."""
+        return knowledge.configuration.show()
+
+    @server.tool(title="Change settings", annotations=CREATE, meta=PERSON)
+    async def change_settings(values: dict[str, Any]) -> SettingList:  # pyright: ignore[reportUnusedFunction]
+        """Check settings (index folder, model, watched folders) and store them; nothing changes when one is wrong."""
+        return await knowledge.configuration.change(values)
 
     @server.tool(title="Embedding models", annotations=READ, meta=APP)
     async def list_models() -> ModelList:  # pyright: ignore[reportUnusedFunction]

@@ -8,34 +8,39 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from homeport_rag.chunking import Count, as_kind, chunk, estimate
 from homeport_rag.languages import language_of
 from homeport_rag.records import CollectionSettings, Passage, Source
 from homeport_rag.sources import confined
+from homeport_rag.structure import structure_of
 from homeport_shared.clock import iso
 from homeport_shared.documents import Document, extract
 from homeport_shared.documents.markdown import scan
 from homeport_shared.documents.model import clean
+from homeport_shared.documents.recognition import recognize
 from homeport_shared.errors import HomeportError
 
 
 @dataclass(frozen=True, slots=True)
 class Dividing:
-    """How documents are divided.
+    """How documents are read and divided.
 
     Attributes:
         settings: Of the collection.
         tokenizer: The `tokenizer.json` of the embedding model, which counts tokens; empty = they are estimated.
+        scans: Languages in which scanned pages are recognized, such as `eng+deu`; empty = they are not read.
     """
 
     settings: CollectionSettings = field(default_factory=CollectionSettings)
     tokenizer: str = ""
+    scans: str = ""
 
     def passages(self, document: Document) -> list[Passage]:
         """Return the passages of `document`."""
@@ -76,9 +81,13 @@ def uploaded(data: bytes, name: str, identifier: str, uri: str, max_bytes: int, 
     Raises:
         HomeportError: `unsupported`, `damaged` or `too_large`, naming the file.
     """
-    document = extract(io.BytesIO(data), name, limit=max_bytes)
+    began = time.perf_counter()
+    recognizing = partial(recognize, languages=dividing.scans) if dividing.scans else None
+    document = extract(io.BytesIO(data), name, limit=max_bytes, recognize=recognizing)
     if not document.text.strip() and document.warnings:
         raise HomeportError("unsupported", document.warnings[0])
+    passages = dividing.passages(document)
+    structure = structure_of(document) | {"milliseconds": round(1000 * (time.perf_counter() - began), 1)}
     return Source(
         id=identifier,
         uri=uri,
@@ -87,10 +96,11 @@ def uploaded(data: bytes, name: str, identifier: str, uri: str, max_bytes: int, 
         size=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         text=document.text,
-        passages=dividing.passages(document),
+        passages=passages,
         metadata=document.metadata,
         warnings=document.warnings,
         language=language_of(document.text),
+        structure=structure,
     )
 
 
@@ -111,6 +121,7 @@ def given(text: str, identifier: str, uri: str, title: str, now: str, dividing: 
         passages=dividing.passages(document),
         modified=now,
         language=language_of(text),
+        structure=structure_of(document),
     )
 
 

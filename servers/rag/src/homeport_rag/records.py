@@ -41,6 +41,7 @@ class Source:
         language: ISO 639-1, such as `en`; empty where it is not known.
         error: Why it could not be read; empty when it could.
         job: The job that reads it; empty for a given text.
+        structure: What was noted of it; see `homeport_rag.structure`.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Source:
     language: str = ""
     error: str = ""
     job: str = ""
+    structure: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,18 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What tells whether a file changed since it was stored."""
+    """What tells whether a file changed since it was stored.
+
+    Attributes:
+        tries: How often it could not be read as it was at `failed_ns`, its modification time in nanoseconds.
+    """
 
     id: str
     size: int
     mtime_ns: int
     sha256: str
+    tries: int = 0
+    failed_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

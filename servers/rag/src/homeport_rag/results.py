@@ -36,12 +36,16 @@ class SearchResult(BaseModel):
 
 
 class Document(BaseModel):
-    """What is known about a document; `source` is its file or the address it was given with."""
+    """What is known about a document; `source` is its file or the address it was given with.
+
+    `origin` is `folder`, `upload`, `email` or `text`; `status` is `embedded`, `pending` or `failed`.
+    """
 
     document_id: str
     title: str
     uri: str
     source: str
+    origin: str
     collection: str
     media_type: str
     size: int
@@ -56,6 +60,50 @@ class Document(BaseModel):
     added: str
     updated: str
     archived: bool
+
+
+class Heading(BaseModel):
+    """A heading of a document; `page` is 0 where it has none."""
+
+    level: int
+    text: str
+    line: int
+    page: int
+
+
+class Details(Document):
+    """All about a document: also what was noted when it was read, which took `milliseconds`."""
+
+    author: str = ""
+    created: str = ""
+    words: int = 0
+    characters: int = 0
+    summary: str = ""
+    headings: list[Heading] = []
+    milliseconds: float = 0
+    versions: int = 0
+    searches: int = 0
+
+
+class Chunk(BaseModel):
+    """A chunk; `vector_id` is its number in the vector index, `model` empty while it waits to be embedded."""
+
+    vector_id: int
+    text: str
+    header: str
+    page: int
+    line: int
+    end_line: int
+    model: str
+    metadata: dict[str, Any]
+    updated: str
+
+
+class Chunks(BaseModel):
+    """One page of a document's chunks."""
+
+    chunks: list[Chunk]
+    next: int = Field(description="0 = end")
 
 
 class Version(BaseModel):
@@ -113,13 +161,6 @@ class Changed(BaseModel):
     changed: int
 
 
-class Passages(BaseModel):
-    """One page of a document's passages."""
-
-    passages: list[Hit]
-    next: int = Field(description="0 = end")
-
-
 class Versions(BaseModel):
     """What a document was before, newest first."""
 
@@ -144,8 +185,9 @@ class Counts(BaseModel):
 
 
 class Collection(Counts):
-    """All about a collection."""
+    """All about a collection; `pending` documents wait for vectors."""
 
+    pending: int
     failed: int
     archived: int
     model: str
@@ -164,13 +206,27 @@ class Stats(BaseModel):
 
 
 class Overview(Stats):
-    """All about the state of the knowledge base; times are milliseconds, of the latest searches."""
+    """All about the state of the knowledge base.
+
+    Times are milliseconds, of the latest searches; `disk_percent` is how full the disk is, `percent_embedded` of the
+    chunks have a vector. `health` is `ok`, or `warning` when there are warnings.
+    """
 
     collections: list[Collection]  # pyright: ignore[reportIncompatibleVariableOverride] - narrower, and only read
+    documents: int
+    chunks: int
+    percent_embedded: float
+    model_name: str
+    dimension: int
     free_bytes: int
+    disk_percent: float
+    warnings: list[str]
+    health: str
+    rebuilt: str
     statuses: dict[str, int]
     searches: int
     search_median: float
+    search_p95: float
 
 
 class JobInfo(BaseModel):
@@ -236,7 +292,7 @@ class Memories(BaseModel):
 
 
 class Finding(BaseModel):
-    """A document that can go, and why."""
+    """Something that can go, and why: a document, or the remains named by an id such as `remains:vectors`."""
 
     document_id: str
     title: str
@@ -250,6 +306,8 @@ class Cleanup(BaseModel):
     found: list[Finding]
     removed: int
     chunks: int
+    vectors: int
+    bytes: int
 
 
 class Validation(BaseModel):
@@ -288,6 +346,29 @@ class Similar(BaseModel):
     similarity: float
 
 
+class Edge(BaseModel):
+    """How alike two documents are."""
+
+    one: str
+    other: str
+    similarity: float
+
+
+class Graph(BaseModel):
+    """A document, which comes first, with those that are like it, and how all of these are linked."""
+
+    documents: list[Similar]
+    edges: list[Edge]
+    why: str
+
+
+class Suggestions(BaseModel):
+    """What could be searched: earlier searches, and titles of documents."""
+
+    searches: list[str]
+    titles: list[str]
+
+
 class SimilarList(BaseModel):
     """Similar documents, most similar first."""
 
@@ -316,12 +397,13 @@ class History(BaseModel):
 
 
 class Saved(BaseModel):
-    """A search that was kept under a name."""
+    """A search that was kept under a name; `fresh` are documents that it found since somebody looked."""
 
     name: str
     asked: dict[str, Any]
     alert: bool
     created: str
+    fresh: list[str]
 
 
 class SavedList(BaseModel):
@@ -354,6 +436,43 @@ class ModelList(BaseModel):
     """The embedding models in use or at hand."""
 
     models: list[Model]
+
+
+class Review(BaseModel):
+    """An entry that was put aside, and why."""
+
+    review_id: int
+    text: str
+    title: str
+    collection: str
+    metadata: dict[str, Any]
+    uri: str
+    document_id: str
+    reasons: list[str]
+    actor: str
+    at: str
+
+
+class Reviews(BaseModel):
+    """Entries that wait for a person, newest first."""
+
+    reviews: list[Review]
+
+
+class Setting(BaseModel):
+    """A setting; a `fixed` one was given on the command line and cannot be changed here."""
+
+    name: str
+    value: Any
+    default: Any
+    about: str
+    fixed: bool
+
+
+class SettingList(BaseModel):
+    """The settings of the knowledge base."""
+
+    settings: list[Setting]
 
 
 class Upload(BaseModel):

@@ -113,7 +113,7 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
         if paths:
             job = await knowledge.add_paths(paths, collection=collection, metadata=metadata, prune=False)
             return Added(document_id="", job_id=job.id, outcome=job.state)
-        return await knowledge.add_text(
+        return await knowledge.entries.add(
             text, title=title, collection=collection, metadata=metadata, document_id=document_id, uri=uri
         )
 
@@ -219,10 +219,10 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
         text = await knowledge.store.read(documents.text, document_id)
         return "\n".join(text.split("\n")[max(line, 1) - 1 :])
 
-    @server.resource("rag://documents/{document_id}/chunks", title="Passages", mime_type="application/json")
+    @server.resource("rag://documents/{document_id}/chunks", title="Chunks", mime_type="application/json")
     async def chunks(document_id: str) -> str:  # pyright: ignore[reportUnusedFunction]
-        """The first passages of a document; also the tool `list_chunks`."""
-        return (await knowledge.library.passages(document_id, 0)).model_dump_json()
+        """The first chunks of a document with their vector ids; also the tool `list_chunks`."""
+        return (await knowledge.library.chunks(document_id, "", 0)).model_dump_json()
 
     @server.resource("memory://recent", title="Memories", mime_type="application/json")
     async def memories() -> str:  # pyright: ignore[reportUnusedFunction]
@@ -233,6 +233,16 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
     async def searches() -> str:  # pyright: ignore[reportUnusedFunction]
         """The latest searches; also the tool `list_queries`."""
         return (await knowledge.insight.history("", 50)).model_dump_json()
+
+    @server.resource("rag://reviews", title="Entries for review", mime_type="application/json")
+    async def waiting() -> str:  # pyright: ignore[reportUnusedFunction]
+        """The entries that were put aside; also the tool `list_reviews`."""
+        return (await knowledge.entries.waiting()).model_dump_json()
+
+    @server.resource("rag://settings", title="Settings", mime_type="application/json")
+    async def chosen() -> str:  # pyright: ignore[reportUnusedFunction]
+        """The settings of the knowledge base; also the tool `show_settings`."""
+        return knowledge.configuration.show().model_dump_json()
 
     @server.resource("job://{job_id}", title="Job", mime_type="application/json")
     async def job(job_id: str) -> str:  # pyright: ignore[reportUnusedFunction]

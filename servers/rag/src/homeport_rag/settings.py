@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -15,8 +17,11 @@ class RagSettings(BaseModel):
     upload_mb: int = Field(
         default=200, ge=1, le=10_000, description="files uploaded together may be this large (megabytes)"
     )
+    index_folder: str = Field(default="", description="folder of the vector indexes; empty = beside the database")
     embedding_address: str = Field(
-        default="", description="address of an Ollama server, or of an OpenAI-compatible one (ends in /v1), that embeds"
+        default="",
+        description="address of an Ollama server, or of an OpenAI-compatible one (ends in /v1), that embeds; or"
+        " sentence-transformers, with :cuda or :cpu for the device",
     )
     embedding_model: str = Field(default="", description="embedding model at that address")
     rerank_address: str = Field(
@@ -26,9 +31,28 @@ class RagSettings(BaseModel):
     watch: list[str] = Field(
         default_factory=list, description="folders that are taken in by themselves when they change"
     )
-    watch_seconds: int = Field(default=300, ge=5, le=86_400, description="time between two looks at them (seconds)")
+    watch_on: bool = Field(default=True, description="whether they are; off = only when you ask for it")
+    watch_seconds: int = Field(
+        default=300, ge=5, le=86_400, description="time between two looks at all of them (seconds)"
+    )
     watch_ignore: list[str] = Field(
         default_factory=list, description="names or paths that are passed over, with * and ?"
+    )
+    watch_first: list[str] = Field(
+        default_factory=list, description="names or paths that are taken in before all others, with * and ?"
+    )
+    watch_tries: int = Field(
+        default=3, ge=1, le=100, description="times that a file which cannot be read is tried until it changes"
+    )
+    ocr: bool = Field(default=False, description="read scanned PDF pages by text recognition, where Tesseract is there")
+    ocr_languages: str = Field(
+        default="eng", pattern=r"[a-zA-Z_]{3,20}(\+[a-zA-Z_]{3,20})*", description="languages of scans, such as eng+deu"
+    )
+    required: list[str] = Field(
+        default_factory=list, description="what an entry given as text must have: title, uri, or names of metadata"
+    )
+    unfit: Literal["refuse", "review"] = Field(
+        default="refuse", description="what is done with an entry that does not fit: refuse it, or keep it for review"
     )
     memory_limit: int = Field(
         default=10_000, ge=10, le=1_000_000, description="memories per user; above it the least important are dropped"

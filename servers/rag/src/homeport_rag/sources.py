@@ -96,10 +96,27 @@ def scan(path: str, folders: Sequence[str], home: str, wanted: Callable[[str], b
         return [Found(path, status.st_size, status.st_mtime_ns)], 0
 
 
+def vanished(folder: str, folders: Sequence[str], home: str) -> tuple[list[Found], int]:
+    """Return that there are no files any more, where something below `folder` is gone.
+
+    Raises:
+        HomeportError: `not_found`, when `folder` itself vanished, such as a disk that was taken out; `denied`.
+    """
+    with explained(folder), confined(folders, home).find(folder) as spot:
+        if not spot.is_folder():
+            raise HomeportError("not_found", f"{folder!r} is gone.", "Check the path.")
+    return [], 0
+
+
+def passed_over(name: str) -> bool:
+    """Tell whether files and folders of this name are never looked at."""
+    return name.startswith(".") or name in SKIPPED
+
+
 def _walk(folder: Folder, path: Path) -> Iterator[Found]:
     """Yield the files below an open folder in a stable order; what may not be read is passed over."""
     for name in sorted(folder.names()):
-        if name.startswith(".") or name in SKIPPED:
+        if passed_over(name):
             continue
         try:
             status = folder.look(name)

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from homeport_rag import reading
 from homeport_rag.ingest import Ingest
 from homeport_rag.meaning import Meaning
 from homeport_rag.records import Source, Space
-from homeport_rag.results import Cleanup, Document, Validation
+from homeport_rag.results import Cleanup, Document, Finding, Validation
+from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, embeddings, integrity
+from homeport_rag.uploads import kept_at
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
@@ -65,6 +68,7 @@ class Upkeep:
     async def _again(self, document: Document) -> int:
         space = await self._store.read(collections.space, document.collection)
         source = await self._source(document, await self._ingest.dividing(space))
+        source = replace(source, metadata=source.metadata | document.metadata)
         embedder, _ = await self._meaning.embedder(space.settings.choice)
         vectors: list[bytes] = []
         if embedder:
@@ -80,6 +84,9 @@ class Upkeep:
             path = await anyio.to_thread.run_sync(path_of, document.source)
             if path:
                 return await self._ingest.read(str(path), document.document_id, dividing)
+        if (path := kept_at(self._context.folder, document.source)) and await anyio.Path(path).is_file():
+            data = await anyio.Path(path).read_bytes()
+            return await self._ingest.read_bytes(data, path.name, document.document_id, document.source, dividing)
         text = await self._store.read(documents.text, document.document_id)
         source = await anyio.to_thread.run_sync(
             reading.given, text, document.document_id, document.source, document.title, document.modified, dividing
@@ -111,21 +118,41 @@ class Upkeep:
         return Validation(ok=not problems, problems=problems, checked=checked)
 
     async def cleanup(self, remove: Sequence[str]) -> Cleanup:
-        """Find what can go: documents whose file is gone, duplicates, expired ones; remove those of `remove`.
+        """Find what can go, and remove of it what `remove` names.
+
+        That is: documents whose file is gone, duplicates, expired and obsolete ones, and what belongs to no document or
+        no model any more.
 
         Returns:
-            What was found before, and how much was removed of it.
+            What was found before, and how much was removed of it; `bytes` of texts and vectors are free for new ones,
+            and are given back to the disk by a vacuum.
         """
         today = iso(self._context.clock.now())[:10]
-        found = await self._store.read_slowly(integrity.removable, today)
+        folders = self._context.settings(RagSettings).folders
         gone = await self._store.read_slowly(integrity.with_files)
         vanished = await anyio.to_thread.run_sync(lambda: [row for row in gone if path_of(row.source) is None])
-        by_id = {row.document_id: row for row in [*found, *vanished]}
+        obsolete = await anyio.to_thread.run_sync(outside, gone, folders)
+        found = await self._store.read_slowly(integrity.removable, today)
+        remains = await self._store.read_slowly(integrity.remains)
+        by_id = {row.document_id: row for row in [*remains, *obsolete, *found, *vanished]}
         chosen = [identifier for identifier in remove if identifier in by_id]
-        removed, chunks, _ = await self._store.write(documents.delete_all, chosen)
-        if removed:
+        removed = await self._store.write(integrity.remove, chosen)
+        if chosen:
             await self._context.changes.updated("rag://collections", "rag://stats")
-        return Cleanup(found=list(by_id.values()), removed=removed, chunks=chunks)
+        return Cleanup(found=list(by_id.values()), **removed)
+
+
+def outside(rows: Sequence[Finding], folders: Sequence[str]) -> list[Finding]:
+    """Return the documents whose file is there but no longer below a folder that may be read."""
+    allowed = [Path(folder).expanduser().resolve() for folder in folders]
+
+    def obsolete(path: Path | None) -> bool:
+        return path is not None and not any(folder in path.parents for folder in allowed)
+
+    if not allowed:
+        return []
+    reason = "its folder is no longer one of those that may be read"
+    return [row.model_copy(update={"reason": reason}) for row in rows if obsolete(path_of(row.source))]
 
 
 def path_of(uri: str) -> Path | None:

@@ -107,9 +107,10 @@ class Inbox:
             raise HomeportError("damaged", f"{name} is empty.", "Give another file.")
         sha256 = hashlib.sha256(data).hexdigest()
         uri = f"upload:{sha256[:16]}/{name}"
-        if other := await self._store.read(ingests.same_content, space.id, sha256):
+        for _, other in (await self._store.read(ingests.same_bytes, space.id, sha256))[:1]:
             raise HomeportError("conflict", f"{name} is in {space.name} already, as {other}.", "Nothing is to do.")
-        path = self._context.folder / "uploads" / sha256[:16] / name
+        path = kept_at(self._context.folder, uri)
+        assert path is not None
         await anyio.to_thread.run_sync(write_atomically, path, data)
         return {"id": document_id(space.name, uri), "uri": uri, "path": str(path), "name": name}
 
@@ -149,6 +150,12 @@ class Inbox:
         self._meaning.wake()
         await self._library.tell(*document_ids)
         return released
+
+
+def kept_at(folder: Path, uri: str) -> Path | None:
+    """Return where the file of an uploaded document is kept in the server's folder; None for other documents."""
+    scheme, _, rest = uri.partition(":")
+    return folder / "uploads" / rest if scheme == "upload" else None
 
 
 def _store(

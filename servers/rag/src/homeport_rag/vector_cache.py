@@ -46,6 +46,7 @@ async def nearest(
     k: int,
     *,
     graph_from: int = GRAPH_FROM,
+    folder: str = "",
 ) -> Hits:
     """Return the chunks whose vectors are nearest to that of `text`, as (chunk id, cosine), nearest first.
 
@@ -57,18 +58,19 @@ async def nearest(
         text: The question.
         k: The most hits.
         graph_from: The number of vectors from which a collection gets a graph.
+        folder: Where graphs are kept; empty = beside the database.
 
     Raises:
         HomeportError: `unavailable`, `timeout` or `damaged`, when the model or the database does not answer.
     """
-    where = (str(database), embedder.model.key, list(collections), k, graph_from)
+    where = (str(database), embedder.model.key, list(collections), k, graph_from, folder)
     if isinstance(embedder, LocalEmbedder):
         return await worker.call(search_text, str(embedder.folder), text, *where, timeout=BUILDING)
     [vector] = await embedder.embed([text])
     return await worker.call(search, vector, *where, timeout=PATIENCE + BUILDING)
 
 
-def indexed(database: str, model: str, dimension: int, collection: int) -> int:
+def indexed(database: str, model: str, dimension: int, collection: int, folder: str = "") -> int:
     """Return how many vectors the index of a collection holds once it follows the database; runs in the worker.
 
     Raises:
@@ -76,7 +78,7 @@ def indexed(database: str, model: str, dimension: int, collection: int) -> int:
     """
     import numpy as np
 
-    search(np.zeros(dimension, "<f2").tobytes(), database, model, [collection], 1, GRAPH_FROM)
+    search(np.zeros(dimension, "<f2").tobytes(), database, model, [collection], 1, GRAPH_FROM, folder)
     return _caches[database, collection].index.count
 
 
@@ -85,7 +87,9 @@ def search_text(folder: str, text: str, *where: Any) -> Hits:
     return search(inference.embed(folder, [text])[0], *where)
 
 
-def search(vector: bytes, database: str, model: str, collections: Sequence[int], k: int, graph_from: int) -> Hits:
+def search(
+    vector: bytes, database: str, model: str, collections: Sequence[int], k: int, graph_from: int, folder: str = ""
+) -> Hits:
     """Return the `k` chunks nearest to `vector` (float16, little endian); runs in the worker.
 
     Raises:
@@ -99,10 +103,9 @@ def search(vector: bytes, database: str, model: str, collections: Sequence[int],
         with closing(_open(Path(database))) as connection:
             for collection in collections:
                 cache = _caches.get((database, collection))
-                if cache is None or (cache.model, cache.dimension) != (model, len(question)):
-                    cache = _caches[database, collection] = CollectionCache(
-                        Path(database), model, collection, len(question)
-                    )
+                place = Path(folder) if folder else Path(database).with_suffix(".vectors")
+                if cache is None or (cache.model, cache.dimension, cache.folder) != (model, len(question), place):
+                    cache = _caches[database, collection] = CollectionCache(place, model, collection, len(question))
                 connection.execute("BEGIN")  # one state of the database for all that is read
                 cache.refresh(connection, graph_from)
                 connection.execute("COMMIT")
@@ -116,18 +119,19 @@ class CollectionCache:
     """The index of one collection and one model, and how far it has followed the change log.
 
     Attributes:
+        folder: Where its graph is kept.
         index: What is searched.
         sequence: The last entry of the change log that is in `index`; -1 = nothing was read yet.
     """
 
-    def __init__(self, database: Path, model: str, collection: int, dimension: int) -> None:
+    def __init__(self, folder: Path, model: str, collection: int, dimension: int) -> None:
+        self.folder = folder
         self.model = model
         self.collection = collection
         self.dimension = dimension
         self.index: VectorIndex = Flat(dimension)
         self.sequence = -1
         self._saved = 0
-        self._folder = database.with_suffix(".vectors")
         self._stem = f"{collection}-{hashlib.sha256(model.encode()).hexdigest()[:12]}"
 
     def refresh(self, connection: sqlite3.Connection, graph_from: int) -> None:
@@ -218,7 +222,7 @@ class CollectionCache:
 
     def _load(self, last: int) -> bool:
         """Take the newest graph on disk that is whole; its name holds its place in the log and its SHA-256."""
-        for path in sorted(self._folder.glob(f"{self._stem}-*.faiss"), reverse=True):
+        for path in sorted(self.folder.glob(f"{self._stem}-*.faiss"), reverse=True):
             _, _, sequence, digest = path.stem.split("-")
             if int(sequence) > last or _digest(path) != digest:
                 continue
@@ -233,15 +237,15 @@ class CollectionCache:
         if not isinstance(self.index, Graph) or self.sequence - self._saved <= MOST_UNSAVED * self.index.count:
             return
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".") as folder:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as folder:
                 fresh = Path(folder, "new")
                 self.index.write(fresh)
                 with fresh.open("rb+") as file:
                     os.fsync(file.fileno())
                 name = f"{self._stem}-{self.sequence:012d}-{_digest(fresh)}.faiss"
-                fresh.replace(self._folder / name)
-            for path in self._folder.glob(f"{self._stem}-*.faiss"):
+                fresh.replace(self.folder / name)
+            for path in self.folder.glob(f"{self._stem}-*.faiss"):
                 if path.name != name:
                     path.unlink(missing_ok=True)
         except (OSError, RuntimeError) as error:  # a full disk costs the next start a rebuild, nothing else

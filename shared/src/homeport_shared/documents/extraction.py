@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Callable
 from typing import BinaryIO
 
 from homeport_shared.documents.detection import GET_AGAIN, MEDIA_TYPES, kind_of, promised
@@ -28,13 +29,16 @@ _READERS = {
 }
 
 
-def extract(file: BinaryIO, name: str, *, limit: int = MAX_BYTES) -> Document:
+def extract(
+    file: BinaryIO, name: str, *, limit: int = MAX_BYTES, recognize: Callable[[bytes], str] | None = None
+) -> Document:
     """Read a document out of an open file.
 
     Args:
         file: Open for reading, at its start.
         name: Its name, whose suffix decides between kinds of text.
         limit: The most bytes it may have.
+        recognize: Returns the text on the picture (netpbm) of a page that has none; None = such pages are not read.
 
     Raises:
         HomeportError: `unsupported`; `damaged`; `too_large`, also when it would be after unpacking; `denied`, when it
@@ -47,12 +51,12 @@ def extract(file: BinaryIO, name: str, *, limit: int = MAX_BYTES) -> Document:
             f"{name} is larger than {limit / 1e6:,.0f} MB, the most that is read as a document.",
             "Divide it, or raise the limit in the settings.",
         )
-    return extract_bytes(data, name)
+    return extract_bytes(data, name, recognize)
 
 
-def extract_bytes(data: bytes, name: str) -> Document:
+def extract_bytes(data: bytes, name: str, recognize: Callable[[bytes], str] | None = None) -> Document:
     """Read a document out of bytes; for the rest see `extract`. This is the one to run in a worker."""
-    writer = Writer(name)
+    writer = Writer(name, recognize=recognize)
     if not data:
         writer.warnings.append(f"{name} is empty.")
         return writer.finish(MEDIA_TYPES[promised(name) or "text"])

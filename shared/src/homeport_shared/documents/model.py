@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -64,10 +65,12 @@ class Writer:
     Args:
         name: The file name, for messages and as the title of last resort.
         limit: The most characters that are kept.
+        recognize: Returns the text on the picture of a page; None = pages without text are not read.
     """
 
-    def __init__(self, name: str, limit: int = MAX_CHARACTERS) -> None:
+    def __init__(self, name: str, limit: int = MAX_CHARACTERS, recognize: Callable[[bytes], str] | None = None) -> None:
         self.name = name
+        self.recognize = recognize
         self.title = ""
         self.metadata: dict[str, Any] = {}
         self.warnings: list[str] = []

@@ -10,6 +10,9 @@ from homeport_shared.documents.detection import GET_AGAIN, password_needed
 from homeport_shared.documents.model import Writer, clean
 from homeport_shared.errors import HomeportError
 
+DPI = 300
+LARGEST = 5_000  # pixels of a side of a page that is recognized
+
 
 def read(data: bytes, writer: Writer) -> None:
     """Fill `writer` from a PDF; a page without a text layer, such as a scan, becomes a warning."""
@@ -42,12 +45,16 @@ def _read_pages(document: Any, writer: Writer) -> None:
     headings = _headings(document)
     silent: list[int] = []
     broken: list[int] = []
+    recognized: list[int] = []
     for number in range(1, len(document) + 1):
         try:
             text = _text_of_page(document, number - 1)
         except pypdfium2.PdfiumError:
             broken.append(number)
             continue
+        if not text.strip() and writer.recognize:
+            text = clean(writer.recognize(_picture(document, number - 1)))
+            recognized += [number] if text.strip() else []
         if text.strip():
             _add_page(text, number, headings[number], writer)
         else:
@@ -55,9 +62,13 @@ def _read_pages(document: Any, writer: Writer) -> None:
     if len(silent) == len(document) and silent:
         writer.warnings.append(
             f"{writer.name} has no text layer: it is probably a scan. Run it through text recognition (OCR) first."
+            if writer.recognize is None
+            else f"{writer.name} has no text layer, and text recognition (OCR) found no text on its pages."
         )
     elif silent:
         writer.warnings.append(f"{writer.name} has no text layer on {_pages(silent)}: pictures or scans are not read.")
+    if recognized:
+        writer.warnings.append(f"{writer.name} was read by text recognition (OCR) on {_pages(recognized)}.")
     if broken:
         writer.warnings.append(f"{writer.name} is damaged on {_pages(broken)}; the other pages were read.")
 
@@ -76,6 +87,22 @@ def _text_of_page(document: Any, index: int) -> str:
     for mark in ("\ufffe", "\x02"):
         text = text.replace(f"{mark}\r\n", "").replace(mark, "")
     return clean(unicodedata.normalize("NFKC", text))
+
+
+def _picture(document: Any, index: int) -> bytes:
+    """Return a page as a grey netpbm picture (P5), fine enough to be read, small enough to be kept in memory."""
+    page = document[index]
+    try:
+        scale = min(DPI / 72, LARGEST / max(page.get_size()))
+        bitmap = page.render(scale=scale, grayscale=True)
+        try:
+            rows = memoryview(bitmap.buffer).cast("B")
+            lines = [rows[at * bitmap.stride : at * bitmap.stride + bitmap.width] for at in range(bitmap.height)]
+            return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + b"".join(lines)
+        finally:
+            bitmap.close()
+    finally:
+        page.close()
 
 
 def _headings(document: Any) -> dict[int, dict[str, int]]:

@@ -6,6 +6,7 @@ import * as palette from "./palette.js";
 
 const box = document.querySelector("[data-view]");
 const frame = box?.querySelector("iframe");
+const TRUSTED = new Set(["rag"]); // servers whose view may let an agent answer
 const STYLES = /^--(color|font|border|shadow)-/;
 
 function context() {
@@ -21,6 +22,17 @@ function context() {
     styles: { variables: Object.fromEntries([...new Set(names)].map((name) => [name, computed.getPropertyValue(name).trim()])) },
     "io.homeport/contrast": root.dataset.theme === "contrast",
   };
+}
+
+/** Let an agent answer from the text alone: it is given no tools, because the text holds what others wrote. */
+async function answered(text) {
+  const { run_id } = await act("homeport__run_start", { prompt: text, tools: ["none"], interactive: false });
+  for (;;) {
+    const run = await act("homeport__run_get", { run_id });
+    if (run.state === "completed") return run.answer;
+    if (["failed", "cancelled"].includes(run.state)) throw new Error(run.error?.message || "No answer came.");
+    await new Promise((resolve) => setTimeout(resolve, 400));
+  }
 }
 
 function connect(server, launch) {
@@ -57,6 +69,10 @@ function connect(server, launch) {
       return {};
     },
     "io.homeport/confirm": async (params) => ({ answer: await dialog({ title: String(params.title), text: String(params.text ?? ""), yes: String(params.yes ?? "OK"), danger: Boolean(params.danger), field: params.field === undefined ? null : String(params.field) }) }),
+    "io.homeport/ask": async ({ text }) => {
+      if (!TRUSTED.has(server)) throw new Error("This view may not ask agents.");
+      return { answer: await answered(String(text)) };
+    },
     ping: () => ({}),
   };
   const hears = {
@@ -76,6 +92,12 @@ function connect(server, launch) {
       history.replaceState(null, "", words.size ? `?${words}` : location.pathname);
       if (title) document.title = `${title} · Homeport`;
     },
+    "io.homeport/save": ({ name, type, text }) => { // a sandboxed frame may not start a download itself
+      const link = Object.assign(document.createElement("a"), { download: String(name), href: URL.createObjectURL(new Blob([String(text)], { type: String(type) })) });
+      link.click();
+      URL.revokeObjectURL(link.href);
+    },
+    "io.homeport/open": ({ uri, folder }) => { location.href = `/open?${new URLSearchParams({ uri, ...(folder ? { folder: "1" } : {}) })}`; },
     "io.homeport/toast": ({ text, kind }) => toast(String(text), kind === "error" ? "error" : "note"),
     "io.homeport/shortcut": ({ key }) => { if (key === "palette") palette.open(); },
   };

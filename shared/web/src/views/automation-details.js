@@ -1,5 +1,6 @@
 // One job: what it is, when it runs, what it is given, how its runs went.
-import { download, h, icon, moment } from "./dom.js";
+import { h, icon, moment } from "./dom.js";
+import { saveFile } from "./shim.js";
 
 const span = (seconds) => seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
 const fact = (name, value) => value ? [h("dt", {}, name), h("dd", {}, value)] : [];
@@ -59,7 +60,7 @@ function logs(job, { call, say }) {
     const lines = (shown.runs ?? []).map((run) => [run.planned, run.state, run.seconds, run.category, run.detail]);
     const quote = (value) => `"${String(value).replaceAll('"', '""')}"`;
     const text = suffix === "csv" ? [["planned", "state", "seconds", "category", "detail"], ...lines].map((line) => line.map(quote).join(",")).join("\n") : lines.map((line) => line.join("  ")).join("\n");
-    download(`runs.${suffix}`, text);
+    saveFile(`runs.${suffix}`, suffix === "csv" ? "text/csv" : "text/plain", text);
   };
   draw().catch((error) => say(error.message, "error"));
   return [h("div", { class: "row pad" }, state, h("button", { type: "button", class: "button small", onclick: save("csv") }, "CSV"), h("button", { type: "button", class: "button small", onclick: save("txt") }, "TXT")), shown];

@@ -1,8 +1,8 @@
 // Automation: the jobs, when each runs next, how its runs went, and everything that can be done about them.
 import { details } from "./automation-details.js";
 import { form } from "./automation-form.js";
-import { download, empty, h, moment, problem, skeleton } from "./dom.js";
-import { call, confirm, navigate, notify, open, watch } from "./shim.js";
+import { empty, h, moment, problem, skeleton } from "./dom.js";
+import { call, confirm, navigate, notify, open, saveFile, watch } from "./shim.js";
 
 const app = document.getElementById("app");
 const state = { job: "", cursor: "", count: 100 };
@@ -126,7 +126,7 @@ async function remove(ids, name) {
 
 async function save(names = []) {
   const { document: jobs } = await call("export_jobs", { names });
-  download("automation.json", JSON.stringify(jobs, null, 1), "application/json");
+  saveFile("automation.json", "application/json", JSON.stringify(jobs, null, 1));
 }
 
 async function take(chosen) {

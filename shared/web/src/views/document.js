@@ -1,25 +1,52 @@
-// One document: what is known about it, its passages, metadata, relations, searches and former versions.
+// One document: what is known about it, its chunks, metadata, relations, searches and former versions.
 import { h, moment, size } from "./dom.js";
+import { graph } from "./graph.js";
 import { call, confirm } from "./shim.js";
 
-const fact = (name, value) => [h("dt", {}, name), h("dd", {}, value || "–")];
+const fact = ([name, value]) => [h("dt", {}, name), h("dd", {}, value || value === 0 ? value : "–")];
+const facts = (title, found) => [h("h3", {}, title), h("dl", { class: "facts" }, found.flatMap(fact))];
+const language = (code) => code ? new Intl.DisplayNames([navigator.language, "en"], { type: "language" }).of(code) : "";
 
-export async function overview(id) {
+export async function overview(id, read, say) {
   const item = await call("show_document", { document_id: id });
-  const found = [["Status", item.error || item.status], ["Type", item.media_type], ["Language", item.language], ["Collection", item.collection], ["Size", size(item.size)], ["Passages", `${item.chunks}, ${item.embedded} embedded`], ["Added", moment(item.added)], ["Updated", moment(item.updated)], ["Source", item.source], ["Archived", item.archived ? "yes" : "no"], ["Warnings", item.warnings.join(" ")]];
-  return [h("dl", { class: "facts" }, found.flatMap(([name, value]) => fact(name, value)))];
+  const outline = item.headings.map((each) => h("li", { style: `padding-left:${(each.level - 1) * 16}px` }, h("button", { type: "button", class: "link", onclick: () => read(id, each.line, each.line) }, each.text)));
+  const scan = item.error.includes("text layer") ? h("button", { type: "button", class: "button", onclick: async () => {
+    try {
+      await call("change_settings", { values: { ocr: true } });
+      await call("rebuild", { document_ids: [id] });
+      say("Its pages are being read by text recognition.");
+    } catch (error) { say(error.message, "error"); }
+  } }, "Read it by text recognition (OCR)") : null;
+  const waiting = item.chunks - item.embedded;
+  return [
+    item.error ? h("div", { class: "note", role: "alert" }, h("div", { class: "row" }, h("span", {}, item.error), scan)) : null,
+    item.warnings.length ? h("p", { class: "note" }, item.warnings.join(" ")) : null,
+    h("h3", {}, "Summary"), h("p", { class: "summary" }, item.summary || "There is no text to summarize."),
+    ...facts("Document", [["Type", item.media_type], ["Language", language(item.language)], ["Author", item.author], ["Created", moment(item.created)], ["Modified", moment(item.modified)], ["Source", item.source], ["Collection", item.collection], ["Archived", item.archived ? "yes" : "no"]]),
+    ...facts("Embedding", [["Status", item.status], ["Chunks", item.chunks], ["Embedded", waiting ? `${item.embedded} of ${item.chunks}` : item.embedded]]),
+    ...facts("Processing", [["Added", moment(item.added)], ["Updated", moment(item.updated)], ["Read in", item.milliseconds ? `${item.milliseconds} ms` : ""], ["Words", item.words.toLocaleString()], ["Characters", item.characters.toLocaleString()], ["Size", size(item.size)], ["Former versions", item.versions], ["Found by", `${item.searches} searches`]]),
+    outline.length ? h("h3", {}, "Headings") : null, outline.length ? h("ul", { class: "outline" }, outline) : null,
+  ];
 }
 
-export async function passages(id) {
-  const list = h("ul", { class: "list" });
-  const field = h("input", { type: "search", placeholder: "Filter passages", "aria-label": "Filter passages", oninput: () => { for (const item of list.children) item.hidden = !item.textContent.toLowerCase().includes(field.value.toLowerCase()); } });
+export async function chunks(id) {
+  const list = h("ul", { class: "list", "aria-live": "polite" });
   const more = h("button", { type: "button", class: "button" }, "Show more");
+  let timer = 0;
+  const field = h("input", { type: "search", placeholder: "Search in the chunks", "aria-label": "Search in the chunks", oninput: () => { clearTimeout(timer); timer = setTimeout(begin, 200); } });
+  const item = (hit) => {
+    const place = [hit.page ? `page ${hit.page}` : "", `lines ${hit.line}–${hit.end_line}`, hit.header, hit.model ? `embedded by ${hit.model.split("@")[0]}` : "waits to be embedded", moment(hit.updated)];
+    const known = Object.entries(hit.metadata).filter(([, value]) => typeof value !== "object").map(([name, value]) => `${name}: ${value}`).join(" · ");
+    return h("li", {}, h("details", { class: "chunk" }, h("summary", {}, h("span", { class: "tag" }, `#${hit.vector_id}`), " ", hit.text.slice(0, 200), hit.text.length > 200 ? "…" : "", h("small", {}, place.filter(Boolean).join(" · "))), known ? h("p", { class: "muted" }, known) : null, h("pre", {}, hit.text)));
+  };
   const add = async () => {
-    const page = await call("list_chunks", { document_id: id, after: Number(more.dataset.next ?? 0) });
-    list.append(...page.passages.map((hit) => h("li", {}, h("details", { class: "chunk" }, h("summary", {}, h("span", { class: "tag" }, `#${hit.chunk_id}`), " ", hit.page ? `page ${hit.page}, ` : "", `lines ${hit.line}–${hit.end_line}: `, hit.text.slice(0, 200)), h("pre", {}, hit.text)))));
+    const page = await call("list_chunks", { document_id: id, text: field.value.trim(), after: Number(more.dataset.next ?? 0) });
+    list.append(...page.chunks.map(item));
+    if (!list.children.length) list.append(h("li", { class: "pad" }, "No chunk holds that."));
     more.dataset.next = page.next;
     more.hidden = !page.next;
   };
+  const begin = async () => { list.replaceChildren(); more.dataset.next = 0; await add(); };
   more.onclick = add;
   await add();
   return [h("div", { class: "row pad" }, field), list, more];
@@ -39,14 +66,19 @@ export async function metadata(id, done) {
 
 export async function relations(id, open) {
   const threshold = h("input", { type: "range", min: 0, max: 1, step: 0.05, value: 0.4, "aria-label": "Least similarity", onchange: () => draw() });
+  const shown = h("output", {});
+  const picture = h("div", {});
   const list = h("ul", { class: "list" });
   const draw = async () => {
-    const found = await call("similar_documents", { document_id: id, threshold: Number(threshold.value), k: 20 });
-    list.replaceChildren(...found.documents.map((item) => h("li", {}, h("button", { type: "button", class: "list-row", onclick: () => open(item.document_id) }, h("span", { class: "grow" }, h("span", { class: "title" }, item.title), h("small", {}, item.collection)), h("meter", { min: 0, max: 1, value: item.similarity }), item.similarity.toFixed(2)))));
-    if (!found.documents.length) list.append(h("li", { class: "pad" }, found.why || "No document is that similar."));
+    shown.textContent = Number(threshold.value).toFixed(2);
+    const found = await call("document_graph", { document_id: id, threshold: Number(threshold.value), k: 14 });
+    const others = found.documents.slice(1);
+    picture.replaceChildren(others.length ? graph(found, open) : "");
+    list.replaceChildren(...others.map((item) => h("li", {}, h("button", { type: "button", class: "list-row", onclick: () => open(item.document_id) }, h("span", { class: "grow" }, h("span", { class: "title" }, item.title), h("small", {}, item.collection)), h("meter", { min: 0, max: 1, value: item.similarity, "aria-label": "Similarity" }), item.similarity.toFixed(2)))));
+    if (!others.length) list.append(h("li", { class: "pad" }, found.why || "No document is that similar."));
   };
   await draw();
-  return [h("label", { class: "row pad" }, "Least similarity", threshold), list];
+  return [h("label", { class: "row pad" }, "Least similarity", threshold, shown), picture, list];
 }
 
 export async function searches(id) {

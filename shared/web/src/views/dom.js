@@ -72,11 +72,12 @@ export function lines(text, first, marked = [0, 0]) {
   return h("div", { class: "lines" }, rows);
 }
 
-/** Save a text as a file of the person. */
-export function download(name, text, type = "text/plain") {
-  const link = h("a", { download: name, href: URL.createObjectURL(new Blob([text], { type })) });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000); // the browser reads it after the click
+/** Return the name of the file at the end of a URI; one that is no text stays as it is written there. */
+export function fileName(uri) {
+  const name = uri.split("/").pop();
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }

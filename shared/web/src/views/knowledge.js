@@ -1,9 +1,10 @@
 // Knowledge: search passages, read documents at the place, see what is indexed and how far.
-import { metadata, overview as facts, passages, relations, searches, versions } from "./document.js";
-import { download, empty, h, icon, lines, moment, problem, size, skeleton } from "./dom.js";
-import { cleanup, memories, tester, upkeep, upload } from "./knowledge-tools.js";
-import { rows } from "./rows.js";
-import { call, confirm, navigate, notify, open, watch } from "./shim.js";
+import { chunks, metadata, overview as facts, relations, searches, versions } from "./document.js";
+import { empty, fileName, h, icon, lines, moment, problem, size, skeleton } from "./dom.js";
+import { settings } from "./knowledge-settings.js";
+import { cleanup, kept, memories, rebuild, tester, upkeep, upload } from "./knowledge-tools.js";
+import { badge, library, statusOf } from "./library.js";
+import { call, confirm, hosted, navigate, notify, open, openSource, saveFile, watch } from "./shim.js";
 
 const app = document.getElementById("app");
 const state = { query: "", mode: "hybrid", collection: "", document: "", line: 0, chunk: 0 };
@@ -12,21 +13,13 @@ const results = h("div");
 const side = h("section", { class: "pane", "aria-label": "Documents", tabindex: "0" }, status, results);
 const reader = h("section", { class: "pane reader", "aria-label": "Document", tabindex: "0" });
 const split = h("div", { class: "split single" }, side);
-const field = h("input", { type: "search", placeholder: "Search passages", "aria-label": "Search passages", oninput: () => later(draw) });
-const mode = h("select", { "aria-label": "How to search", onchange: () => { state.mode = mode.value; draw(); } }, h("option", { value: "hybrid" }, "Words and meaning"), h("option", { value: "lexical" }, "Words"), h("option", { value: "vector" }, "Meaning"), h("option", { value: "name" }, "File names"));
+const ideas = h("datalist", { id: "ideas" });
+const field = h("input", { type: "search", placeholder: "Search passages", "aria-label": "Search passages", list: "ideas", oninput: () => { later(draw); suggest(); } });
+const mode = h("select", { "aria-label": "How to search", onchange: () => { state.mode = mode.value; draw(); } }, h("option", { value: "hybrid" }, "Words and meaning"), h("option", { value: "lexical" }, "Words"), h("option", { value: "vector" }, "Meaning"), h("option", { value: "name" }, "File names"), h("option", { value: "all" }, "Names, words, meaning"));
 const collection = h("select", { "aria-label": "Collection", hidden: true, onchange: () => { state.collection = collection.value; draw(); } }, h("option", { value: "" }, "All collections"));
-const choice = (label, options) => h("select", { "aria-label": label, onchange: () => draw() }, options.map(([value, text]) => h("option", { value }, text)));
-const status_of = choice("Status", [["", "Any status"], ["embedded", "Embedded"], ["pending", "Pending"], ["failed", "Failed"]]);
-const origin = choice("Source", [["", "Any source"], ["folder", "Folder"], ["upload", "Uploaded"], ["text", "Text"]]);
-const kind = choice("Type", [["", "Any type"], ["pdf", "PDF"], ["docx", "Word"], ["xlsx", "Excel"], ["pptx", "PowerPoint"], ["html", "HTML"], ["md", "Markdown"], ["txt", "Text"], ["csv", "CSV"], ["eml", "Mail"]]);
-const order = choice("Order", [["title", "By name"], ["added", "By date added"], ["updated", "By last change"], ["chunks", "By passages"]]);
-const filters = h("div", { class: "row wrap pad filters" }, kind, origin, status_of, order);
-const bulk = h("div", { class: "row wrap pad", hidden: true });
-const picked = new Set();
 let names = [];
-let least = 1; // rows that are fetched at once
-let count = () => 0; // rows of the list that is shown
 let timer = 0;
+let renewing = 0;
 
 const later = (work) => { clearTimeout(timer); timer = setTimeout(work, 200); };
 const say = (text, kind) => notify("io.homeport/toast", { text, kind });
@@ -46,24 +39,46 @@ async function shown(pane, label, work) {
 }
 
 async function overview() {
-  const [stats, { jobs }] = await Promise.all([call("overview"), call("jobs")]);
-  const total = (name) => stats.collections.reduce((sum, item) => sum + item[name], 0);
+  const [stats, { jobs }, { queries }] = await Promise.all([call("overview"), call("jobs"), call("list_saved_queries")]);
   names = stats.collections.map((item) => item.name);
   if ([...collection.options].slice(1).map((option) => option.value).join() !== names.join()) {
     collection.replaceChildren(h("option", { value: "" }, "All collections"), ...names.map((name) => h("option", { value: name }, name)));
     collection.value = state.collection;
   }
   collection.hidden = names.length < 2;
-  const line = h("p", { class: "stats-line" }, h("span", {}, h("strong", {}, total("documents").toLocaleString()), " documents"), h("span", {}, h("strong", {}, `${total("embedded").toLocaleString()} / ${total("chunks").toLocaleString()}`), " passages embedded"), h("span", {}, h("strong", {}, size(stats.bytes)), ` on disk, ${size(stats.free_bytes)} free (${Math.round(100 * stats.bytes / (stats.bytes + stats.free_bytes || 1))} %)`), h("span", {}, stats.model ? `Meaning: ${stats.model}` : "Search by words only"));
+  const embedded = stats.collections.reduce((sum, item) => sum + item.embedded, 0);
+  const share = stats.chunks && stats.percent_embedded < 100 ? ` (${stats.percent_embedded} % of ${stats.chunks.toLocaleString()})` : "";
+  const line = h("p", { class: "stats-line" },
+    h("span", { class: "counts" }, h("strong", {}, `${stats.documents.toLocaleString()} documents / ${embedded.toLocaleString()} chunks embedded`), share),
+    h("span", { class: "model" }, stats.model_name || "Search by words only"),
+    h("span", { class: "disk" }, h("strong", {}, size(stats.bytes)), ` on disk, ${size(stats.free_bytes)} free (${stats.disk_percent} % used)`),
+    stats.rebuilt ? h("span", {}, `rebuilt ${moment(stats.rebuilt)}`) : null);
   const running = jobs.filter((job) => ["queued", "running"].includes(job.state)).slice(0, 3).map(progress);
-  const model = stats.model ? null : h("div", { class: "note" }, h("div", { class: "row" }, h("span", {}, stats.why || "Without an embedding model, search finds words but not meaning."), h("button", { type: "button", class: "button small", onclick: install }, "Get the model")));
-  const full = stats.free_bytes < 1e9 ? h("div", { class: "note", role: "alert" }, `Only ${size(stats.free_bytes)} are free on this disk.`) : null;
-  status.replaceChildren(...[line, full, ...running, model].filter(Boolean));
+  const model = stats.model ? null : h("div", { class: "note" }, h("div", { class: "row" }, h("span", {}, stats.why || "Without an embedding model, search finds words but not meaning."), /being prepared/.test(stats.why) ? null : h("button", { type: "button", class: "button small", onclick: install }, "Get the model")));
+  const warnings = stats.warnings.map((text) => h("div", { class: "note warn", role: "alert" }, text));
+  const news = queries.filter((item) => item.fresh.length).map((item) => h("div", { class: "note", role: "status" }, h("div", { class: "row" }, h("span", {}, `The saved search “${item.name}” found ${item.fresh.length} new ${item.fresh.length === 1 ? "document" : "documents"}.`), h("button", { type: "button", class: "button small", onclick: () => again_for(item) }, "Show"))));
+  status.replaceChildren(...[line, ...warnings, ...news, ...running, model].filter(Boolean));
 }
+
+async function again_for(item) {
+  if (item.name) await call("see_saved_query", { name: item.name });
+  field.value = item.asked.query;
+  state.mode = mode.value = item.asked.mode;
+  await Promise.all([overview(), draw()]);
+}
+
+async function suggest() {
+  const text = field.value.trim();
+  if (text.length < 2) return;
+  const found = await call("suggest", { text }).catch(() => ({ searches: [], titles: [] }));
+  if (text === field.value.trim()) ideas.replaceChildren(...[...new Set([...found.searches, ...found.titles])].map((idea) => h("option", { value: idea })));
+}
+
+const NAMES = { ingest: "Reading documents", auto_ingest: "Auto-ingest", upload: "Reading uploads", embed: "Embedding", rebuild: "Index rebuild", vacuum: "Vacuum", install_model: "Getting the model" };
 
 function progress(job) {
   const stop = h("button", { type: "button", class: "button small", onclick: () => call("cancel_job", { job_id: job.job_id }).catch((error) => say(error.message, "error")) }, "Stop");
-  return h("div", { class: "note" }, h("div", { class: "row" }, h("span", {}, `${job.message || "Indexing"} – ${job.done} of ${job.total || "?"}`), stop), h("progress", { max: job.total || 1, value: job.done, "aria-label": "Progress" }));
+  return h("div", { class: "note" }, h("div", { class: "row" }, h("span", {}, `${job.message || NAMES[job.kind] || "Working"} – ${job.done} of ${job.total || "?"}`), stop), h("progress", { max: job.total || 1, value: job.done, "aria-label": "Progress" }));
 }
 
 async function install() {
@@ -74,7 +89,7 @@ async function install() {
 function draw() {
   state.query = field.value.trim();
   if (!state.document) address();
-  return shown(results, "Searching", state.query ? found : documents);
+  return shown(results, "Searching", state.query ? found : () => table.draw(false));
 }
 
 async function found() {
@@ -84,48 +99,9 @@ async function found() {
     h("span", { class: "top" }, icon("file"), h("span", { class: "title grow" }, hit.title), h("span", { class: "tag" }, place(hit)), h("meter", { min: 0, max: 1, value: hit.score, title: `Score ${hit.score.toFixed(2)}`, "aria-label": `Score ${hit.score.toFixed(2)}` })), h("p", {}, hit.text)))))];
 }
 
-async function documents() {
-  const falling = order.value !== "title";
-  const wanted = { collection: state.collection, status: status_of.value, origin: origin.value, kind: kind.value, order: order.value, falling };
-  const list = await rows(side, async (cursor) => {
-    const page = await call("browse_documents", { ...wanted, cursor });
-    return { items: page.documents, next: page.next_cursor };
-  }, row, least);
-  count = list.count;
-  const filtered = state.collection || status_of.value || origin.value || kind.value;
-  if (list.empty() && filtered) return [filters, empty("book", "Nothing fits", "No document fits these filters.")];
-  if (list.empty()) return [empty("book", "Nothing indexed yet", "Add a folder; its documents are read on this machine and can be searched and cited.", h("button", { type: "button", class: "button primary", onclick: addFolder }, "Add folder"))];
-  return [filters, bulk, list.box];
-}
-
-function fileName(uri) {
-  const name = uri.split("/").pop();
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name; // bytes that are no text
-  }
-}
-
-function row(item) {
-  const details = [item.source.startsWith("file:") ? fileName(item.source) : "", size(item.size), `${item.chunks} ${item.chunks === 1 ? "passage" : "passages"}`, item.collection, moment(item.added), item.error || (item.warnings.length ? `${item.warnings.length} warnings` : "")];
-  const pick = h("input", { type: "checkbox", checked: picked.has(item.document_id), "aria-label": `Choose ${item.title}`, onchange: () => { pick.checked ? picked.add(item.document_id) : picked.delete(item.document_id); offer(); } });
-  return h("div", { class: "row picked" }, pick, h("button", { type: "button", class: "list-row", "data-document": item.document_id, "aria-current": item.document_id === state.document ? "true" : null, onclick: () => read(item.document_id) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, item.title), h("small", {}, details.filter(Boolean).join(" · "))), h("span", { class: "state", "data-state": { embedded: "ready", pending: "pending", failed: "failed" }[item.status] }, item.archived ? "archived" : item.status)));
-}
-
 async function known() {
   if (!names.length) names = (await call("stats")).collections.map((item) => item.name);
   return names;
-}
-
-async function offer() {
-  await known();
-  const ids = () => [...picked];
-  const act = (work) => async () => { try { await work(); picked.clear(); offer(); await refresh(); } catch (error) { say(error.message, "error"); } };
-  const target = h("select", { "aria-label": "Move to collection", onchange: act(() => call("move_documents", { document_ids: ids(), collection: target.value })) }, h("option", { value: "" }, "Move to …"), ...names.map((name) => h("option", { value: name }, name)));
-  const drop = act(async () => { if (await confirm({ title: `Remove ${picked.size} documents?`, text: "The files themselves stay.", yes: "Remove", danger: true })) await call("delete", { document_ids: ids() }); });
-  bulk.hidden = !picked.size;
-  bulk.replaceChildren(h("span", {}, `${picked.size} chosen`), target, h("button", { type: "button", class: "button small", onclick: act(() => call("rebuild", { document_ids: ids() })) }, "Re-embed"), h("button", { type: "button", class: "button small", onclick: act(() => call("archive_documents", { document_ids: ids() })) }, "Archive"), h("button", { type: "button", class: "button small danger", onclick: drop }, "Remove"));
 }
 
 function close() {
@@ -136,14 +112,14 @@ function close() {
   address();
 }
 
-function read(id, line = 0, end = line) {
+function read(id, line = 0, end = line, tab = "Text") {
   Object.assign(state, { document: id, line });
   for (const item of side.querySelectorAll("[aria-current]")) item.removeAttribute("aria-current");
   side.querySelector(`[data-document="${CSS.escape(id)}"]`)?.setAttribute("aria-current", "true");
   if (!reader.isConnected) split.append(reader);
   split.classList.remove("single");
   return shown(reader, "Reading the document", async () => {
-    const text = await call("get", { document_id: id, line: Math.max(1, line - 20) });
+    const [text, item] = await Promise.all([call("get", { document_id: id, line: Math.max(1, line - 20) }), call("show_document", { document_id: id })]);
     address(text.title);
     const body = h("div", {}, lines(text.text, text.line, [line || -1, end || -1]));
     const more = h("button", { type: "button", class: "button", onclick: async () => {
@@ -158,20 +134,26 @@ function read(id, line = 0, end = line) {
     before.hidden = text.line <= 1;
     setTimeout(() => reader.querySelector(".hit")?.scrollIntoView({ block: "center" }));
     const content = h("div", {}, h("div", { class: "row pad" }, before), body, h("div", { class: "row pad" }, more));
+    const bar = tabs(id, content);
+    if (tab !== "Text") setTimeout(() => bar.open(tab));
+    const file = item.source.startsWith("file:");
+    const name = /^(file|upload):/.test(item.source) ? fileName(item.source) : "";
     return [h("header", { class: "doc-head" },
-      h("div", { class: "row" }, h("h2", { class: "grow" }, text.title), h("button", { type: "button", class: "icon-button", "aria-label": "Close document", onclick: close }, icon("close"))),
-      h("p", { class: "muted" }, [text.collection, text.source, `${text.lines} lines`].filter(Boolean).join(" · ")),
-      tabs(id, content)), content,
+      h("div", { class: "row" }, badge(item), h("h2", { class: "grow" }, text.title), statusOf(item), h("button", { type: "button", class: "icon-button", "aria-label": "Close document", onclick: close }, icon("close"))),
+      h("p", { class: "muted" }, [name === text.title ? "" : name, size(item.size), `added ${moment(item.added)}`, text.collection].filter(Boolean).join(" · ")),
+      h("p", { class: "muted source" }, item.source),
+      bar.element), content,
     h("footer", { class: "row wrap pad" },
-      h("button", { type: "button", class: "button small", onclick: () => save(id) }, "Export"),
-      h("button", { type: "button", class: "button small", onclick: () => again(id) }, "Re-embed"),
-      h("button", { type: "button", class: "button small danger", onclick: () => remove(id, text.title) }, "Remove from knowledge"))];
+      hosted() ? h("button", { type: "button", class: "button small", disabled: !file, title: file ? "" : "This document was not read from a folder.", onclick: () => openSource(item.source) }, "Open in File Viewer") : null,
+      h("button", { type: "button", class: "button small", onclick: () => again(id) }, "Re-embed Document"),
+      h("button", { type: "button", class: "button small", onclick: () => save(id) }, "Export Document"),
+      h("button", { type: "button", class: "button small danger", onclick: () => remove(id, text.title) }, "Remove from Index"))];
   });
 }
 
 function tabs(id, content) {
   const text = [...content.childNodes];
-  const show = { Text: async () => text, Overview: () => facts(id), Passages: () => passages(id), Metadata: () => metadata(id, () => open_tab("Metadata")), Relations: () => relations(id, (other) => read(other)), Searches: () => searches(id), Versions: () => versions(id, () => read(id)) };
+  const show = { Text: async () => text, Overview: () => facts(id, read, say), Chunks: () => chunks(id), Metadata: () => metadata(id, () => open_tab("Metadata")), Relationships: () => relations(id, (other) => read(other, 0, 0, "Relationships")), Queries: () => searches(id), Versions: () => versions(id, () => read(id)) };
   const open_tab = (name) => {
     for (const button of bar.children) button.setAttribute("aria-selected", String(button.textContent === name));
     return shown(content, name, show[name]);
@@ -181,7 +163,7 @@ function tabs(id, content) {
     const next = { ArrowRight: event.target.nextElementSibling, ArrowLeft: event.target.previousElementSibling }[event.key];
     if (next) { next.focus(); next.click(); }
   };
-  return bar;
+  return { element: bar, open: open_tab };
 }
 
 async function again(id) {
@@ -191,7 +173,7 @@ async function again(id) {
 async function save(id) {
   try {
     const file = await call("export_document", { document_id: id });
-    download(file.name, file.text, file.media_type);
+    saveFile(file.name, file.media_type, file.text);
   } catch (error) { say(error.message, "error"); }
 }
 
@@ -208,17 +190,23 @@ async function addFolder() {
 
 async function refresh() {
   await overview().catch((error) => status.replaceChildren(problem(error, refresh)));
+  if (state.document) {
+    const item = await call("show_document", { document_id: state.document }).catch(() => null);
+    if (item) reader.querySelector(".doc-head .state")?.replaceWith(statusOf(item));
+  }
   if (state.query) return;
   const focused = document.activeElement?.dataset.document;
-  least = Math.max(1, count());
-  await draw();
-  least = 1;
+  const top = side.scrollTop;
+  const content = await table.draw(true).catch((error) => [problem(error, refresh)]);
+  if (!content) return; // far down in a long list: a button offers to show the news
+  results.replaceChildren(...content);
+  side.scrollTop = top;
   if (focused) requestAnimationFrame(() => side.querySelector(`[data-document="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true }));
 }
 
 async function start() {
   const args = await open("homeport-rag");
-  watch(["rag://stats", "rag://collections"], () => later(refresh));
+  watch(["rag://stats", "rag://collections", "rag://queries"], () => { clearTimeout(renewing); renewing = setTimeout(refresh, 300); });
   field.value = args.q ?? "";
   state.collection = args.collection ?? "";
   if (args.mode) state.mode = mode.value = args.mode;
@@ -238,6 +226,7 @@ async function at(args) {
 }
 
 const action = (text, work) => h("button", { type: "button", class: "button small", onclick: async () => { try { await work(); await refresh(); } catch (error) { say(error.message, "error"); } } }, text);
-const actions = [action("Upload", async () => upload(await known(), say)), action("Test query", async () => tester(await known(), read)), action("Clean up", () => cleanup(say)), action("Index", () => upkeep(say)), action("Memory", memories)];
-app.append(h("header", { class: "bar" }, h("div", { class: "search" }, icon("search"), field), mode, collection, ...actions), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Knowledge"), split));
+const table = library(side, state, { known, read, say, refresh, addFolder, draw });
+const actions = [action("Upload Documents", async () => upload(await known(), say)), action("Rebuild Index", () => rebuild(say)), action("Settings", () => settings(say)), action("Test Query", async () => tester(await known(), read)), action("Cleanup", () => cleanup(say)), action("Searches", () => kept(again_for)), action("Index", () => upkeep(say)), action("Memory", memories)];
+app.append(h("header", { class: "bar" }, h("div", { class: "search" }, icon("search"), field, ideas), mode, collection, ...actions), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Knowledge"), split));
 start();

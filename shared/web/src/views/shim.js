@@ -57,6 +57,28 @@ export function watch(uris, changed) {
   else setInterval(() => { if (!document.hidden) changed({}); }, 10000);
 }
 
+/** Whether the client is Homeport, which opens other pages and asks agents. */
+export const hosted = () => live;
+
+/** Go to the page that shows a file, or, with `folder`, the folder that it is in. */
+export const openSource = (uri, folder = false) => notify("io.homeport/open", { uri, folder });
+
+/** Hand a text over as a file to keep. */
+export function saveFile(name, type, text) {
+  if (live) { notify("io.homeport/save", { name, type, text }); return; }
+  const link = document.createElement("a");
+  Object.assign(link, { download: name, href: URL.createObjectURL(new Blob([text], { type })) });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+/** Let an agent of the client answer; where there is none, the question goes into its conversation. */
+export async function askAgent(text) {
+  if (live) return (await request("io.homeport/ask", { text })).answer;
+  await request("ui/message", { role: "user", content: [{ type: "text", text }] });
+  return "The question was put to the assistant.";
+}
+
 /** Remember the state in the address, where the client has one. */
 export const navigate = (query, title) => notify("io.homeport/navigate", { query: Object.fromEntries(Object.entries(query).filter(([, value]) => value)), title });
 

@@ -30,6 +30,8 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
                 servers=connection.call("homeport__list_servers"),
             )
         }
+        if found["status"].value and found["status"].value["documents"]:  # else it would wait for the server to start
+            found["knowledge"] = await attempt(connection.read("rag://stats"))
         if part is not None:
             return pages.fragment("parts/home.html", **found)
         return await pages.page(request, "home.html", current="home", crumbs=[("Dashboard", "/")], **found)

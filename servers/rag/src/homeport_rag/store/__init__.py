@@ -7,19 +7,26 @@ a document that is being stored.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+import anyio
+from anyio.from_thread import check_cancelled
+
 from homeport_rag.records import Space
 from homeport_rag.search import Filters
 from homeport_rag.store.postings import Ranking
 from homeport_rag.store.schema import migrations
 from homeport_rag.store.words import Words
+from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import SqliteFile
 
+logger = logging.getLogger(__name__)
+LARGE = 20_000_000  # bytes of a database in which a first search is slow
 T = TypeVar("T")
 P = ParamSpec("P")
 Work = Callable[Concatenate[sqlite3.Connection, P], T]
@@ -35,10 +42,11 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._words = Words()
+        self._chilled = anyio.Event()
 
     async def aclose(self) -> None:
         """Close the database, if it was used."""
-        for name in ("_reading", "_writing"):
+        for name in ("_reading", "_writing", "_warming"):
             if name in self.__dict__:
                 await self.__dict__[name].aclose()
 
@@ -48,6 +56,10 @@ class Store:
 
     @cached_property
     def _writing(self) -> SqliteFile:
+        return SqliteFile(self.path, migrations())
+
+    @cached_property
+    def _warming(self) -> SqliteFile:
         return SqliteFile(self.path, migrations())
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -79,4 +91,21 @@ class Store:
             filters: What the documents must be like.
             limit: Most matches per index.
         """
-        return await self.read(self._words.find, text, {space.id: space.language for space in scope}, filters, limit)
+        languages = {space.id: space.language for space in scope}
+        found = await self.read(self._words.find, text, languages, filters, limit)
+        if self._words.cold:
+            self._chilled.set()
+        return found
+
+    async def keep_warm(self) -> None:
+        """Read the lists of frequent words before anybody asks for them, for as long as the server lives."""
+        if await anyio.Path(self.path).exists() and (await anyio.Path(self.path).stat()).st_size > LARGE:
+            self._chilled.set()
+        while True:
+            await self._chilled.wait()
+            self._chilled = anyio.Event()
+            try:
+                await self.read(self._words.prepare)
+                await self._warming.read(lambda database: self._words.warm(database.conn, check_cancelled))
+            except HomeportError:
+                logger.exception("the lists of frequent words cannot be read now")

@@ -117,6 +117,7 @@ def counted(connection: sqlite3.Connection) -> list[Collection]:
             name=name,
             language=language,
             documents=documents,
+            pending=0,
             failed=failed or 0,
             archived=archived,
             chunks=chunks,
@@ -127,6 +128,20 @@ def counted(connection: sqlite3.Connection) -> list[Collection]:
         )
         for name, language, documents, failed, archived, chunks, embedded, wanted, rebuilt, settings in rows
     ]
+
+
+def pending(connection: sqlite3.Connection, name: str, after: int) -> int:
+    """Return how many documents of a collection wait for vectors; chunks up to the id `after` are known to have them.
+
+    Documents that are to wait are counted without looking at their chunks.
+    """
+    return connection.execute(
+        "SELECT (SELECT count(DISTINCT c.document_id) FROM chunks c JOIN documents d ON d.id = c.document_id"
+        " LEFT JOIN vectors v ON v.chunk_id = c.id AND v.model_id = k.wanted WHERE c.id > ? AND d.held = 0"
+        " AND c.collection_id = k.id AND v.chunk_id IS NULL)"
+        " + (SELECT count(*) FROM documents WHERE collection_id = k.id AND held = 1) FROM collections k WHERE name = ?",
+        (after, name),
+    ).fetchone()[0]
 
 
 def count(connection: sqlite3.Connection, collection: int, model: str = "*") -> int:

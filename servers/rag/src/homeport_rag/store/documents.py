@@ -5,30 +5,43 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport_rag.records import Outcome, Source
-from homeport_rag.results import Document, Version
+from homeport_rag.results import Details, Document, Version
 from homeport_rag.search import searchable
 from homeport_rag.store.matching import INDEX
 from homeport_shared.errors import HomeportError
 
 KEPT_VERSIONS = 20
-ORDERS = {"title": "d.title COLLATE NOCASE", "added": "d.added", "updated": "d.updated", "chunks": "d.passages"}
+ORDERS = {
+    "title": "d.title COLLATE NOCASE",
+    "added": "d.added",
+    "updated": "d.updated",
+    "chunks": "d.passages",
+    "size": "d.size",
+}
 STATUS = (
     "CASE WHEN d.error != '' THEN 'failed' WHEN EXISTS (SELECT 1 FROM chunks c LEFT JOIN vectors v ON v.chunk_id = c.id"
     " AND v.model_id = k.wanted WHERE c.document_id = d.id AND v.chunk_id IS NULL) THEN 'pending' ELSE 'embedded' END"
 )
-_ORIGIN = "CASE WHEN d.uri LIKE 'file:%' THEN 'folder' WHEN d.uri LIKE 'upload:%' THEN 'upload' ELSE 'text' END"
-_COLUMNS = (  # the columns of `_NAMES`
-    "d.id, d.title, d.uri, k.name, d.media_type, d.size, d.passages,"
-    " (SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = k.wanted"
-    " WHERE c.document_id = d.id), d.metadata, d.warnings, d.modified, %STATUS%, d.error, d.language, d.added,"
-    " d.updated, d.archived"
-).replace("%STATUS%", STATUS)
+_ORIGIN = (
+    "CASE WHEN d.media_type = 'message/rfc822' THEN 'email' WHEN d.uri LIKE 'file:%' THEN 'folder'"
+    " WHEN d.uri LIKE 'upload:%' THEN 'upload' ELSE 'text' END"
+)
+_COLUMNS = (
+    (  # the columns of `_NAMES`
+        "d.id, d.title, d.uri, %ORIGIN%, k.name, d.media_type, d.size, d.passages,"
+        " (SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = k.wanted"
+        " WHERE c.document_id = d.id), d.metadata, d.warnings, d.modified, %STATUS%, d.error, d.language, d.added,"
+        " d.updated, d.archived"
+    )
+    .replace("%STATUS%", STATUS)
+    .replace("%ORIGIN%", _ORIGIN)
+)
 _NAMES = (
-    *("document_id", "title", "source", "collection", "media_type", "size", "chunks", "embedded", "metadata"),
+    *("document_id", "title", "source", "origin", "collection", "media_type", "size", "chunks", "embedded", "metadata"),
     *("warnings", "modified", "status", "error", "language", "added", "updated", "archived"),
 )
 
@@ -41,7 +54,7 @@ class Wanted:
         text: Some letters of the title or the source, in this order.
         kind: A media type or a file ending.
         status: `embedded`, `pending` or `failed`.
-        origin: `folder`, `upload` or `text`.
+        origin: `folder`, `upload`, `email` or `text`.
         order: One of `ORDERS`.
         falling: Greatest first.
     """
@@ -86,6 +99,21 @@ def document(connection: sqlite3.Connection, identifier: str) -> Document:
     if row is None:
         raise no_document(identifier)
     return _document(row)
+
+
+def details(connection: sqlite3.Connection, identifier: str) -> Details:
+    """Return all about a document.
+
+    Raises:
+        HomeportError: `not_found`.
+    """
+    found = document(connection, identifier)
+    structure, versions, searches = connection.execute(
+        "SELECT structure, (SELECT count(*) FROM versions WHERE document_id = d.id),"
+        " (SELECT count(DISTINCT query_id) FROM query_hits WHERE document_id = d.id) FROM documents d WHERE id = ?",
+        (identifier,),
+    ).fetchone()
+    return Details(**found.model_dump(), **json.loads(structure), versions=versions, searches=searches)
 
 
 def listed(connection: sqlite3.Connection, wanted: Wanted, after: Sequence[Any], limit: int) -> list[Document]:
@@ -170,7 +198,9 @@ def put(
     metadata = {k: v for k, v in (source.metadata | edits).items() if v is not None}
     stored = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
     if not force and [row[:5] for row in old] == [(source.id, collection, source.sha256, source.title, stored)]:
-        connection.execute("UPDATE documents SET mtime_ns = ?, error = '' WHERE id = ?", (source.mtime_ns, source.id))
+        connection.execute(
+            "UPDATE documents SET mtime_ns = ?, error = '', tries = 0 WHERE id = ?", (source.mtime_ns, source.id)
+        )
         return "unchanged"
     for identifier, _, sha256, *_ in old:
         if sha256 not in ("", source.sha256):
@@ -203,6 +233,7 @@ def _insert(
         "metadata": metadata,
         "warnings": json.dumps(source.warnings, ensure_ascii=False),
         "passages": len(source.passages),
+        "structure": json.dumps(source.structure, ensure_ascii=False),
         **rest,
     }
     columns = ", ".join(values)
@@ -214,12 +245,15 @@ def _insert(
 def fail(connection: sqlite3.Connection, source: Source, collection: int, *, actor: str, now: str) -> None:
     """Note on a document why it could not be read: what is stored of it stays, and it is tried again."""
     row = connection.execute(
-        "UPDATE documents SET error = ?, mtime_ns = 0 WHERE collection_id = ? AND uri = ? RETURNING id",
-        (source.error, collection, source.uri),
+        "UPDATE documents SET error = ?1, mtime_ns = 0, failed_ns = ?2,"
+        " tries = CASE WHEN failed_ns = ?2 THEN tries + 1 ELSE 1 END WHERE collection_id = ?3 AND uri = ?4"
+        " RETURNING id",
+        (source.error, source.mtime_ns, collection, source.uri),
     ).fetchone()
     if row is None:
         rest = {"added": now, "archived": 0, "edits": "{}", "actor": actor, "updated": now}
-        _insert(connection, source, collection, "{}", rest)
+        rest |= {"tries": 1, "failed_ns": source.mtime_ns}
+        _insert(connection, replace(source, mtime_ns=0), collection, "{}", rest)
 
 
 def note(
@@ -262,9 +296,16 @@ def delete_all(connection: sqlite3.Connection, identifiers: Iterable[str]) -> tu
     return found, chunks, missing
 
 
-def unindex(connection: sqlite3.Connection, identifier: str, index: str) -> int:
-    """Take the passages of a document out of the full-text index `index`; return how many they are."""
-    rows = connection.execute("SELECT id, header, text FROM chunks WHERE document_id = ?", (identifier,)).fetchall()
+def unindex(connection: sqlite3.Connection, identifier: str, index: str, *, known: bool = False) -> int:
+    """Take the passages of a document out of the full-text index `index`; return how many they are.
+
+    With `known`, only those that are in it: to take out what is not there would damage it.
+    """
+    there = f"AND id IN (SELECT id FROM {index}_docsize)" if known else ""  # noqa: S608 - our own names
+    rows = connection.execute(
+        f"SELECT id, header, text FROM chunks WHERE document_id = ? {there}",  # noqa: S608 - our own names
+        (identifier,),
+    ).fetchall()
     connection.executemany(
         f"INSERT INTO {index} ({index}, rowid, header, text) VALUES ('delete', ?, ?, ?)",  # noqa: S608 - our own names
         [(row, searchable(header), searchable(text)) for row, header, text in rows],

@@ -66,10 +66,10 @@ def put(connection: sqlite3.Connection, model: str, vectors: Iterable[tuple[int,
             )
 
 
-def of_document(connection: sqlite3.Connection, document: str, model: str) -> list[tuple[int, bytes]]:
-    """Return (chunk id, vector) of a document's passages, in their order."""
+def of_document(connection: sqlite3.Connection, document: str, model: str, limit: int) -> list[tuple[int, bytes]]:
+    """Return (chunk id, vector) of a document's first passages, in their order."""
     return connection.execute(
         "SELECT c.id, v.vector FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = ?"
-        " WHERE c.document_id = ? ORDER BY c.id",
-        (model, document),
+        " WHERE c.document_id = ? ORDER BY c.id LIMIT ?",
+        (model, document, limit),
     ).fetchall()

@@ -11,19 +11,18 @@ from homeport_rag.store import documents
 def known(connection: sqlite3.Connection, collection: int, uri: str) -> dict[str, Known]:
     """Return URI → what is stored of the documents of a collection at `uri` and below it."""
     rows = connection.execute(
-        "SELECT uri, id, size, mtime_ns, sha256 FROM documents WHERE collection_id = ?"
+        "SELECT uri, id, size, mtime_ns, sha256, tries, failed_ns FROM documents WHERE collection_id = ?"
         " AND (uri = ? OR substr(uri, 1, ?) = ?)",
         (collection, uri, len(uri) + 1, f"{uri.rstrip('/')}/"),
     )
     return {found: Known(*rest) for found, *rest in rows}
 
 
-def same_content(connection: sqlite3.Connection, collection: int, sha256: str) -> str:
-    """Return the title of a document of a collection that has the same bytes; empty when there is none."""
-    row = connection.execute(
-        "SELECT title FROM documents WHERE sha256 = ? AND collection_id = ?", (sha256, collection)
-    ).fetchone()
-    return row[0] if row else ""
+def same_bytes(connection: sqlite3.Connection, collection: int, sha256: str) -> list[tuple[str, str]]:
+    """Return id and title of the documents of a collection that have the same bytes."""
+    return connection.execute(
+        "SELECT id, title FROM documents WHERE sha256 = ? AND collection_id = ?", (sha256, collection)
+    ).fetchall()
 
 
 def remove(connection: sqlite3.Connection, job: str, gone: dict[str, str]) -> None:

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 
 from homeport_rag.records import Space
 from homeport_rag.results import Finding
+from homeport_rag.store import documents
 from homeport_rag.store.matching import INDEX
+
+REMAINS = "remains:"  # before the id of what belongs to no document
 
 _CHECKS = {
     "passages without a document": "SELECT count(*) FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)",
@@ -69,6 +72,54 @@ def removable(connection: sqlite3.Connection, today: str) -> list[Finding]:
         (today,),
     ).fetchall()
     return [_finding(row) for row in [*duplicates, *expired]]
+
+
+_ORPHANS = "FROM vectors WHERE chunk_id NOT IN (SELECT id FROM chunks)"
+_UNUSED = "FROM vectors WHERE model_id NOT IN (SELECT wanted FROM collections UNION SELECT answering FROM collections)"
+_LOST = "FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)"
+
+
+def remains(connection: sqlite3.Connection) -> list[Finding]:
+    """Return what belongs to no document or no model any more, as one finding for each kind."""
+    found: list[Finding] = []
+    for kind, what, query in (
+        ("vectors", "vectors of chunks that are gone", _ORPHANS),
+        ("models", "vectors of models that no collection uses", _UNUSED),
+        ("chunks", "chunks of documents that are gone", _LOST),
+    ):
+        (count,) = connection.execute(f"SELECT count(*) {query}").fetchone()
+        if count:
+            reason = "orphaned" if kind != "models" else "obsolete"
+            found.append(_finding((f"{REMAINS}{kind}", f"{count:,} {what}", "", reason)))
+    return found
+
+
+def remove(connection: sqlite3.Connection, chosen: Sequence[str]) -> dict[str, int]:
+    """Remove findings; return how many documents, chunks and vectors are gone, and bytes of texts and vectors."""
+    before = _contents(connection)
+    removed, _, _ = documents.delete_all(connection, [each for each in chosen if not each.startswith(REMAINS)])
+    if f"{REMAINS}chunks" in chosen:
+        for (identifier,) in connection.execute(f"SELECT DISTINCT document_id {_LOST}").fetchall():
+            for name in INDEX.values():  # nobody knows any more in which of them it is
+                documents.unindex(connection, identifier, name, known=True)
+        connection.execute(f"DELETE {_LOST}")
+    if f"{REMAINS}models" in chosen:
+        connection.execute(f"DELETE {_UNUSED}")
+    if f"{REMAINS}vectors" in chosen:
+        connection.execute(f"DELETE {_ORPHANS}")
+    after = _contents(connection)
+    chunks, vectors, size = (one - other for one, other in zip(before, after, strict=True))
+    return {"removed": removed, "chunks": chunks, "vectors": vectors, "bytes": size}
+
+
+def _contents(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return the number of chunks and of vectors, and the bytes of texts and vectors."""
+    chunks, text = connection.execute(
+        "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM chunks"
+    ).fetchone()
+    vectors, size = connection.execute("SELECT count(*), coalesce(sum(length(vector)), 0) FROM vectors").fetchone()
+    (whole,) = connection.execute("SELECT coalesce(sum(length(CAST(text AS BLOB))), 0) FROM texts").fetchone()
+    return chunks, vectors, text + size + whole
 
 
 def with_files(connection: sqlite3.Connection) -> list[Finding]:

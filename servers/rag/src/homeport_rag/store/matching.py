@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from homeport_rag.results import Hit
+from homeport_rag.results import Chunk, Hit
 from homeport_rag.search import Filters
 
 INDEX = {True: "chunks_fts", False: "chunks_fts_plain"}  # by whether the collection is English
@@ -65,6 +65,17 @@ def match_names(
     return rows.fetchall()
 
 
+def titles(connection: sqlite3.Connection, query: str, limit: int) -> list[str]:
+    """Return the titles of documents whose title or file name shares most letters with the query."""
+    rows = connection.execute(
+        "SELECT d.title FROM names_fts f JOIN names n ON n.id = f.rowid JOIN documents d ON d.id = n.document_id"
+        " JOIN collections k ON k.id = d.collection_id WHERE names_fts MATCH ? AND k.name NOT LIKE '.%'"
+        " ORDER BY f.rank LIMIT ?",
+        (query, limit),
+    )
+    return list(dict.fromkeys(title for (title,) in rows))
+
+
 def passing(connection: sqlite3.Connection, chunks: Sequence[int], scope: list[int], filters: Filters) -> list[int]:
     """Return those of `chunks` that exist, are in `scope` and pass `filters`, in the given order."""
     where, values = conditions(scope, filters)
@@ -112,6 +123,22 @@ def passages(connection: sqlite3.Connection, document: str, after: int, limit: i
         (document, after, limit),
     )
     return [hit(row) for row in rows]
+
+
+def chunks(connection: sqlite3.Connection, document: str, text: str, after: int, limit: int) -> list[Chunk]:
+    """Return up to `limit` chunks of a document with ids greater than `after` that hold `text`, in their order."""
+    rows = connection.execute(
+        "SELECT c.id, c.text, c.header, c.page, c.line, c.end_line, coalesce(v.model_id, ''), d.metadata, d.updated"
+        " FROM chunks c JOIN documents d ON d.id = c.document_id JOIN collections k ON k.id = c.collection_id"
+        " LEFT JOIN vectors v ON v.chunk_id = c.id AND v.model_id = k.wanted WHERE c.document_id = ? AND c.id > ?"
+        " AND (? = '' OR instr(lower(c.header || char(10) || c.text), lower(?))) ORDER BY c.id LIMIT ?",
+        (document, after, text, text, limit),
+    )
+    names = ("vector_id", "text", "header", "page", "line", "end_line", "model", "metadata", "updated")
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    return [
+        Chunk.model_validate(row | {"page": row["page"] or 0, "metadata": json.loads(row["metadata"])}) for row in found
+    ]
 
 
 def hit(row: tuple[Any, ...]) -> Hit:

@@ -2,7 +2,8 @@
 
 FTS5 spends a microsecond or two on every passage that holds any word of the query, 200 ms for a long question in
 100,000 passages. Here the list of a word (which passages hold it, how often) is read once and kept; what was stored
-since is ranked by FTS5 itself until it is much.
+since is ranked by FTS5 itself until it is much. Reading the list of a frequent word takes up to 100 ms, so these are
+read in advance, on another connection and thread.
 
 Robertson and Zaragoza: The Probabilistic Relevance Framework: BM25 and Beyond, 2009; the constants are FTS5's.
 """
@@ -11,11 +12,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import log
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from homeport_rag.search import full_text_query, searchable
+from homeport_rag.search import STOP_WORDS, full_text_query, searchable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +27,15 @@ if TYPE_CHECKING:
 
 K1, B = 1.2, 0.75
 KEPT = 40_000_000  # entries of all kept lists together, 8 bytes each
+READ_AHEAD = 15_000_000  # entries that are read in advance
+FREQUENT = 2_000  # passages; the list of a rarer word is read in 2 ms
+MOST_WORDS = 100_000  # whose terms are remembered
 FRESH = 0.02  # the share of passages that FTS5 ranks by itself before all lists are read anew
 LEAST_FRESH = 1_000
 _COLUMN, _OFFSET = 1, 24  # bits of a word's place in a passage
 
 Ranking = list[tuple[int, float]]
+Terms = tuple[str, ...]
 
 
 class Postings:
@@ -44,14 +50,50 @@ class Postings:
     def __init__(self, connection: sqlite3.Connection, index: str, tokenizer: str) -> None:
         self._connection = connection
         self._index = index
-        self._kept: OrderedDict[str, tuple[Places, Counts]] = OrderedDict()
+        self._kept: OrderedDict[Terms, tuple[Places, Counts]] = OrderedDict()
+        self._terms_of: dict[str, Terms] = {}
         self._last = -1
+        self._lock = Lock()  # of `_kept` with `_ids` and `_last`, which belong together
+        self.cold = True  # the lists of frequent words are not read yet
+        _watch(connection, index)
         for statement in (
-            f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.{index}_places USING fts5vocab(main, {index}, instance)",
             f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.{index}_asked USING fts5(word, tokenize = '{tokenizer}')",
             f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.{index}_terms USING fts5vocab(temp, {index}_asked, instance)",
         ):
             connection.execute(statement)
+
+    def follow(self) -> None:
+        """Bring the lengths of all passages up to date, as `best` does."""
+        self._follow()
+
+    def warm(self, connection: sqlite3.Connection, check: Callable[[], None]) -> None:
+        """Read the lists of frequent words, the most frequent first; called on another thread than everything else.
+
+        Args:
+            connection: Of that thread.
+            check: Called between two words; raises when it is to stop.
+        """
+        _watch(connection, self._index)
+        with self._lock:
+            ids, last = self._ids, self._last
+            self.cold = False
+        frequent = connection.execute(
+            f"SELECT term, doc FROM temp.{self._index}_words WHERE doc >= ? ORDER BY doc DESC",  # noqa: S608 - our own names
+            (FREQUENT,),
+        ).fetchall()
+        entries = 0
+        for term, passages in frequent:
+            entries += passages
+            if entries > READ_AHEAD:
+                return
+            check()
+            if term in STOP_WORDS or (term,) in self._kept:
+                continue
+            made = _listed(_occurrences(connection, self._index, term), ids, last)
+            with self._lock:
+                if self._last != last:
+                    return  # everything was read anew meanwhile, and is cold again
+                self._kept.setdefault((term,), made)
 
     def best(self, words: Sequence[str], limit: int, allowed: Sequence[int] | None = None) -> Ranking:
         """Return the best passages that hold any of `words`: (id, BM25 score), best first.
@@ -96,46 +138,81 @@ class Postings:
         if self._last >= 0 and count <= max(LEAST_FRESH, FRESH * len(self._ids)):
             return count
         rows = self._connection.execute(f"SELECT id, sz {sizes} ORDER BY id", (-1,)).fetchall()
-        self._ids = np.array([row[0] for row in rows], np.int64)
         lengths = np.array([_length(row[1]) for row in rows], np.float32)
-        self._norms = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0)) if rows else lengths
-        self._last = rows[-1][0] if rows else 0
-        self._kept.clear()
+        with self._lock:
+            self._ids = np.array([row[0] for row in rows], np.int64)
+            self._norms = K1 * (1 - B + B * lengths / max(float(lengths.mean()), 1.0)) if rows else lengths
+            self._last = rows[-1][0] if rows else 0
+            self._kept.clear()
+            self.cold = True
         return 0
 
     def _list(self, word: str) -> tuple[Places, Counts]:
         """Return where in `_ids` the passages with `word` are, and how often each holds it."""
+        terms = self._terms(word)
+        if terms not in self._kept:
+            made = _listed(self._passages(terms), self._ids, self._last)
+            with self._lock:
+                self._kept[terms] = made
+                while len(self._kept) > 1 and sum(len(places) for places, _ in self._kept.values()) > KEPT:
+                    self._kept.popitem(last=False)
+        with self._lock:
+            self._kept.move_to_end(terms)
+        return self._kept[terms]
+
+    def _terms(self, word: str) -> Terms:
+        """Return the terms that the index knows `word` as."""
+        if word not in self._terms_of:
+            if len(self._terms_of) >= MOST_WORDS:
+                self._terms_of.clear()
+            self._connection.execute(f"DELETE FROM temp.{self._index}_asked")  # noqa: S608 - our own names
+            self._connection.execute(f"INSERT INTO temp.{self._index}_asked VALUES (?)", (searchable(word),))  # noqa: S608 - our own names
+            rows = self._connection.execute(f"SELECT term FROM temp.{self._index}_terms ORDER BY offset")  # noqa: S608 - our own names
+            self._terms_of[word] = tuple(term for (term,) in rows)
+        return self._terms_of[word]
+
+    def _passages(self, terms: Terms) -> Places:
+        """Return the passage of each time that `terms` occur side by side."""
         import numpy as np
 
-        if word not in self._kept:
-            found = self._passages(word)
-            ids, counts = np.unique(found[found <= self._last], return_counts=True)
-            places = np.searchsorted(self._ids, ids)
-            known = self._ids[places] == ids if len(ids) else np.zeros(0, bool)
-            self._kept[word] = places[known], counts[known].astype(np.float32)
-            while len(self._kept) > 1 and sum(len(places) for places, _ in self._kept.values()) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(word)
-        return self._kept[word]
-
-    def _passages(self, word: str) -> Places:
-        """Return the passage of each time that `word` occurs; its terms, where it has several, side by side."""
-        import numpy as np
-
-        self._connection.execute(f"DELETE FROM temp.{self._index}_asked")  # noqa: S608 - our own names
-        self._connection.execute(f"INSERT INTO temp.{self._index}_asked VALUES (?)", (searchable(word),))  # noqa: S608 - our own names
-        terms = self._connection.execute(f"SELECT term FROM temp.{self._index}_terms ORDER BY offset").fetchall()  # noqa: S608 - our own names
-        places = f"SELECT doc, col, offset FROM temp.{self._index}_places WHERE term = ?"  # noqa: S608 - our own names
         if len(terms) == 1:
-            rows = self._connection.execute(places.replace(", col, offset", ""), terms[0])
-            return np.fromiter((doc for (doc,) in rows), np.int64)
+            return _occurrences(self._connection, self._index, terms[0])
         common = np.zeros(0, np.int64)
         for number, term in enumerate(terms):
-            rows = self._connection.execute(places, term)
+            rows = self._connection.execute(
+                f"SELECT doc, col, offset FROM temp.{self._index}_places WHERE term = ?",  # noqa: S608 - our own names
+                (term,),
+            )
             spots = (((doc << _COLUMN | (col == "text")) << _OFFSET) + offset - number for doc, col, offset in rows)
             found = np.fromiter(spots, np.int64)
             common = np.intersect1d(common, found) if number else found
         return common >> (_COLUMN + _OFFSET)
+
+
+def _watch(connection: sqlite3.Connection, index: str) -> None:
+    """Let `connection` read the vocabulary of an index: its places, and its words with how many passages hold each."""
+    for name, kind in (("places", "instance"), ("words", "row")):
+        connection.execute(
+            f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.{index}_{name} USING fts5vocab(main, {index}, {kind})"
+        )
+
+
+def _occurrences(connection: sqlite3.Connection, index: str, term: str) -> Places:
+    """Return the passage of each time that `term` occurs."""
+    import numpy as np
+
+    rows = connection.execute(f"SELECT doc FROM temp.{index}_places WHERE term = ?", (term,))  # noqa: S608 - our own names
+    return np.fromiter((doc for (doc,) in rows), np.int64)
+
+
+def _listed(found: Places, ids: Places, last: int) -> tuple[Places, Counts]:
+    """Return where in `ids` the passages of `found` up to `last` are, and how often each is in it."""
+    import numpy as np
+
+    unique, counts = np.unique(found[found <= last], return_counts=True)
+    places = np.searchsorted(ids, unique)
+    known = ids[places] == unique if len(unique) else np.zeros(0, bool)
+    return places[known], counts[known].astype(np.float32)
 
 
 def _length(sizes: bytes) -> int:

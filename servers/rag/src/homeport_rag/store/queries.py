@@ -12,6 +12,8 @@ from homeport_rag.results import Asked, Saved, SearchResult
 
 KEPT = 1_000
 EXCERPT = 200  # characters
+MOST_RECENT = 10_000  # documents that a kept search looks at or remembers
+MOST_FRESH = 100  # documents that wait to be looked at in a kept search
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,16 @@ def latest(connection: sqlite3.Connection, document: str, limit: int) -> list[As
     return [Asked.model_validate(dict(zip(names, row, strict=True))) for row in rows]
 
 
+def like(connection: sqlite3.Connection, text: str, limit: int) -> list[str]:
+    """Return the latest different queries that hold `text`, those that begin with it first."""
+    rows = connection.execute(
+        "SELECT query FROM queries WHERE instr(lower(query), lower(?1)) AND trim(query) != '' GROUP BY query"
+        " ORDER BY instr(lower(query), lower(?1)) > 1, max(id) DESC LIMIT ?2",
+        (text, limit),
+    )
+    return [query for (query,) in rows]
+
+
 def save(connection: sqlite3.Connection, name: str, asked: Mapping[str, Any], *, alert: bool, now: str) -> None:
     """Keep a search under a name, in place of what is kept there."""
     connection.execute(
@@ -81,21 +93,45 @@ def unsave(connection: sqlite3.Connection, name: str) -> bool:
 
 def saved(connection: sqlite3.Connection) -> list[Saved]:
     """Return the kept searches by name."""
-    rows = connection.execute("SELECT name, asked, alert, created FROM saved_queries ORDER BY name")
-    return [Saved(name=name, asked=json.loads(asked), alert=bool(alert), created=at) for name, asked, alert, at in rows]
+    rows = connection.execute("SELECT name, asked, alert, created, fresh FROM saved_queries ORDER BY name")
+    return [
+        Saved(name=name, asked=json.loads(asked), alert=bool(alert), created=at, fresh=json.loads(fresh))
+        for name, asked, alert, at, fresh in rows
+    ]
 
 
-def seen(connection: sqlite3.Connection, name: str, documents: Sequence[str]) -> list[str]:
-    """Note which documents a kept search finds now; return those that it did not find the last time."""
-    row = connection.execute("SELECT seen FROM saved_queries WHERE name = ?", (name,)).fetchone()
+def looked_at(connection: sqlite3.Connection, name: str) -> bool:
+    """Note that somebody saw what is new in a kept search; False when there is none of that name."""
+    return connection.execute("UPDATE saved_queries SET fresh = '[]' WHERE name = ?", (name,)).rowcount > 0
+
+
+def recent(connection: sqlite3.Connection, name: str, back: float) -> list[str]:
+    """Return the documents that changed since a kept search was last made, and up to `back` seconds before."""
+    rows = connection.execute(
+        "SELECT d.id FROM documents d JOIN collections k ON k.id = d.collection_id, saved_queries s WHERE s.name = ?"
+        " AND k.name NOT LIKE '.%' AND (s.looked = ''"
+        " OR d.updated > strftime('%Y-%m-%dT%H:%M:%fZ', s.looked, ?)) ORDER BY d.updated DESC LIMIT ?",
+        (name, f"-{back} seconds", MOST_RECENT),
+    )
+    return [identifier for (identifier,) in rows]
+
+
+def seen(connection: sqlite3.Connection, name: str, documents: Sequence[str], now: str) -> list[str]:
+    """Note which documents a kept search finds now; return those that it never found before."""
+    row = connection.execute("SELECT seen, fresh FROM saved_queries WHERE name = ?", (name,)).fetchone()
     if row is None:
         return []
-    before = set[str](json.loads(row[0]))
-    connection.execute("UPDATE saved_queries SET seen = ? WHERE name = ?", (json.dumps(list(documents)), name))
-    return [identifier for identifier in documents if identifier not in before]
+    before, waiting = list[str](json.loads(row[0])), list[str](json.loads(row[1]))
+    known = set(before)
+    news = [identifier for identifier in documents if identifier not in known]
+    connection.execute(
+        "UPDATE saved_queries SET seen = ?, fresh = ?, looked = ? WHERE name = ?",
+        (json.dumps([*news, *before][:MOST_RECENT]), json.dumps([*news, *waiting][:MOST_FRESH]), now, name),
+    )
+    return news
 
 
-def times(connection: sqlite3.Connection) -> tuple[int, float]:
-    """Return the number of kept searches and the median of their milliseconds."""
+def times(connection: sqlite3.Connection) -> tuple[int, float, float]:
+    """Return the number of kept searches, and the median and the 95th percentile of their milliseconds."""
     taken = [row[0] for row in connection.execute("SELECT milliseconds FROM queries ORDER BY milliseconds")]
-    return len(taken), taken[len(taken) // 2] if taken else 0.0
+    return (len(taken), taken[len(taken) // 2], taken[len(taken) * 95 // 100]) if taken else (0, 0.0, 0.0)

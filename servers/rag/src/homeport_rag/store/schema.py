@@ -118,6 +118,18 @@ CREATE TABLE memories (
 );
 CREATE INDEX memories_owner ON memories (tenant, actor, agent)
 """
+# `structure` is what was noted when a document was read; `tries` and `failed_ns` of how often the same file failed.
+KNOWN = """
+ALTER TABLE documents ADD COLUMN structure TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE documents ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN failed_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE saved_queries ADD COLUMN fresh TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE saved_queries ADD COLUMN looked TEXT NOT NULL DEFAULT '';
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY, title TEXT NOT NULL, entry TEXT NOT NULL, reasons TEXT NOT NULL, actor TEXT NOT NULL,
+    at TEXT NOT NULL
+)
+"""
 MEMORY = ".memory"  # the collection that holds memories; no search of documents looks into it
 BUILT_IN = ("default", "emails", "reports", "projects")
 
@@ -146,5 +158,10 @@ def migrations() -> Migrations:
             "INSERT INTO collections (name, language, created) VALUES (?, 'en', strftime('%Y-%m-%dT%H:%M:%fZ'))",
             (MEMORY,),
         )
+
+    @steps()
+    def know(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
+        for statement in KNOWN.split(";\n"):
+            database.conn.execute(statement)
 
     return steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from homeport_rag.search import Filters, full_text_query, query_words
 from homeport_rag.store import matching
@@ -19,6 +19,32 @@ class Words:
 
     def __init__(self) -> None:
         self._postings: dict[str, Postings] = {}
+
+    @property
+    def cold(self) -> bool:
+        """Whether the lists of frequent words are to be read."""
+        return any(postings.cold for postings in self._postings.values())
+
+    def prepare(self, connection: sqlite3.Connection) -> None:
+        """Get ready for the first search, where there is much to search in."""
+        for english in (True, False):
+            if (postings := self._of(connection, english=english)) is not None:
+                postings.follow()
+
+    def warm(self, connection: sqlite3.Connection, check: Callable[[], None]) -> None:
+        """Read the lists of frequent words, on a connection and thread of its own, until `check` raises."""
+        for postings in list(self._postings.values()):
+            postings.warm(connection, check)
+
+    def _of(self, connection: sqlite3.Connection, *, english: bool) -> Postings | None:
+        """Return the lists of an index; None where it is small."""
+        index = matching.INDEX[english]
+        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()
+        if last <= FEW:
+            return None
+        if index not in self._postings:
+            self._postings[index] = Postings(connection, index, matching.TOKENIZER[english])
+        return self._postings[index]
 
     def find(
         self, connection: sqlite3.Connection, text: str, scope: dict[int, str], filters: Filters, limit: int
@@ -42,16 +68,14 @@ class Words:
         *,
         english: bool,
     ) -> Ranking:
-        index = matching.INDEX[english]
-        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()
-        if last <= FEW:
+        postings = self._of(connection, english=english)
+        if postings is None:
+            index = matching.INDEX[english]
             return matching.match(connection, index, full_text_query(words), scope, filters, limit)
-        if index not in self._postings:
-            self._postings[index] = Postings(connection, index, matching.TOKENIZER[english])
         looked_at = limit * (SPARE if filters == Filters() else MORE)
-        best = self._postings[index].best(words, looked_at)
+        best = postings.best(words, looked_at)
         passing = set(matching.passing(connection, [i for i, _ in best], scope, filters))
         if len(passing) < limit and len(best) == looked_at:
             allowed = matching.all_passing(connection, scope, filters)
-            return self._postings[index].best(words, limit, allowed)
+            return postings.best(words, limit, allowed)
         return [hit for hit in best if hit[0] in passing][:limit]
