@@ -19,6 +19,7 @@ from homeport_shared.audit import AuditLog
 from homeport_shared.changes import ChangeBus
 from homeport_shared.clock import Clock, SystemClock
 from homeport_shared.events import EventSink, NoEvents
+from homeport_shared.gateway import Gateway, NoGateway
 
 if TYPE_CHECKING:
     from homeport_shared.vault import Vault
@@ -37,6 +38,7 @@ class ServerContext:
         tasks: Background work of this server; cancelled when the server stops.
         changes: Tells clients that resources changed.
         events: Hands events to the host, if there is one.
+        gateway: Calls tools of other servers, if there is a host.
         audit: Where a server that runs alone records its calls; None in a host, which records them itself.
         in_process: The only client is the host in this process, so its word on identity is believed.
         key: The secret that a request must repeat to be believed; empty when no host started this process.
@@ -50,6 +52,7 @@ class ServerContext:
     changes: ChangeBus = field(default_factory=ChangeBus)
     clock: Clock = field(default_factory=SystemClock)
     events: EventSink = field(default_factory=NoEvents)
+    gateway: Gateway = field(default_factory=NoGateway)
     audit: AuditLog | None = None
     in_process: bool = False
     key: str = ""
@@ -87,6 +90,7 @@ async def open_context(
     home: Path | None = None,
     flags: Mapping[str, Any] | None = None,
     events: EventSink | None = None,
+    gateway: Gateway | None = None,
     clock: Clock | None = None,
     in_process: bool = False,
 ) -> AsyncGenerator[ServerContext]:
@@ -97,6 +101,7 @@ async def open_context(
         home: The data root; None = `HOMEPORT_HOME` or the platform's data directory.
         flags: Settings that win over all other sources.
         events: The host's event bus; None when the server runs alone.
+        gateway: The host's way to other servers; None when the server runs alone.
         clock: None = the machine's clock.
         in_process: The host runs this server inside itself.
     """
@@ -112,6 +117,7 @@ async def open_context(
             stack=stack,
             clock=clock,
             events=events or NoEvents(),
+            gateway=gateway or NoGateway(),
             audit=audit,
             in_process=in_process,
             key=key,

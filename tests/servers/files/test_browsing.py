@@ -44,7 +44,7 @@ async def test_filters_combine(files: Any) -> None:
     for name, size, day in (("a.csv", 30, 1), ("b.csv", 10, 2), ("b2.csv", 90, 2), ("b.pdf", 30, 2)):
         path = files.put(name, "x" * size)
         os.utime(path, (1_700_000_000 + day * 86_400,) * 2)
-    window = await files("browse", path="docs", group="table", name="B", smallest=5, largest=50, since="2023-11-16")
+    window = await files("browse", path="docs", type="table", name="B", smallest=5, largest=50, since="2023-11-16")
     assert names(window) == ["b.csv"]
     assert names(await files("browse", path="docs", until="2023-11-15")) == ["a.csv"]
     assert (await files.fails("browse", path="docs", since="soon"))[0] == "invalid"

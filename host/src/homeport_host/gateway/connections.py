@@ -24,13 +24,19 @@ from homeport_host.governance.calls import Progress
 from homeport_shared.context import KEY_VARIABLE, open_context
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import EventSink
+from homeport_shared.gateway import Gateway
 
 RAW = TypeAdapter(dict[str, Any])
 
 
 @asynccontextmanager
 async def open_target(
-    config: ServerConfig, *, home: Path, events: EventSink | None = None, key: str = ""
+    config: ServerConfig,
+    *,
+    home: Path,
+    events: EventSink | None = None,
+    gateway: Gateway | None = None,
+    key: str = "",
 ) -> AsyncGenerator[Any]:
     """Yield what `mcp.Client` connects to.
 
@@ -38,6 +44,7 @@ async def open_target(
         config: The server.
         home: The data root.
         events: Where a server in this process puts its events.
+        gateway: Its way to other servers.
         key: The secret by which a bundled server in a process of its own knows the host.
 
     Raises:
@@ -52,7 +59,7 @@ async def open_target(
             yield stdio_client(_parameters(config, stack, home, key), stack.enter_context(_log(config, home)))
         else:
             context = await stack.enter_async_context(
-                open_context(config.name, home=home, in_process=True, events=events)
+                open_context(config.name, home=home, in_process=True, events=events, gateway=gateway)
             )
             build = config.build or _load(config.entry_point)
             yield build(context)

@@ -26,6 +26,7 @@ from homeport_host.gateway.watches import Watches
 from homeport_host.governance.calls import Progress
 from homeport_shared.errors import ErrorCode, HomeportError
 from homeport_shared.events import EventSink
+from homeport_shared.gateway import Gateway
 from homeport_shared.identity import Identity
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Upstream:
         config: How to reach it.
         home: The data root.
         events: Where a server in this process puts its events.
+        gateway: Its way to other servers.
         changed: Awaited when the state or a list changed.
         updated: Awaited with a resource's own URI when its content changed.
         connect_seconds: How long the server may take to introduce itself and to list what it has.
@@ -77,6 +79,7 @@ class Upstream:
         *,
         home: Path,
         events: EventSink | None = None,
+        gateway: Gateway | None = None,
         changed: Callable[[], Awaitable[None]],
         updated: Callable[[str, str], Awaitable[None]],
         connect_seconds: float = CONNECT_SECONDS,
@@ -90,6 +93,7 @@ class Upstream:
         self.instructions = ""
         self._home = home
         self._events = events
+        self._gateway = gateway
         self._changed = changed
         self._lists = Lists(changed)
         self._updated = updated
@@ -197,7 +201,9 @@ class Upstream:
         self._lost = anyio.Event()
         self._served = False
         async with (
-            open_target(self.config, home=self._home, events=self._events, key=self._key) as target,
+            open_target(
+                self.config, home=self._home, events=self._events, gateway=self._gateway, key=self._key
+            ) as target,
             Client(
                 target,
                 elicitation_callback=self._turns.on_question,

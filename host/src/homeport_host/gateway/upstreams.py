@@ -14,6 +14,7 @@ from homeport_host.gateway.config import ServerConfig
 from homeport_host.gateway.upstream import CONNECT_SECONDS, Upstream
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import EventSink
+from homeport_shared.gateway import Gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Upstreams:
         tasks: One task per server runs here.
         home: The data root.
         events: Where servers in this process put their events.
+        gateway: Returns the way of a server in this process to the others.
         connect_seconds: How long a server may take to introduce itself.
 
     Attributes:
@@ -54,11 +56,13 @@ class Upstreams:
         *,
         home: Path,
         events: EventSink | None = None,
+        gateway: Callable[[str], Gateway] | None = None,
         connect_seconds: float = CONNECT_SECONDS,
     ) -> None:
         self._tasks = tasks
         self._home = home
         self._events = events
+        self._gateway = gateway
         self._connect_seconds = connect_seconds
         self._all: dict[str, Upstream] = {}
         self.on_change: list[Callable[[], Awaitable[None]]] = []
@@ -128,6 +132,7 @@ class Upstreams:
             config,
             home=self._home,
             events=self._events,
+            gateway=self._gateway(config.name) if self._gateway and config.bundled else None,
             changed=_nothing if quiet else self._changed,
             updated=self._updated,
             connect_seconds=self._connect_seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,9 @@ class Outside:
         context: Where events and updates go.
         roots: The folders.
         store: The history, in which a rename by others is written down, so that versions follow it.
+
+    Attributes:
+        on_change: Awaited with kind, place and former place of each change by others, after it was told.
     """
 
     def __init__(self, context: ServerContext, roots: Roots, store: Store) -> None:
@@ -67,6 +70,7 @@ class Outside:
         self._number = 0
         self._recent: deque[RecentChange] = deque(maxlen=KEPT)
         self._watched: set[str] = set()
+        self.on_change: list[Callable[[str, Place, Place | None], Awaitable[None]]] = []
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -149,6 +153,8 @@ class Outside:
         folders = {Place(each.root, each.parts[:-1]) for each in places if each}
         uris = {uri_of(each) for each in (places | folders) if each}
         await self._context.changes.updated(*sorted(uris), "files://history", "files://recent")
+        for heard in self.on_change:
+            await heard(kind, place, source)
 
     async def _follow(self, place: Place, source: Place) -> None:
         """Write a rename by others into the history of what has one, once also when two servers see it."""

@@ -15,6 +15,7 @@ from mcp.types import TextResourceContents
 from homeport_shared.clock import Clock
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.events import EventSink
+from homeport_shared.gateway import Gateway
 from homeport_shared.jobs import FINAL
 from homeport_shared.server import Server
 
@@ -31,6 +32,7 @@ async def connected(
     era: Era = "auto",
     clock: Clock | None = None,
     events: EventSink | None = None,
+    gateway: Gateway | None = None,
 ) -> AsyncGenerator[Client]:
     """Serve `build(context)` in memory and yield a client that is connected to it.
 
@@ -42,9 +44,10 @@ async def connected(
         era: `auto` speaks the newest protocol, `legacy` that of 2025.
         clock: Replaces the machine's clock.
         events: Receives the server's events.
+        gateway: Its way to other servers.
     """
     async with (
-        open_context(name, home=home, flags=flags, clock=clock, events=events) as context,
+        open_context(name, home=home, flags=flags, clock=clock, events=events, gateway=gateway) as context,
         Client(build(context), mode=era) as client,
     ):
         yield client
