@@ -2,7 +2,7 @@
 import { metadata, overview as facts, passages, relations, searches, versions } from "./document.js";
 import { empty, h, icon, lines, moment, problem, size, skeleton } from "./dom.js";
 import { cleanup, memories, tester, upkeep, upload } from "./knowledge-tools.js";
-import { rows } from "./rows.js";
+import { pages, rows } from "./rows.js";
 import { call, confirm, navigate, notify, open, watch } from "./shim.js";
 
 const app = document.getElementById("app");
@@ -87,15 +87,15 @@ async function found() {
 async function documents() {
   const falling = order.value !== "title";
   const wanted = { collection: state.collection, status: status_of.value, origin: origin.value, kind: kind.value, order: order.value, falling };
-  const list = await rows(side, async (cursor) => {
+  const source = await pages(async (cursor) => {
     const page = await call("browse_documents", { ...wanted, cursor });
     return { items: page.documents, next: page.next_cursor };
-  }, row, least);
-  count = list.count;
+  }, least);
+  count = () => source.total;
   const filtered = state.collection || status_of.value || origin.value || kind.value;
-  if (list.empty() && filtered) return [filters, empty("book", "Nothing fits", "No document fits these filters.")];
-  if (list.empty()) return [empty("book", "Nothing indexed yet", "Add a folder; its documents are read on this machine and can be searched and cited.", h("button", { type: "button", class: "button primary", onclick: addFolder }, "Add folder"))];
-  return [filters, bulk, list.box];
+  if (!source.total && filtered) return [filters, empty("book", "Nothing fits", "No document fits these filters.")];
+  if (!source.total) return [empty("book", "Nothing indexed yet", "Add a folder; its documents are read on this machine and can be searched and cited.", h("button", { type: "button", class: "button primary", onclick: addFolder }, "Add folder"))];
+  return [filters, bulk, rows(side, source, row, { height: 58 }).list];
 }
 
 function row(item) {
