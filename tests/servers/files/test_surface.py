@@ -9,11 +9,39 @@ import pytest
 pytestmark = pytest.mark.anyio
 READING = {"list", "read", "search", "info", "history"}
 CHANGING = {"write", "edit", "apply", "move", "delete", "undo", "write_document"}
-FOR_PAGES = set(
-    "roots add_root remove_root changes restore recent tag tags rename_tag folders stats browse preview thumbnail"
-    " download layout make_folder upload_part upload vectorize index_folder ask sync sync_state resolve leftovers"
-    " clean_up back_up restore_backup jobs cancel_job".split()
-)
+FOR_PAGES = {
+    "roots",
+    "add_root",
+    "remove_root",
+    "changes",
+    "restore",
+    "recent",
+    "tag",
+    "tags",
+    "rename_tag",
+    "folders",
+    "stats",
+    "browse",
+    "preview",
+    "thumbnail",
+    "download",
+    "layout",
+    "make_folder",
+    "upload_part",
+    "upload",
+    "vectorize",
+    "index_folder",
+    "ask",
+    "sync",
+    "sync_state",
+    "resolve",
+    "leftovers",
+    "clean_up",
+    "back_up",
+    "restore_backup",
+    "jobs",
+    "cancel_job",
+}
 
 
 async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:

@@ -88,6 +88,8 @@ async def test_limits_bad_parts_and_bad_names_are_refused_before_anything_is_kep
     assert (await files.fails("upload", folder="docs", files=[]))[0] == "invalid"
     assert (await files.fails("upload", folder="docs", files=[piece("a.txt", b"a")], tags=["a,b"]))[0] == "invalid"
     first = await files("upload_part", **part, total=2)
-    assert (await files.fails("upload_part", **{**part, "offset": 5, "upload": first["upload"]}, total=2))[0] == "conflict"
+    assert (await files.fails("upload_part", **{**part, "offset": 5, "upload": first["upload"]}, total=2))[
+        0
+    ] == "conflict"
     repeated = await files("upload_part", **{**part, "upload": first["upload"]}, total=2)
     assert repeated["received"] == 1
