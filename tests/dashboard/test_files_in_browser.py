@@ -37,7 +37,7 @@ def read(site: Site, path: str) -> None:
 
 def called(site: Site, tool: str, **arguments: Any) -> None:
     async def call() -> None:
-        result = await site.world.upstreams["files"].call_tool(tool, arguments)
+        result = await site.world.upstreams["files"].call_tool(tool, arguments, meta={"io.homeport/agent": "librarian"})
         assert not result.is_error, result.content
 
     site.run(call)
@@ -118,7 +118,7 @@ def test_the_list_has_its_columns_and_each_row_its_actions(site: Site, page: Pag
     head = ["Name", "Type", "Size", "Modified", "Vectorized", "Tags", "Accessed by"]
     assert [text for text in view.locator(".pane > .columns span").all_inner_texts() if text] == head
     row = view.locator("li", has=view.locator("[data-path='documents/notes.md']"))
-    for text in ("MD", "40 B", "No", "reports", "mcp"):
+    for text in ("MD", "40 B", "No", "reports", "librarian"):
         expect(row).to_contain_text(text)
     row.get_by_role("button", name="Actions").click()
     choices = view.get_by_role("menu").get_by_role("menuitem")
@@ -218,7 +218,7 @@ def test_locations_are_shown_added_and_refused_and_storage_stands_in_the_header(
     expect(view.locator("[data-path='other/there.txt']")).to_be_visible()
     expect(view.get_by_role("navigation", name="Folder path")).to_contain_text("other")
     page.goto(f"{site.url}/files?path=../outside")
-    expect(page.get_by_text("leads out of the folders").first).to_be_visible()
+    expect(page.get_by_text("is not inside the folders").first).to_be_visible()
 
 
 def test_disk_and_page_follow_each_other_and_sync_and_cleanup_report(site: Site, page: Page) -> None:
@@ -363,6 +363,7 @@ def test_a_dropped_file_is_uploaded_and_taken_back(site: Site, page: Page) -> No
     expect(view.locator("[data-path$='dropped.txt']")).to_be_visible()
     view.get_by_role("button", name="Close", exact=True).click()
     view.get_by_role("button", name="Undo").click()
+    expect(view.get_by_text("Taken back.")).to_be_visible()
     expect(view.locator("[data-path$='dropped.txt']")).to_have_count(0)
     assert not (site.folder / "dropped.txt").exists()
 

@@ -9,9 +9,12 @@ from homeport_host.governance.calls import Caller
 from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 
-# Files hands documents to the knowledge base, asks what became of them, and takes them out again.
+# Files hands documents to the knowledge base, asks what became of them, takes them out again, and has agents read one.
 MAY_CALL: Mapping[str, tuple[str, ...]] = {
     "files": (
+        "homeport__run_cancel",
+        "homeport__run_get",
+        "homeport__run_start",
         "rag__add",
         "rag__add_folder",
         "rag__browse_documents",

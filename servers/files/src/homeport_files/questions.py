@@ -84,5 +84,5 @@ class Questions:
                 break
             await anyio.sleep(POLL_SECONDS)
         if found["state"] != "completed":
-            raise HomeportError("unavailable", str(found.get("error") or f"The run {found['state']}."), "Try again.")
+            raise HomeportError.from_dict(found.get("error") or {}, f"The run was {found['state']}.")
         return [str(found.get("answer") or "")]

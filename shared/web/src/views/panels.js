@@ -69,8 +69,8 @@ export async function syncState() {
 /** Tags and category of files, and the tags of all. */
 export async function tagging(paths, entry, done) {
   const { tags, categories } = await call("tags");
-  const add = h("input", { type: "text", list: "known-tags", placeholder: "reports, 2026", "aria-label": "Tags to add" });
-  const category = h("input", { type: "text", value: entry?.category ?? "", placeholder: paths.length > 1 ? "leave as it is" : "none", "aria-label": "Category" });
+  const add = h("input", { type: "text", list: "known-tags", placeholder: "reports, 2026" });
+  const category = h("input", { type: "text", value: entry?.category ?? "", placeholder: paths.length > 1 ? "leave as it is" : "none" });
   const removed = new Set();
   const present = (entry?.tags ?? []).map((tag) => h("label", { class: "row" }, h("input", { type: "checkbox", checked: true, onchange: (event) => { if (event.target.checked) removed.delete(tag); else removed.add(tag); } }), tag));
   const wrong = problems();
