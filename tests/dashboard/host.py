@@ -553,11 +553,13 @@ class Neighbours:
 
     def __init__(self, upstreams: dict[str, Client]) -> None:
         self.upstreams = upstreams
+        self.own: Any = None
 
     async def call(self, tool: str, arguments: Any) -> dict[str, Any]:
         """Call a tool of another server."""
         server, _, name = tool.partition("__")
-        result = await self.upstreams[server].call_tool(name, dict(arguments))
+        client, name = (self.own, tool) if server == "homeport" else (self.upstreams[server], name)
+        result = await client.call_tool(name, dict(arguments))
         if result.is_error:
             raise HomeportError.from_dict(result.meta["io.homeport/error"])
         return result.structured_content
@@ -579,16 +581,16 @@ async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator
     async with AsyncExitStack() as stack:
         context = await stack.enter_async_context(open_context("homeport", home=home, in_process=True))
         upstreams: dict[str, Client] = {}
+        neighbours = Neighbours(upstreams)
         for name, build, flags in (
             [("files", files_server, {"roots": [str(folder)]}), ("rag", rag_server, {"folders": [str(folder)]})]
             if folder
             else []
         ):
-            upstreams[name] = await stack.enter_async_context(
-                _upstream(name, build, home, flags, context, Neighbours(upstreams))
-            )
+            upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context, neighbours))
         server, world = build_host(context, upstreams)
         world.upstreams = upstreams
+        neighbours.own = await stack.enter_async_context(Client(server))
 
         @asynccontextmanager
         async def connect() -> AsyncGenerator[Client]:

@@ -273,6 +273,19 @@ def test_a_picture_is_shown_and_made_larger(site: Site, page: Page) -> None:
     assert before
     assert after
     assert after["width"] > before["width"]
+    for _ in range(3):
+        view.get_by_role("button", name="Larger").click()
+    canvas = view.get_by_role("group", name="Picture")
+    box = canvas.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 50, box["y"] + 60, steps=4)
+    page.mouse.up()
+    assert canvas.evaluate("box => [box.scrollLeft, box.scrollTop]") == [150, 40]
+    with page.expect_download() as started:
+        view.get_by_role("button", name="Download").click()
+    assert started.value.path().read_bytes() == (site.folder / "teal.png").read_bytes()
 
 
 def test_pages_of_a_pdf_are_turned_by_keyboard(site: Site, page: Page) -> None:
@@ -406,17 +419,27 @@ def test_selected_files_are_moved_deleted_and_taken_back(site: Site, page: Page)
     assert (site.folder / "old" / "notes.md").is_file()
 
 
+def test_a_file_is_attached_to_a_chat_which_then_opens(site: Site, page: Page) -> None:
+    view = opened(site, page, "documents/notes.md")
+    view.get_by_role("button", name="Attach to chat").click()
+    view.get_by_role("dialog").get_by_role("button", name="Attach", exact=True).click()
+    page.wait_for_url("**/chat/*")
+    assert ("chat_attach", "notes.md") in [(name, given.get("name")) for name, given in site.world.calls]
+
+
 @pytest.mark.parametrize("theme", ["light", "dark", "contrast"])
-def test_every_kind_of_preview_passes_the_accessibility_rules(site: Site, page: Page, theme: str) -> None:
+def test_the_page_and_every_kind_of_preview_pass_the_accessibility_rules(site: Site, page: Page, theme: str) -> None:
     put_picture(site)
     put_pages(site)
     (site.folder / "t.csv").write_text("a,b\n1,2\n", "utf-8")
     (site.folder / "c.py").write_text("def f():  # comment\n    return 'x', 1\n", "utf-8")
     page.context.add_cookies([{"name": "homeport_theme", "value": theme, "url": site.url}])
     found = {}
-    for name in ("teal.png", "pages.pdf", "t.csv", "c.py", "notes.md"):
-        view = opened(site, page, f"documents/{name}")
-        expect(view.locator(":is(.canvas, table, .lines, .rendered):visible").first).to_be_visible()
+    for name in ("", "teal.png", "pages.pdf", "t.csv", "c.py", "notes.md"):
+        view = opened(site, page, f"documents/{name}".rstrip("/"))
+        expect(view.locator("[data-folder='documents']")).to_be_visible()
+        shown = ":is(.canvas, table, .lines, .rendered)" if name else ".rows [data-path]"
+        expect(view.locator(f"{shown}:visible").first).to_be_visible()
         frame = page.frames[1]
         frame.evaluate(Axe().axe_script)
         broken = frame.evaluate(

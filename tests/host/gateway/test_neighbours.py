@@ -124,6 +124,18 @@ async def test_an_upload_is_vectorized_unless_it_is_told_not_to_be(tmp_path: Pat
         assert (await host.call("files__upload", quiet))["vectorizing"] == ""
 
 
+async def test_a_file_becomes_part_of_a_chat(tmp_path: Path) -> None:
+    async with opened(tmp_path) as host:
+        (tmp_path / "docs" / "lease.txt").write_text(LEASE)
+        chat = await host.call("files__attach", {"path": "docs/lease.txt"})
+        listed = (await host.call("files__chats", {}))["chats"]
+        assert [each["session_id"] for each in listed] == [chat["session_id"]]
+        found = await host.call("homeport__get_chat", {"session_id": chat["session_id"]})
+        [attachment] = found["attachments"]
+        text = (await host.call("rag__get", {"document_id": attachment["reference"]}))["text"]
+        assert LEASE.strip() in text
+
+
 async def test_an_agent_cannot_widen_what_the_knowledge_base_may_read_by_way_of_files(tmp_path: Path) -> None:
     async with opened(tmp_path) as host:
         (tmp_path / "docs" / "a.txt").write_text(LEASE)

@@ -41,6 +41,8 @@ FOR_PAGES = {
     "restore_backup",
     "jobs",
     "cancel_job",
+    "chats",
+    "attach",
 }
 
 

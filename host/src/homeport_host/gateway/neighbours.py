@@ -9,9 +9,11 @@ from homeport_host.governance.calls import Caller
 from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 
-# Files hands documents to the knowledge base, asks what became of them, takes them out again, and has agents read one.
+# Files keeps the knowledge base in step with documents, and lets agents and chats read one.
 MAY_CALL: Mapping[str, tuple[str, ...]] = {
     "files": (
+        "homeport__chat_attach",
+        "homeport__list_chats",
         "homeport__run_cancel",
         "homeport__run_get",
         "homeport__run_start",
@@ -25,7 +27,7 @@ MAY_CALL: Mapping[str, tuple[str, ...]] = {
     ),
 }
 # What widens access stays a person's own doing, also when a server does it on the way.
-ONLY_FOR_PERSONS = frozenset({"rag__add_folder"})
+ONLY_FOR_PERSONS = frozenset({"rag__add_folder", "homeport__chat_attach", "homeport__list_chats"})
 
 
 class CallTool(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from homeport_files import cleaning, knowledge, questions, syncing, uploads
+from homeport_files.attaching import Attacher
 from homeport_files.backups import Backups
 from homeport_files.browsing import Browser
 from homeport_files.changes import Changes
@@ -41,6 +42,7 @@ class Parts:
         self.packer = Packer(self.workspace)
         self.backups = Backups(self.workspace)
         self.knowledge = Knowledge(self.workspace)
+        self.attacher = Attacher(self.workspace)
         self.questions = Questions(self.workspace)
         self.uploads = Uploads(self.workspace, self.changes, self.knowledge)
         self.cleaner = Cleaner(self.workspace, self.changes)

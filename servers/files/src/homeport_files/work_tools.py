@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from homeport_files.attaching import Chat, ChatList
 from homeport_files.backups import BackupRows
 from homeport_files.cleaning import Leftovers, Why
 from homeport_files.parts import Parts
@@ -24,6 +25,7 @@ def register(server: Server, parts: Parts) -> None:
     """Add the tools and resources to `server`."""
     _uploads(server, parts)
     _knowledge(server, parts)
+    _chats(server, parts)
     _upkeep(server, parts)
     _backups(server, parts)
     _jobs(server, parts)
@@ -72,6 +74,18 @@ def _knowledge(server: Server, parts: Parts) -> None:
     async def ask(path: str, about: Ask = "summary", question: str = "") -> JobRow:  # pyright: ignore[reportUnusedFunction]
         """Have an agent summarise a file, answer a question from it or list its entities; returns the job."""
         return job_row(await parts.questions.start(path, about, question, parts.jobs))
+
+
+def _chats(server: Server, parts: Parts) -> None:
+    @server.tool(title="Chats", annotations=READ, meta=PERSON)
+    async def chats() -> ChatList:  # pyright: ignore[reportUnusedFunction]
+        """List the chats that a file can be attached to."""
+        return await parts.attacher.chats()
+
+    @server.tool(title="Attach to a chat", annotations=CREATE, meta=PERSON)
+    async def attach(path: str, session_id: str = "") -> Chat:  # pyright: ignore[reportUnusedFunction]
+        """Make a file part of a chat's context; without an id of a new one."""
+        return await parts.attacher.attach(path, session_id)
 
 
 def _upkeep(server: Server, parts: Parts) -> None:

@@ -76,6 +76,7 @@ function connect(server, launch) {
       history.replaceState(null, "", words.size ? `?${words}` : location.pathname);
       if (title) document.title = `${title} · Homeport`;
     },
+    "io.homeport/chat": ({ session }) => { location.href = `/chat/${encodeURIComponent(session)}`; },
     "io.homeport/toast": ({ text, kind }) => toast(String(text), kind === "error" ? "error" : "note"),
     "io.homeport/shortcut": ({ key }) => { if (key === "palette") palette.open(); },
   };

@@ -2,7 +2,7 @@
 import { empty, h, icon, moment, problem, size, skeleton } from "./dom.js";
 import { filters } from "./filters.js";
 import { card, columns, line, nameOf } from "./listing.js";
-import { cleanUp, locations, questions, storage, syncState, tagging } from "./panels.js";
+import { attaching, cleanUp, locations, questions, storage, syncState, tagging } from "./panels.js";
 import { preview } from "./preview.js";
 import { rows, windows } from "./rows.js";
 import { call, confirm, navigate, notify, open, watch } from "./shim.js";
@@ -177,7 +177,7 @@ function head(path, info) {
     h("div", { class: "row" }, h("h2", { class: "grow" }, nameOf(path)), h("button", { type: "button", class: "icon-button", "aria-label": "Close file", onclick: close }, icon("close"))),
     h("p", { class: "muted" }, [parentOf(path), size(info.size), info.media_type, info.encoding, moment(info.modified), info.accessed_by && `used by ${info.accessed_by}`, known].filter(Boolean).join(" · ")),
     info.tags.length || info.category ? h("p", { class: "row wrap" }, info.category ? h("span", { class: "tag" }, `${info.category}:`) : "", info.tags.map((tag) => h("span", { class: "tag" }, tag))) : "",
-    h("div", { class: "row" }, button("Rename", () => rename(path)), button("Move", () => moveAll([path])), button("Tags", () => does.tag([path], info)), button("Vectorize", () => vectorize([path])), button("Download", () => download([path])), button("Delete", () => remove([path]), "danger")));
+    h("div", { class: "row" }, button("Rename", () => rename(path)), button("Move", () => moveAll([path])), button("Tags", () => does.tag([path], info)), button("Vectorize", () => vectorize([path])), button("Download", () => download([path])), button("Attach to chat", () => attach(path)), button("Delete", () => remove([path]), "danger")));
 }
 
 async function past(path, info) {
@@ -277,6 +277,8 @@ async function download(paths) {
     say([`${paths.length - failed.length} of ${paths.length} downloaded as ${found.name}.`, ...failed].join(" "), failed.length ? "error" : "note");
   } catch (error) { fail(error); }
 }
+
+const attach = (path) => attaching(path, (chat) => notify("io.homeport/chat", { session: chat.session_id })).catch(fail);
 
 /** Follow a job, with its progress in sight, until it has ended. */
 async function follow(id) {

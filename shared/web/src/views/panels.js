@@ -81,6 +81,16 @@ export async function tagging(paths, entry, done) {
   } }, "Save")));
 }
 
+/** Choose the chat that a file becomes a part of, or a new one. */
+export async function attaching(path, done) {
+  const { chats } = await call("chats");
+  const chosen = h("select", { "aria-label": "Chat" }, h("option", { value: "" }, "A new chat"), chats.map((chat) => h("option", { value: chat.session_id }, chat.title)));
+  const wrong = problems();
+  const { box } = dialog(`Attach ${path.split("/").at(-1)} to a chat`, chosen, wrong, h("div", { class: "row end" }, h("button", { type: "button", class: "button primary", onclick: async () => {
+    try { done(await call("attach", { path, session_id: chosen.value })); box.close(); } catch (error) { told(wrong, error); }
+  } }, "Attach")));
+}
+
 /** A summary, the entities, or answers about one file, made by an agent of the host. */
 export function questions(path, follow) {
   const shown = h("div", { "aria-live": "polite" });
