@@ -130,9 +130,9 @@ async def test_a_file_becomes_part_of_a_chat(tmp_path: Path) -> None:
         chat = await host.call("files__attach", {"path": "docs/lease.txt"})
         listed = (await host.call("files__chats", {}))["chats"]
         assert [each["session_id"] for each in listed] == [chat["session_id"]]
-        found = await host.call("homeport__get_chat", {"session_id": chat["session_id"]})
-        [attachment] = found["attachments"]
-        text = (await host.call("rag__get", {"document_id": attachment["reference"]}))["text"]
+        in_chat = {"collection": f"chat-{chat['session_id']}"}
+        [document] = (await host.call("rag__browse_documents", in_chat))["documents"]
+        text = (await host.call("rag__get", {"document_id": document["document_id"]}))["text"]
         assert LEASE.strip() in text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,7 @@ from homeport_files.results import Entry
 from homeport_files.walking import walk
 from homeport_files.workspace import Workspace
 from homeport_shared.clock import Clock
+from homeport_shared.folders import kind_of
 from homeport_shared.paths import Place, explained
 
 Sort = Literal["name", "size", "modified", "type"]
@@ -57,10 +59,12 @@ class _Row:
 
 @dataclass
 class _Folder:
-    """What was in a folder at `taken`, and the order that was asked for last."""
+    """What is in a folder, as far as `stale` names do not say otherwise, and the order that was asked for last."""
 
-    rows: list[_Row]
+    place: Place
+    rows: dict[str, _Row]
     taken: float
+    stale: set[str] = field(default_factory=set[str])
     wanted: Wanted | None = None
     ordered: list[_Row] | None = None
 
@@ -86,22 +90,26 @@ class Browser:
             wanted: Filters and order.
             offset: From 0.
             limit: At most `MOST_ROWS` are given.
-            fresh: Look at the folder again, also when its rows are known.
+            fresh: Look at the folder again when nobody watches it; of a watched one only what changed is looked at.
 
         Raises:
             HomeportError: When it is outside the roots, missing or no folder; `invalid`, for a date that is none.
         """
         now = self._clock.now().timestamp()
         known = self._folders.get(path)
-        if known is None or fresh or now - known.taken > OLDEST_SECONDS:
-            known = _Folder(await anyio.to_thread.run_sync(self._scan, path), now)
+        watched = known is not None and self._workspace.outside.watches(known.place.root)
+        if known is None or (fresh and not watched) or now - known.taken > OLDEST_SECONDS:
+            place, rows = await anyio.to_thread.run_sync(self._scan, path)
+            known = _Folder(place, rows, now)
             self._folders[path] = known
             while len(self._folders) > KEPT:
                 self._folders.popitem(last=False)
+        elif known.stale or fresh:
+            await anyio.to_thread.run_sync(self._renew, path, known)
         self._folders.move_to_end(path)
         if known.ordered is None or known.wanted != wanted:
             tagged = await self._tagged(wanted.filters.tag)
-            known.ordered = await anyio.to_thread.run_sync(ordered, known.rows, wanted, tagged)
+            known.ordered = await anyio.to_thread.run_sync(ordered, list(known.rows.values()), wanted, tagged)
             known.wanted = wanted
         rows = known.ordered
         shown = rows[max(offset, 0) : max(offset, 0) + min(max(limit, 1), MOST_ROWS)]
@@ -117,10 +125,37 @@ class Browser:
     async def _tagged(self, tag: str) -> set[Place] | None:
         return {mark.place for mark in await self._workspace.marks.having("tag", tag)} if tag else None
 
-    def _scan(self, path: str) -> list[_Row]:
+    async def heard(self, kind: str, place: Place, source: Place | None) -> None:
+        """Take note of a change, so that the rows that it concerns are looked at again."""
+        for path, folder in list(self._folders.items()):
+            for each in (place, source):
+                if each is None or each.root != folder.place.root:
+                    continue
+                if kind == "root" or (kind in {"deleted", "moved"} and _above(each, folder.place)):
+                    self._folders.pop(path, None)
+                elif each.parts and each.parts[:-1] == folder.place.parts:
+                    folder.stale.add(each.name)
+
+    def _scan(self, path: str) -> tuple[Place, dict[str, _Row]]:
         with explained(path), self._workspace.roots.find(path) as spot:
             walked = walk(spot.enter(), spot.place, depth=1, after=(), check=check_cancelled)
-            return [_Row(entry.place, entry.status, entry.kind) for entry in walked]
+            return spot.place, {entry.place.name: _Row(entry.place, entry.status, entry.kind) for entry in walked}
+
+    def _renew(self, path: str, known: _Folder) -> None:
+        """Look again at the names that changed; the order is made anew, also because tags may have changed."""
+        known.ordered = None
+        names, known.stale = known.stale, set[str]()
+        with explained(path), self._workspace.roots.find(path) as spot:
+            folder = spot.enter()
+            for name in names:
+                known.rows.pop(name, None)
+                with suppress(OSError):
+                    status = folder.look(name)
+                    known.rows[name] = _Row(known.place.child(name), status, kind_of(status))
+
+
+def _above(place: Place, folder: Place) -> bool:
+    return folder.parts[: len(place.parts)] == place.parts
 
 
 def ordered(rows: list[_Row], wanted: Wanted, tagged: set[Place] | None = None) -> list[_Row]:

@@ -50,6 +50,7 @@ class Changes:
 
     Attributes:
         on_change: Awaited with each change that was made, after clients and host were told.
+        on_folder: Awaited with the place of each folder that was made.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -57,6 +58,7 @@ class Changes:
         self._context = workspace.context
         self._roots = workspace.roots
         self.on_change: list[Callable[[Version], Awaitable[None]]] = []
+        self.on_folder: list[Callable[[Place, None], Awaitable[None]]] = []
 
     async def write(self, path: str, content: str, *, encoding: str, overwrite: bool, if_sha256: str) -> Change:
         """Make or replace a file; `encoding` `base64` takes bytes."""
@@ -83,6 +85,8 @@ class Changes:
         await self._context.changes.updated(
             uri_of(place), uri_of(Place(place.root, place.parts[:-1])), "files://history", "files://recent"
         )
+        for told in self.on_folder:
+            await told(place, None)
         return await self._workspace.entry(path)
 
     async def edit(self, path: str, edits: Sequence[Edit], *, if_sha256: str, dry_run: bool) -> Edited:

@@ -115,13 +115,14 @@ class Cleaner:
     def _find(self, path: str, why: set[Why]) -> list[Leftover]:
         found: list[Leftover] = []
         sizes: dict[int, list[Place]] = {}
-        oldest = time.time() - self._workspace.settings.cleanup_days * 86_400
+        settings = self._workspace.settings
+        oldest, suffixes = time.time() - settings.cleanup_days * 86_400, set(settings.cleanup_suffixes)
         for root in [path] if path else [root.name for root in self._workspace.roots if root.folder.is_dir()]:
             with explained(root), self._workspace.roots.find(root) as spot:
                 for entry in walk(spot.enter(), spot.place, depth=DEEPEST, after=(), check=check_cancelled):
                     if entry.kind != "file":
                         continue
-                    if self._temporary(entry.place.name) and entry.status.st_mtime < oldest:
+                    if PurePath(entry.place.name).suffix.lower() in suffixes and entry.status.st_mtime < oldest:
                         found.append(_leftover(entry, "temporary"))
                     elif (owner := owner_of(entry.place.name)) and not _has(entry, owner):
                         folder = Place(entry.place.root, entry.place.parts[:-1])
@@ -131,9 +132,6 @@ class Cleaner:
         if not why or "duplicate" in why:
             found += self._duplicates(sizes)
         return [each for each in found if not why or each.why in why]
-
-    def _temporary(self, name: str) -> bool:
-        return PurePath(name).suffix.lower() in self._workspace.settings.cleanup_suffixes
 
     def _duplicates(self, sizes: dict[int, list[Place]]) -> list[Leftover]:
         """Return all but the oldest of each group of files with the same content."""

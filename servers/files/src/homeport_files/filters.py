@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
@@ -79,6 +80,7 @@ def ending_of(name: str) -> str:
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
+@lru_cache(maxsize=64)  # asked for each file of a folder
 def day(text: str) -> float | None:
     """Return when a day begins, in seconds since 1970; None for an empty text.
 

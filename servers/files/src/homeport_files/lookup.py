@@ -23,6 +23,7 @@ from homeport_files.workspace import Workspace
 from homeport_shared import paging
 from homeport_shared.clock import iso
 from homeport_shared.errors import HomeportError
+from homeport_shared.folders import kind_of
 from homeport_shared.paths import Place, Spot, explained
 from homeport_shared.workers import Worker
 
@@ -197,4 +198,4 @@ def _entries(spot: Spot, after: tuple[str, ...], depth: int) -> Iterator[Walked]
     status = spot.status()
     if status is None:
         raise FileNotFoundError(errno.ENOENT, "missing", str(spot.place))
-    return iter([Walked(spot.place, status, spot.folder)])
+    return iter([Walked(spot.place, status, spot.folder, kind_of(status))])

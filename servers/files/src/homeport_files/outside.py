@@ -57,7 +57,8 @@ class Outside:
         store: The history, in which a rename by others is written down, so that versions follow it.
 
     Attributes:
-        on_change: Awaited with kind, place and former place of each change by others, after it was told.
+        on_change: Awaited with kind, place and former place of each change by others, after it was told; the kind
+            `root` says that anything in that root may be different.
     """
 
     def __init__(self, context: ServerContext, roots: Roots, store: Store) -> None:
@@ -81,6 +82,10 @@ class Outside:
             await group.start(partial(watch, self._folders, self._tell, ignored=ignored))
             self._watched = {root.name for root in self._roots if root.folder.is_dir()}
             await self._context.changes.updated("files://recent")
+
+    def watches(self, root: str) -> bool:
+        """Say whether changes of this root are seen."""
+        return root in self._watched
 
     def recent(self, *, after: int) -> Recent:
         """Return the last changes with a greater number than `after`."""
@@ -139,6 +144,8 @@ class Outside:
         self.remember(kind.partition(".")[2], root, None, "")
         await self._context.events.publish(Event(kind, uri_of(root), {"path": name, "complete": False, "by": ""}))
         await self._context.changes.updated(uri_of(root), "files://roots", "files://recent")
+        for heard in self.on_change:
+            await heard("root", root, None)
 
     async def _changed(self, told: _Told) -> None:
         place, source = told.place, told.source

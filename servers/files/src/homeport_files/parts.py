@@ -59,9 +59,11 @@ class Parts:
             address="files://jobs/",
         )
         self.changes.on_change.append(self._changed)
-        self.workspace.outside.on_change.append(self.knowledge.heard)
+        self.changes.on_folder.append(partial(self.browser.heard, "created"))
+        self.workspace.outside.on_change += [self.browser.heard, self.knowledge.heard]
         for work in (self.knowledge.follow, self.cleaner.schedule, self.syncer.schedule):
             context.tasks.start_soon(partial(work, self.jobs))
 
     async def _changed(self, version: Version) -> None:
+        await self.browser.heard(version.kind, version.place, version.came_from)
         await self.knowledge.heard(version.kind, version.place, version.came_from)

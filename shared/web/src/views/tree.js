@@ -11,15 +11,21 @@ export function tree(does) {
   const open = new Set();
   let current = "";
   let drawn = 0;
+  let pause = 0; // a tree that takes long to count is not counted again at once
 
   async function draw(path) {
+    const moved = path !== undefined && path !== current;
     current = path ?? current;
+    if (path !== undefined && !moved && performance.now() < pause) return;
+    const began = performance.now();
     const number = ++drawn;
     const parts = current.split("/");
     if (path !== undefined) for (let n = 1; n <= parts.length; n++) open.add(parts.slice(0, n).join("/"));
     const { roots } = await call("roots");
     const items = await Promise.all(roots.filter((root) => root.available).map((root) => branch(root.name)));
     if (number !== drawn) return; // a later one is under way
+    const took = performance.now() - began;
+    pause = took > 500 ? performance.now() + 10 * took : 0;
     const focused = list.contains(document.activeElement) ? document.activeElement.dataset.folder : "";
     list.replaceChildren(...items);
     (list.querySelector(`[data-folder="${CSS.escape(focused || current)}"]`) ?? list.querySelector("[data-folder]"))?.setAttribute("tabindex", "0");
