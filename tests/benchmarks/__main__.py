@@ -21,7 +21,18 @@ from tests.benchmarks.rows import Row, load, table
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
-NAMES = ("starting", "memory", "surface", "calls", "agent_step", "toolsearch", "retrieval", "pages", "peers")
+NAMES = (
+    "starting",
+    "memory",
+    "surface",
+    "calls",
+    "agent_step",
+    "toolsearch",
+    "retrieval",
+    "pages",
+    "contents",
+    "peers",
+)
 HEAD = """# Benchmarks
 
 Written by `python -m tests.benchmarks --write`. Medians; the ratio is ours divided by the peer's figure, measured in

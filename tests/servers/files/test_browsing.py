@@ -54,8 +54,12 @@ async def test_rows_are_looked_up_again_when_asked(files: Any) -> None:
     files.put("a.txt", "x")
     await files("browse", path="docs")
     files.put("b.txt", "x")
-    assert names(await files("browse", path="docs")) == ["a.txt"]
     assert names(await files("browse", path="docs", fresh=True)) == ["a.txt", "b.txt"]
+    (files.folder / "a.txt").unlink()
+    assert names(await files("browse", path="docs", fresh=True)) == ["b.txt"]
+    await files("write", path="docs/b.txt", content="longer", overwrite=True)
+    [row] = (await files("browse", path="docs"))["entries"]
+    assert row["size"] == 6
 
 
 async def test_a_new_folder_is_made_told_and_deleted_again(files: Any) -> None:

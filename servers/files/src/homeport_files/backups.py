@@ -12,11 +12,11 @@ from homeport_files.workspace import Workspace
 from homeport_shared.errors import HomeportError
 
 KEPT = 10
-_NAME = re.compile(r"\d{8}-\d{6}")
+_NAME = re.compile(r"\d{8}-\d{6}(-\d{1,2})?")
 
 
 class BackupRow(BaseModel):
-    """One backup: its name is when it was made, in UTC."""
+    """One backup: its name is when it was made, in UTC, and a number when that second has several."""
 
     name: str
     bytes: int
@@ -41,13 +41,17 @@ class Backups:
 
     def rows(self) -> BackupRows:
         """Return the backups that there are."""
-        files = sorted(self._folder.glob("*.db"), reverse=True) if self._folder.is_dir() else []
+        files = (
+            sorted(self._folder.glob("*.db"), key=lambda file: file.stem, reverse=True) if self._folder.is_dir() else []
+        )
         return BackupRows(backups=[BackupRow(name=file.stem, bytes=file.stat().st_size) for file in files])
 
     async def make(self) -> BackupRows:
         """Make one; the oldest beyond `KEPT` go."""
-        name = self._workspace.context.clock.now().strftime("%Y%m%d-%H%M%S")
         await anyio.to_thread.run_sync(lambda: self._folder.mkdir(parents=True, exist_ok=True))
+        moment = self._workspace.context.clock.now().strftime("%Y%m%d-%H%M%S")
+        taken = {row.name for row in self.rows().backups}
+        name = next(name for name in (moment, *(f"{moment}-{n}" for n in range(1, KEPT + 1))) if name not in taken)
         await self._workspace.marks.copy_to(self._folder / f"{name}.db")
         for old in self.rows().backups[KEPT:]:
             (self._folder / f"{old.name}.db").unlink(missing_ok=True)

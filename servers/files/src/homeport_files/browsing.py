@@ -17,7 +17,7 @@ from homeport_files.results import Entry
 from homeport_files.walking import walk
 from homeport_files.workspace import Workspace
 from homeport_shared.clock import Clock
-from homeport_shared.folders import kind_of
+from homeport_shared.folders import is_temporary, kind_of
 from homeport_shared.paths import Place, explained
 
 Sort = Literal["name", "size", "modified", "type"]
@@ -90,7 +90,7 @@ class Browser:
             wanted: Filters and order.
             offset: From 0.
             limit: At most `MOST_ROWS` are given.
-            fresh: Look at the folder again when nobody watches it; of a watched one only what changed is looked at.
+            fresh: Look at the folder again: in a watched one only at names that are new, gone, or said to be changed.
 
         Raises:
             HomeportError: When it is outside the roots, missing or no folder; `invalid`, for a date that is none.
@@ -147,7 +147,8 @@ class Browser:
         names, known.stale = known.stale, set[str]()
         with explained(path), self._workspace.roots.find(path) as spot:
             folder = spot.enter()
-            for name in names:
+            present = {name for name in folder.names() if not is_temporary(name)}
+            for name in names | (present ^ known.rows.keys()):
                 known.rows.pop(name, None)
                 with suppress(OSError):
                     status = folder.look(name)

@@ -126,7 +126,7 @@ class Lookup:
         tagged = await self._tagged(filters.tag)
         by_tag = await self._tags_like(query, regex=regex) if mode == "tag" else {}
         text_limit = self._workspace.settings.text_mb * MIB
-        look = Search(mode, limit, text_limit, self._finder(query, regex=regex), by_tag)
+        look = Search(mode, limit, text_limit, self._finder(query, regex=regex), by_tag, "" if regex else query)
         start = paging.decode(cursor)
 
         def run() -> Hits:

@@ -69,14 +69,18 @@ class Search:
         text_limit: The largest file that is looked into, in bytes.
         find: Returns the lines of a text that fit.
         tags: The tags that fit, by place, for a search by tag.
+        plain: The plain text that is looked for; empty for a regular expression.
     """
 
-    def __init__(self, mode: Mode, limit: int, text_limit: int, find: Find, tags: Mapping[Place, str]) -> None:
+    def __init__(
+        self, mode: Mode, limit: int, text_limit: int, find: Find, tags: Mapping[Place, str], plain: str
+    ) -> None:
         self._mode = mode
         self._limit = limit
         self._text_limit = text_limit
         self._find = find
         self._tags = tags
+        self._needle = plain.lower().encode() if plain.isascii() else b""
         self._hits: list[Hit] = []
         self._skipped = 0
 
@@ -101,22 +105,39 @@ class Search:
             return [Match(0, name)] if self._find(name.replace("\n", " ")) else []
         if entry.kind != "file":
             return []
-        text = _text(entry, self._text_limit)
+        data = _data(entry, self._text_limit)
+        if (
+            data is not None
+            and self._needle
+            and data.isascii()
+            and self._needle not in data.lower()
+            and b"\0" not in data
+        ):
+            return []  # most files end here, and need not be decoded for that
+        text = _text(data)
         if text is None:
             self._skipped += 1
             return []
         return self._find(text)
 
 
-def _text(entry: Entry, limit: int) -> str | None:
-    """Return the text of a file; None when it is binary, too large, gone or not readable."""
+def _data(entry: Entry, limit: int) -> bytes | None:
+    """Return the bytes of a file; None when it is too large, gone or not readable."""
     try:
         if entry.status.st_size > limit:
             return None
         with entry.folder.open(entry.place.name) as file:
             data = file.read(limit + 1)
-        return decode(data).text if len(data) <= limit else None
+        return data if len(data) <= limit else None
     except (OSError, HomeportError):
+        return None
+
+
+def _text(data: bytes | None) -> str | None:
+    """Return the text of a file; None when it is binary, or there is none."""
+    try:
+        return decode(data).text if data is not None else None
+    except HomeportError:
         return None
 
 
