@@ -32,6 +32,7 @@ NAMES = (
     "ingest",
     "million",
     "pages",
+    "contents",
     "schedules",
     "peers",
 )

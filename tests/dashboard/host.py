@@ -557,11 +557,30 @@ def _other_tools(server: Server, world: World) -> None:
         return Anything(wiped=True)
 
 
+class Neighbours:
+    """What the host gives a server to call the others with."""
+
+    there = True
+
+    def __init__(self, upstreams: dict[str, Client]) -> None:
+        self.upstreams = upstreams
+        self.own: Any = None
+
+    async def call(self, tool: str, arguments: Any) -> dict[str, Any]:
+        """Call a tool of another server."""
+        server, _, name = tool.partition("__")
+        client, name = (self.own, tool) if server == "homeport" else (self.upstreams[server], name)
+        result = await client.call_tool(name, dict(arguments))
+        if result.is_error:
+            raise HomeportError.from_dict(result.meta["io.homeport/error"])
+        return result.structured_content
+
+
 @asynccontextmanager
 async def _upstream(
-    name: str, build: Any, home: Path, flags: dict[str, Any], host: ServerContext
+    name: str, build: Any, home: Path, flags: dict[str, Any], host: ServerContext, neighbours: Any
 ) -> AsyncGenerator[Client]:
-    async with open_context(name, home=home, flags=flags, in_process=True) as context:
+    async with open_context(name, home=home, flags=flags, in_process=True, neighbours=neighbours) as context:
         context.changes.subscribe(lambda event: host.tasks.start_soon(host.changes.publish, event))
         async with Client(build(context)) as client:
             yield client
@@ -573,18 +592,20 @@ async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator
     async with AsyncExitStack() as stack:
         context = await stack.enter_async_context(open_context("homeport", home=home, in_process=True))
         upstreams: dict[str, Client] = {}
+        neighbours = Neighbours(upstreams)
         for name, build, flags in (
             [
                 ("files", files_server, {"roots": [str(folder)]}),
-                ("rag", rag_server, {}),
+                ("rag", rag_server, {"folders": [str(folder)]}),
                 ("scheduler", scheduler_server, {"time_zone": "UTC"}),
             ]
             if folder
             else []
         ):
-            upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context))
+            upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context, neighbours))
         server, world = build_host(context, upstreams)
         world.upstreams = upstreams
+        neighbours.own = await stack.enter_async_context(Client(server))
 
         @asynccontextmanager
         async def connect() -> AsyncGenerator[Client]:

@@ -65,7 +65,7 @@ async def test_a_finished_job_keeps_its_last_progress_and_tells_so(tmp_path: Pat
     assert (done.state, done.done, done.total, done.counters) == ("completed", 3, 3, {"seen": 3})
     assert done.params == {"to": 3}
     assert done.created <= done.started <= done.finished
-    assert [(event.kind, event.subject) for event in sink.events] == [("count.finished", job.uri)]
+    assert [(event.kind, event.subject) for event in sink.events] == [("count.finished", f"job://{job.id}")]
 
 
 async def test_a_failure_that_was_foreseen_is_told_in_its_own_words(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ async def test_progress_reaches_subscribers_at_most_ten_times_a_second(tmp_path:
         job = await work.start("count", {})
         done = await work.wait(job.id)
     seconds = done.elapsed(context.clock.now())
-    assert set(updates) == {job.uri}
+    assert set(updates) == {f"job://{job.id}"}
     assert 2 <= len(updates) <= seconds / jobs.TICK_SECONDS + 3
 
 

@@ -39,6 +39,7 @@ from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.exposure import Exposures
 from homeport_host.gateway.front import Front, holder_of
 from homeport_host.gateway.http import mcp_app
+from homeport_host.gateway.neighbours import HostNeighbours
 from homeport_host.gateway.routing import OWN_SERVER, Routing
 from homeport_host.gateway.search import ToolIndex
 from homeport_host.gateway.serverfile import ServerFile
@@ -116,6 +117,7 @@ class Host:
             home=self.home,
             events=self.events,
             gateway=lambda: self.orders,
+            neighbours=lambda server: HostNeighbours(server, self.call),
             connect_seconds=self.settings.connect_seconds,
         )
         labels = cast("Mapping[str, Iterable[str]]", self.settings.labels)
@@ -293,13 +295,16 @@ class Host:
 
     # The host's own server and what it needs
 
-    async def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Call a tool for a person, through the dispatch path, and return its structured content.
+    async def call(self, tool: str, arguments: dict[str, Any], caller: Caller = HOST) -> dict[str, Any]:
+        """Call a tool, for a person unless `caller` says otherwise, through the dispatch path.
+
+        Returns:
+            Its structured content.
 
         Raises:
             HomeportError: What the tool, or policy, says.
         """
-        result = await self.dispatcher.call_tool(HOST, tool, arguments)
+        result = await self.dispatcher.call_tool(caller, tool, arguments)
         if result.get("isError"):
             meta = cast("dict[str, dict[str, Any]]", result.get("_meta") or {})
             raise HomeportError.from_dict(meta.get(ERROR) or {}, f"{tool} failed: {result['content']}")

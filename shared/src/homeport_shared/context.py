@@ -20,6 +20,7 @@ from homeport_shared.changes import ChangeBus
 from homeport_shared.clock import Clock, SystemClock
 from homeport_shared.events import EventSink, NoEvents
 from homeport_shared.gateway import Gateway
+from homeport_shared.neighbours import Neighbours, NoNeighbours
 
 if TYPE_CHECKING:
     from homeport_shared.vault import Vault
@@ -39,6 +40,7 @@ class ServerContext:
         changes: Tells clients that resources changed.
         events: Hands events to the host, if there is one.
         gateway: Has work done by the host; None when the server runs alone.
+        neighbours: Calls tools of other servers, if there is a host.
         audit: Where a server that runs alone records its calls; None in a host, which records them itself.
         in_process: The only client is the host in this process, so its word on identity is believed.
         key: The secret that a request must repeat to be believed; empty when no host started this process.
@@ -53,6 +55,7 @@ class ServerContext:
     clock: Clock = field(default_factory=SystemClock)
     events: EventSink = field(default_factory=NoEvents)
     gateway: Gateway | None = None
+    neighbours: Neighbours = field(default_factory=NoNeighbours)
     audit: AuditLog | None = None
     in_process: bool = False
     key: str = ""
@@ -91,6 +94,7 @@ async def open_context(
     flags: Mapping[str, Any] | None = None,
     events: EventSink | None = None,
     gateway: Gateway | None = None,
+    neighbours: Neighbours | None = None,
     clock: Clock | None = None,
     in_process: bool = False,
 ) -> AsyncGenerator[ServerContext]:
@@ -102,6 +106,7 @@ async def open_context(
         flags: Settings that win over all other sources.
         events: The host's event bus; None when the server runs alone.
         gateway: Has work done by the host; None when the server runs alone.
+        neighbours: The host's way to other servers; None when the server runs alone.
         clock: None = the machine's clock.
         in_process: The host runs this server inside itself.
     """
@@ -118,6 +123,7 @@ async def open_context(
             clock=clock,
             events=events or NoEvents(),
             gateway=gateway,
+            neighbours=neighbours or NoNeighbours(),
             audit=audit,
             in_process=in_process,
             key=key,

@@ -333,14 +333,16 @@ class ResolvedFolder(Folder):
         """Nothing is held."""
 
 
+_SEPARATORS = frozenset({"/", os.sep, os.altsep or "/", "\0"})
+
+
 def single(name: str) -> str:
     """Return `name` when it is the name of one entry.
 
     Raises:
         ValueError: For anything that could lead elsewhere.
     """
-    separators = {"/", os.sep, os.altsep or "/", "\0"}
-    if name in {"", ".", ".."} or any(separator in name for separator in separators):
+    if name in {"", ".", ".."} or not _SEPARATORS.isdisjoint(name):
         raise ValueError(f"{name!r} is not the name of one entry")
     return name
 

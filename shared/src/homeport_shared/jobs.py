@@ -66,11 +66,6 @@ class Job:
     finished: str = ""
     error: str = ""
 
-    @property
-    def uri(self) -> str:
-        """Where a client reads and subscribes to this job."""
-        return f"job://{self.id}"
-
     def elapsed(self, now: datetime) -> float:
         """Return the seconds from its first start to its end, or to `now` while it runs."""
         if not self.started:
@@ -116,10 +111,12 @@ class Jobs:
     Args:
         context: The server's context; its task group runs the lanes, its change bus and events tell the news.
         handlers: Kind → what does it. Raising HomeportError fails the job with that message.
+        address: The URI of a job without its id: where clients read and subscribe to it.
     """
 
-    def __init__(self, context: ServerContext, handlers: Mapping[str, Handler]) -> None:
+    def __init__(self, context: ServerContext, handlers: Mapping[str, Handler], *, address: str = "job://") -> None:
         self._context = context
+        self._address = address
         self._handlers = handlers
         self._path = context.folder / "jobs.db"
         self._opened: SqliteFile | None = None
@@ -334,10 +331,15 @@ class Jobs:
         if job is not None and job.state in FINAL:
             await self._tell(job)
             kind = f"{job.kind}.{'finished' if job.state == 'completed' else job.state}"
-            await self._context.events.publish(Event(kind, job.uri, {"counters": job.counters, "error": job.error}))
+            await self._context.events.publish(
+                Event(kind, self._uri(job), {"counters": job.counters, "error": job.error})
+            )
 
     async def _tell(self, job: Job) -> None:
-        await self._context.changes.updated(job.uri)
+        await self._context.changes.updated(self._uri(job))
+
+    def _uri(self, job: Job) -> str:
+        return f"{self._address}{job.id}"
 
     def _now(self) -> str:
         return iso(self._context.clock.now())

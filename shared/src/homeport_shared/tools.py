@@ -9,8 +9,8 @@ from mcp.types import ToolAnnotations
 from homeport_shared.identity import LABELS
 
 READ = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-WRITE = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
-CREATE = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
+WRITE = ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+CREATE = ToolAnnotations(destructive_hint=False, open_world_hint=False)
 DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=False)
 OUTWARD = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=True)
 

@@ -44,7 +44,7 @@ async def test_filters_combine(files: Any) -> None:
     for name, size, day in (("a.csv", 30, 1), ("b.csv", 10, 2), ("b2.csv", 90, 2), ("b.pdf", 30, 2)):
         path = files.put(name, "x" * size)
         os.utime(path, (1_700_000_000 + day * 86_400,) * 2)
-    window = await files("browse", path="docs", group="table", name="B", smallest=5, largest=50, since="2023-11-16")
+    window = await files("browse", path="docs", type="table", name="B", smallest=5, largest=50, since="2023-11-16")
     assert names(window) == ["b.csv"]
     assert names(await files("browse", path="docs", until="2023-11-15")) == ["a.csv"]
     assert (await files.fails("browse", path="docs", since="soon"))[0] == "invalid"
@@ -54,8 +54,12 @@ async def test_rows_are_looked_up_again_when_asked(files: Any) -> None:
     files.put("a.txt", "x")
     await files("browse", path="docs")
     files.put("b.txt", "x")
-    assert names(await files("browse", path="docs")) == ["a.txt"]
     assert names(await files("browse", path="docs", fresh=True)) == ["a.txt", "b.txt"]
+    (files.folder / "a.txt").unlink()
+    assert names(await files("browse", path="docs", fresh=True)) == ["b.txt"]
+    await files("write", path="docs/b.txt", content="longer", overwrite=True)
+    [row] = (await files("browse", path="docs"))["entries"]
+    assert row["size"] == 6
 
 
 async def test_a_new_folder_is_made_told_and_deleted_again(files: Any) -> None:

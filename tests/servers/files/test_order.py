@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homeport_files.marks import Marks, tag_of
 from homeport_files.store import Store
-from homeport_files.tags import Tags, tag_of
 from homeport_shared.clock import SystemClock
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import Identity
@@ -27,13 +27,14 @@ async def test_tags_are_added_and_removed_for_many_files_with_a_result_each(file
     files.put("b.txt", "b")
     result = await files("tag", paths=["docs/a.txt", "docs/b.txt", "docs/none.txt"], add=["Reports", " two  words "])
     assert result["files"] == [
-        {"path": "docs/a.txt", "tags": ["reports", "two words"]},
-        {"path": "docs/b.txt", "tags": ["reports", "two words"]},
+        {"path": "docs/a.txt", "tags": ["reports", "two words"], "category": ""},
+        {"path": "docs/b.txt", "tags": ["reports", "two words"], "category": ""},
     ]
     assert "docs/none.txt" in result["failed"][0]
     await files("tag", paths=["docs/b.txt"], remove=["reports"])
     assert (await files("tags", tag="two words")) == {
         "tags": {"reports": 1, "two words": 2},
+        "categories": {},
         "paths": ["docs/a.txt", "docs/b.txt"],
     }
     [content] = (await files.client.read_resource("files://tags")).contents
@@ -62,7 +63,9 @@ async def test_tags_follow_a_move_of_a_folder_and_wait_for_what_was_deleted(file
     assert (await files("tags", tag="kept"))["paths"] == ["docs/new", "docs/new/a.txt"]
     await files("delete", paths=["docs/new/a.txt"])
     await files("restore", path="docs/new/a.txt")
-    assert (await files("tag", paths=["docs/new/a.txt"]))["files"] == [{"path": "docs/new/a.txt", "tags": ["kept"]}]
+    assert (await files("tag", paths=["docs/new/a.txt"]))["files"] == [
+        {"path": "docs/new/a.txt", "tags": ["kept"], "category": ""}
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a,b", "x" * 51, "a\x00b", "a\u202eb"])
@@ -82,7 +85,7 @@ async def test_after_any_moves_a_tag_is_where_its_file_went(steps: list[tuple[st
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder), SystemClock())
-        tags = Tags(Path(folder), store)
+        tags = Marks(Path(folder), store)
         await tags.change([place("a")], add=["t"], remove=[])
         expected: str | None = "a"
         for source, target in steps:
@@ -95,7 +98,7 @@ async def test_after_any_moves_a_tag_is_where_its_file_went(steps: list[tuple[st
                 expected = None
             elif expected is not None and (expected == source or expected.startswith(f"{source}/")):
                 expected = target + expected[len(source) :]
-        assert await tags.tagged("t") == ([f"r/{expected}"] if expected else [])
+        assert [str(mark.place) for mark in await tags.having("tag", "t")] == ([f"r/{expected}"] if expected else [])
         with anyio.CancelScope(shield=True):
             await tags.aclose()
             await store.aclose()

@@ -8,12 +8,41 @@ import pytest
 
 pytestmark = pytest.mark.anyio
 READING = {"list", "read", "search", "info", "history"}
-CHANGING = {"write", "edit", "move", "delete", "restore", "undo", "write_document"}
-FOR_PAGES = {"roots", "changes", "add_root", "recent", "tag", "tags", "rename_tag", "folders", "stats"} | {
+CHANGING = {"write", "edit", "apply", "move", "delete", "undo", "write_document"}
+FOR_PAGES = {
+    "roots",
+    "add_root",
+    "remove_root",
+    "changes",
+    "restore",
+    "recent",
+    "tag",
+    "tags",
+    "rename_tag",
+    "folders",
+    "stats",
     "browse",
     "preview",
-    "upload",
+    "thumbnail",
+    "download",
+    "layout",
     "make_folder",
+    "upload_part",
+    "upload",
+    "vectorize",
+    "index_folder",
+    "ask",
+    "sync",
+    "sync_state",
+    "resolve",
+    "leftovers",
+    "clean_up",
+    "back_up",
+    "restore_backup",
+    "jobs",
+    "cancel_job",
+    "chats",
+    "attach",
 }
 
 
@@ -46,6 +75,10 @@ async def test_the_resources_are_there(files: Any) -> None:
     assert {"files://roots", "files://history", "files://changes", "files://health"} <= resources
     templates = (await files.client.list_resource_templates()).resource_templates
     assert [template.uri_template for template in templates] == [
+        "files://jobs/{job_id}",
         "files://changes/{change_set}",
+        "files://about/{root}/{+path}",
+        "files://details/{root}/{+path}",
+        "files://thumbnails/{root}/{+path}",
         "files://{root}/{+path}",
     ]

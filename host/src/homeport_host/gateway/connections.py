@@ -25,6 +25,7 @@ from homeport_shared.context import KEY_VARIABLE, open_context
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import EventSink
 from homeport_shared.gateway import Gateway
+from homeport_shared.neighbours import Neighbours
 
 RAW = TypeAdapter(dict[str, Any])
 RawRequest = Request[dict[str, Any], str]  # made once: pydantic forgets such a class as soon as nobody holds it
@@ -37,6 +38,7 @@ async def open_target(
     home: Path,
     events: EventSink | None = None,
     gateway: Gateway | None = None,
+    neighbours: Neighbours | None = None,
     key: str = "",
 ) -> AsyncGenerator[Any]:
     """Yield what `mcp.Client` connects to.
@@ -46,6 +48,7 @@ async def open_target(
         home: The data root.
         events: Where a server in this process puts its events.
         gateway: Has work done for a server in this process.
+        neighbours: Its way to other servers.
         key: The secret by which a bundled server in a process of its own knows the host.
 
     Raises:
@@ -61,7 +64,9 @@ async def open_target(
             yield stdio_client(_parameters(config, stack, home, key), stack.enter_context(_log(config, home)))
         else:
             context = await stack.enter_async_context(
-                open_context(config.name, home=home, in_process=True, events=events, gateway=gateway)
+                open_context(
+                    config.name, home=home, in_process=True, events=events, gateway=gateway, neighbours=neighbours
+                )
             )
             build = config.build or _load(config.entry_point)
             yield build(context)

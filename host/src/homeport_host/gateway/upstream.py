@@ -30,6 +30,7 @@ from homeport_shared.errors import ErrorCode, HomeportError
 from homeport_shared.events import EventSink
 from homeport_shared.gateway import Gateway
 from homeport_shared.identity import Identity
+from homeport_shared.neighbours import Neighbours
 from homeport_shared.views import SHOWS_VIEWS
 
 logger = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Upstream:
         home: The data root.
         events: Where a server in this process puts its events.
         gateway: Returns who has work done for a server in this process.
+        neighbours: Its way to other servers.
         changed: Awaited when the state or a list changed.
         updated: Awaited with a resource's own URI when its content changed.
         connect_seconds: How long the server may take to introduce itself and to list what it has.
@@ -84,6 +86,7 @@ class Upstream:
         home: Path,
         events: EventSink | None = None,
         gateway: Callable[[], Gateway | None] = lambda: None,
+        neighbours: Neighbours | None = None,
         changed: Callable[[], Awaitable[None]],
         updated: Callable[[str, str], Awaitable[None]],
         connect_seconds: float = CONNECT_SECONDS,
@@ -99,6 +102,7 @@ class Upstream:
         self._home = home
         self._events = events
         self._gateway = gateway
+        self._neighbours = neighbours
         self._changed = changed
         self._lists = Lists(changed)
         self._updated = updated
@@ -210,7 +214,12 @@ class Upstream:
         self._served = False
         async with (
             open_target(
-                self.config, home=self._home, events=self._events, gateway=self._gateway(), key=self._key
+                self.config,
+                home=self._home,
+                events=self._events,
+                gateway=self._gateway(),
+                neighbours=self._neighbours,
+                key=self._key,
             ) as target,
             Client(
                 target,

@@ -15,6 +15,7 @@ from homeport_host.gateway.upstream import CONNECT_SECONDS, Upstream
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import EventSink
 from homeport_shared.gateway import Gateway
+from homeport_shared.neighbours import Neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Upstreams:
         home: The data root.
         events: Where servers in this process put their events.
         gateway: Returns who has work done for servers in this process, once they connect.
+        neighbours: Returns the way of a server in this process to the others.
         connect_seconds: How long a server may take to introduce itself.
 
     Attributes:
@@ -57,12 +59,14 @@ class Upstreams:
         home: Path,
         events: EventSink | None = None,
         gateway: Callable[[], Gateway | None] = lambda: None,
+        neighbours: Callable[[str], Neighbours] | None = None,
         connect_seconds: float = CONNECT_SECONDS,
     ) -> None:
         self._tasks = tasks
         self._home = home
         self._events = events
         self._gateway = gateway
+        self._neighbours = neighbours
         self._connect_seconds = connect_seconds
         self._all: dict[str, Upstream] = {}
         self.on_change: list[Callable[[], Awaitable[None]]] = []
@@ -133,6 +137,7 @@ class Upstreams:
             home=self._home,
             events=self._events,
             gateway=self._gateway,
+            neighbours=self._neighbours(config.name) if self._neighbours and config.bundled else None,
             changed=_nothing if quiet else self._changed,
             updated=self._updated,
             connect_seconds=self._connect_seconds,

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from mcp.types import ToolAnnotations
+from pydantic import WithJsonSchema
 
 from homeport_files.office.workbooks import Sheet
 from homeport_files.office.writing import Mode, OfficeWriter
+from homeport_files.parts import Parts
 from homeport_files.results import Change
-from homeport_files.workspace import Workspace
-from homeport_shared.identity import LABELS
 from homeport_shared.server import Server
+from homeport_shared.tools import CREATE, UNDOABLE
 
-WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
+TEXTS = WithJsonSchema({"type": "object"})  # of texts, which a model guesses
 
 
-def register(server: Server, workspace: Workspace) -> None:
+def register(server: Server, parts: Parts) -> None:
     """Add the tool to `server`."""
-    writer = OfficeWriter(server.homeport, workspace)
+    writer = OfficeWriter(parts)
 
-    @server.tool(title="Write Word or Excel", annotations=WRITES, meta={LABELS: ["can-be-taken-back"]})
+    @server.tool(title="Write Word or Excel", annotations=CREATE, meta=UNDOABLE)
     async def write_document(  # pyright: ignore[reportUnusedFunction]
         path: str,
         markdown: str = "",
         sheets: Sequence[Sheet] = (),
-        replace: Mapping[str, str] = {},
-        styles: Mapping[str, str] = {},
+        replace: Annotated[Mapping[str, str], TEXTS] = {},
+        styles: Annotated[Mapping[str, str], TEXTS] = {},
         mode: Mode = "create",
         if_sha256: str = "",
     ) -> Change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,10 @@ class Outside:
         context: Where events and updates go.
         roots: The folders.
         store: The history, in which a rename by others is written down, so that versions follow it.
+
+    Attributes:
+        on_change: Awaited with kind, place and former place of each change by others, after it was told; the kind
+            `root` says that anything in that root may be different.
     """
 
     def __init__(self, context: ServerContext, roots: Roots, store: Store) -> None:
@@ -67,6 +71,7 @@ class Outside:
         self._number = 0
         self._recent: deque[RecentChange] = deque(maxlen=KEPT)
         self._watched: set[str] = set()
+        self.on_change: list[Callable[[str, Place, Place | None], Awaitable[None]]] = []
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -77,6 +82,10 @@ class Outside:
             await group.start(partial(watch, self._folders, self._tell, ignored=ignored))
             self._watched = {root.name for root in self._roots if root.folder.is_dir()}
             await self._context.changes.updated("files://recent")
+
+    def watches(self, root: str) -> bool:
+        """Say whether changes of this root are seen."""
+        return root in self._watched
 
     def recent(self, *, after: int) -> Recent:
         """Return the last changes with a greater number than `after`."""
@@ -135,6 +144,8 @@ class Outside:
         self.remember(kind.partition(".")[2], root, None, "")
         await self._context.events.publish(Event(kind, uri_of(root), {"path": name, "complete": False, "by": ""}))
         await self._context.changes.updated(uri_of(root), "files://roots", "files://recent")
+        for heard in self.on_change:
+            await heard("root", root, None)
 
     async def _changed(self, told: _Told) -> None:
         place, source = told.place, told.source
@@ -149,6 +160,8 @@ class Outside:
         folders = {Place(each.root, each.parts[:-1]) for each in places if each}
         uris = {uri_of(each) for each in (places | folders) if each}
         await self._context.changes.updated(*sorted(uris), "files://history", "files://recent")
+        for heard in self.on_change:
+            await heard(kind, place, source)
 
     async def _follow(self, place: Place, source: Place) -> None:
         """Write a rename by others into the history of what has one, once also when two servers see it."""

@@ -1,44 +1,50 @@
-"""The tools that only the file page calls: windows of rows, previews, uploads, new folders."""
+"""The tools that only the file page calls: windows of rows, previews, downloads, new folders, its layout."""
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated
 
 from mcp.types import ToolAnnotations
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from homeport_files.browsing import Browser, Group, Sort, Wanted, Window
-from homeport_files.previews import Preview, Previewer
+from homeport_files.browsing import Sort, Wanted, Window
+from homeport_files.filters import Filters
+from homeport_files.layouts import Layout
+from homeport_files.packing import Packed
+from homeport_files.parts import Parts
+from homeport_files.previews import Preview
 from homeport_files.results import Entry
 from homeport_files.tables import View
-from homeport_files.uploads import Uploaded, Uploads
-from homeport_files.workspace import Workspace
-from homeport_shared.identity import LABELS
 from homeport_shared.server import Server
+from homeport_shared.tools import APP, APP_WRITE, CREATE, READ
 
-READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-WRITES = ToolAnnotations(destructive_hint=False, open_world_hint=False)
-PAGE_READS = {LABELS: ["reads-private", "untrusted-content"], "ui": {"visibility": ["app"]}}
-PAGE_WRITES = {LABELS: ["can-be-taken-back"], "ui": {"visibility": ["app"]}}
+SET = ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
-def register(server: Server, workspace: Workspace) -> None:
+class Thumbnail(BaseModel):
+    """A small picture as a `data:` address."""
+
+    path: str
+    image: str
+
+
+def register(server: Server, parts: Parts) -> None:
     """Add the tools of the page to `server`."""
-    _looking(server, workspace)
-    _changing(server, workspace)
+    _looking(server, parts)
+    _showing(server, parts)
+    _changing(server, parts)
 
 
-def _looking(server: Server, workspace: Workspace) -> None:
-    previewer = Previewer(server.homeport, workspace)
-    browser = Browser(workspace, server.homeport.clock)
-
-    @server.tool(title="Browse a folder", annotations=READS, meta=PAGE_READS)
+def _looking(server: Server, parts: Parts) -> None:
+    @server.tool(title="Browse a folder", annotations=READ, meta=APP)
     async def browse(  # pyright: ignore[reportUnusedFunction]
         path: str,
         sort: Sort = "name",
         descending: bool = False,
         name: str = "",
-        group: Group = "",
+        type: str = "",
+        tag: str = "",
         smallest: int = 0,
         largest: int = 0,
         since: str = "",
@@ -48,10 +54,21 @@ def _looking(server: Server, workspace: Workspace) -> None:
         fresh: bool = False,
     ) -> Window:
         """Give a window of the sorted and filtered rows of a folder."""
-        wanted = Wanted(sort, descending, name, group, smallest, largest, since, until)
-        return await browser.window(path, wanted, offset=offset, limit=limit, fresh=fresh)
+        wanted = Wanted(
+            sort,
+            descending,
+            Filters(type=type, tag=tag, name=name, smallest=smallest, largest=largest, since=since, until=until),
+        )
+        return await parts.browser.window(path, wanted, offset=offset, limit=limit, fresh=fresh)
 
-    @server.tool(title="Preview a file", annotations=READS, meta=PAGE_READS)
+    @server.tool(title="Download", annotations=READ, meta=APP)
+    async def download(paths: list[str], cursor: str = "") -> Packed:  # pyright: ignore[reportUnusedFunction]
+        """Give a part of a file, or of a ZIP of several files or folders, as base64."""
+        return await parts.packer.part(paths, cursor)
+
+
+def _showing(server: Server, parts: Parts) -> None:
+    @server.tool(title="Preview a file", annotations=READ, meta=APP)
     async def preview(  # pyright: ignore[reportUnusedFunction]
         path: str,
         page: int = 1,
@@ -66,34 +83,22 @@ def _looking(server: Server, workspace: Workspace) -> None:
     ) -> Preview:
         """Show a file: text, rows of a table, a picture, a page of a PDF, or its first bytes."""
         view = View(sheet, filters or {}, sort, descending, max(offset, 0), limit)
-        return await previewer.preview(path, page=page, edge=edge, view=view, cursor=cursor)
+        return await parts.previewer.preview(path, page=page, edge=edge, view=view, cursor=cursor)
+
+    @server.tool(title="Thumbnail", annotations=READ, meta=APP)
+    async def thumbnail(path: str) -> Thumbnail:  # pyright: ignore[reportUnusedFunction]
+        """Show a picture, or the first page of a PDF, made small."""
+        data = await parts.previewer.thumbnail(path)
+        return Thumbnail(path=path, image=f"data:;base64,{base64.b64encode(data).decode()}")
 
 
-def _changing(server: Server, workspace: Workspace) -> None:
-    uploads = Uploads(server.homeport, workspace)
-
-    @server.tool(title="Upload a file", annotations=WRITES, meta=PAGE_WRITES)
-    async def upload(  # pyright: ignore[reportUnusedFunction]
-        path: str,
-        total: Annotated[int, Field(ge=0)],
-        content: str,
-        offset: Annotated[int, Field(ge=0)] = 0,
-        upload: str = "",
-        overwrite: bool = False,
-        duplicate: bool = False,
-    ) -> Uploaded:
-        """Take a part of a file as base64; the last part writes it."""
-        return await uploads.take(
-            path,
-            total=total,
-            offset=offset,
-            content=content,
-            upload=upload,
-            overwrite=overwrite,
-            duplicate=duplicate,
-        )
-
-    @server.tool(title="New folder", annotations=WRITES, meta=PAGE_WRITES)
+def _changing(server: Server, parts: Parts) -> None:
+    @server.tool(title="New folder", annotations=CREATE, meta=APP_WRITE)
     async def make_folder(path: str) -> Entry:  # pyright: ignore[reportUnusedFunction]
         """Make an empty folder."""
-        return await workspace.make_folder(path)
+        return await parts.changes.make_folder(path)
+
+    @server.tool(title="Layout of the page", annotations=SET, meta=APP_WRITE)
+    async def layout(chosen: Layout | None = None) -> Layout:  # pyright: ignore[reportUnusedFunction]
+        """Tell how the page shows files; with `chosen`, remember that."""
+        return await parts.layouts.keep(chosen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import PurePath
 from typing import Literal
 
@@ -15,13 +16,14 @@ from homeport_files.results import media_type_of
 from homeport_files.settings import FilesSettings
 from homeport_files.tables import View
 from homeport_files.workspace import Workspace
-from homeport_shared.context import ServerContext
+from homeport_shared.atomic import write_atomically
 from homeport_shared.errors import HomeportError
 from homeport_shared.workers import Worker
 
 MIB = 1 << 20
 MOST_EDGE = 2048
 HEX_ROWS = 32
+THUMBNAIL = 320  # pixels of the longer side
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".ico")
 _TABLES = (".csv", ".tsv", ".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _MARKDOWN = (".md", ".markdown", ".mdx")
@@ -76,15 +78,42 @@ class Previewer:
     """Shows files; parsers run in a process of their own, with the limits of `FilesSettings`.
 
     Args:
-        context: What the server was given.
         workspace: The files.
     """
 
-    def __init__(self, context: ServerContext, workspace: Workspace) -> None:
-        self._settings = context.settings(FilesSettings)
+    def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._worker = Worker("preview", memory_mb=self._settings.memory_mb)
-        context.closing(self._worker.aclose)
+        self._thumbnails = workspace.context.folder / "thumbnails"
+        self._worker = Worker("preview", memory_mb=workspace.settings.memory_mb)
+        workspace.context.closing(self._worker.aclose)
+
+    @property
+    def _settings(self) -> FilesSettings:
+        return self._workspace.settings
+
+    async def thumbnail(self, path: str) -> bytes:
+        """Return a small picture of a picture or of the first page of a PDF; made once for each content.
+
+        Raises:
+            HomeportError: `unsupported`, for other files; as for `preview`.
+        """
+        opened = await anyio.to_thread.run_sync(open_file, self._workspace.roots, path)
+        with opened.file:
+            key = hashlib.sha256(f"{opened.place}\n{opened.state}".encode("utf-8", "surrogateescape")).hexdigest()
+            kept = self._thumbnails / key[:2] / key
+            if await anyio.to_thread.run_sync(kept.is_file):
+                return await anyio.to_thread.run_sync(kept.read_bytes)
+            suffix, seconds = PurePath(opened.place.name).suffix.lower(), self._settings.seconds
+            if suffix not in (*_PICTURES, ".pdf"):
+                raise HomeportError("unsupported", f"{path} has no thumbnail.", "Preview it instead.")
+            data, name = await self._data(opened), opened.place.name
+            if suffix == ".pdf":
+                made = await self._worker.call(pictures.page, data, name, 1, THUMBNAIL, timeout=seconds)
+            else:
+                made = await self._worker.call(pictures.picture, data, name, THUMBNAIL, timeout=seconds)
+        await anyio.to_thread.run_sync(lambda: kept.parent.mkdir(parents=True, exist_ok=True))
+        await anyio.to_thread.run_sync(write_atomically, kept, made.data)
+        return made.data
 
     async def preview(self, path: str, *, page: int, edge: int, view: View, cursor: str) -> Preview:
         """Return what is shown of the file at `path`.

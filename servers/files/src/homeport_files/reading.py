@@ -8,7 +8,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import anyio.to_thread
 from anyio.from_thread import check_cancelled
@@ -109,13 +109,13 @@ class Reader:
 
     Args:
         roots: The folders that may be used.
-        settings: The limits.
+        settings: Returns the limits that hold now.
     """
 
-    def __init__(self, roots: Roots, settings: FilesSettings) -> None:
+    def __init__(self, roots: Roots, settings: Callable[[], FilesSettings]) -> None:
         self._roots = roots
-        self._settings = settings
-        self._worker = Worker("document reader", memory_mb=settings.memory_mb)
+        self._current = settings
+        self._worker = Worker("document reader", memory_mb=settings().memory_mb)
         self._last: tuple[str, Document] | None = None
 
     async def read(self, path: str, part: Part, form: Format) -> tuple[Place, Text]:
@@ -133,9 +133,27 @@ class Reader:
             read = self._bytes if form == "base64" else self._text
             return opened.place, await anyio.to_thread.run_sync(read, opened, part)
 
+    async def metadata(self, path: str) -> dict[str, Any]:
+        """Return what the format of a document says about it, such as `author` or `pages`; empty for other files.
+
+        Raises:
+            HomeportError: As for `read`.
+        """
+        opened = await anyio.to_thread.run_sync(open_file, self._roots, path)
+        with opened.file:
+            head = await anyio.to_thread.run_sync(opened.file.read, 1024)
+            if not _is_document(opened.place.name, head):
+                return {}
+            document = await self._document(opened)
+            return {"title": document.title, **document.metadata}
+
     async def aclose(self) -> None:
         """End the process that reads documents."""
         await self._worker.aclose()
+
+    @property
+    def _settings(self) -> FilesSettings:
+        return self._current()
 
     async def _document(self, opened: Opened) -> Document:
         if self._last is not None and self._last[0] == opened.state:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import mimetypes
 import os
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
+from homeport_files.marks import Marked
 from homeport_files.store import ChangeSet, Version
 from homeport_shared.clock import iso
 from homeport_shared.folders import kind_of
+from homeport_shared.jobs import Job
 from homeport_shared.paths import Place, show
 
 Kind = Literal["file", "folder", "link", "other"]
@@ -27,6 +29,9 @@ class Entry(BaseModel):
     modified: str
     media_type: str
     accessed_by: str = ""
+    tags: list[str] = []
+    category: str = ""
+    vectorized: bool = False
 
 
 class Listing(BaseModel):
@@ -37,13 +42,20 @@ class Listing(BaseModel):
 
 
 class Info(Entry):
-    """Everything about one file."""
+    """Everything about one file.
+
+    `knowledge` has the `collection` that holds it, the `problem` that kept it out, and `indexed`, the collection with
+    which a folder is kept in step; `metadata` is what the format says.
+    """
 
     uri: str
+    created: str = ""
     encoding: str = ""
     newline: str = ""
     sha256: str = ""
     versions: int = 0
+    knowledge: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
 
 
 class Text(BaseModel):
@@ -90,6 +102,12 @@ class Change(BaseModel):
     kind: str
     version: int
     sha256: str
+
+
+class Applied(BaseModel):
+    """What was done, change by change."""
+
+    files: list[Change]
 
 
 class Edited(Change):
@@ -162,10 +180,11 @@ class Undone(BaseModel):
 
 
 class TagsOf(BaseModel):
-    """The tags of a file or folder."""
+    """The tags and the category of a file or folder."""
 
     path: str
     tags: list[str]
+    category: str = ""
 
 
 class Tagged(BaseModel):
@@ -176,24 +195,49 @@ class Tagged(BaseModel):
 
 
 class TagCounts(BaseModel):
-    """How many files and folders have each tag, and the paths that have the one asked for."""
+    """How many files and folders have each tag and category, and the paths that have the tag asked for."""
 
     tags: dict[str, int]
+    categories: dict[str, int] = {}
     paths: list[str]
 
 
 class RootRow(BaseModel):
-    """A folder that may be used."""
+    """A folder that may be used, and the space of its disk."""
 
     name: str
     folder: str
     available: bool
+    used_bytes: int = 0
+    free_bytes: int = 0
 
 
 class RootRows(BaseModel):
     """The folders that may be used."""
 
     roots: list[RootRow]
+
+
+class JobRow(BaseModel):
+    """A piece of long work; `notes` are its problems, or what it found out."""
+
+    job_id: str
+    kind: str
+    state: str
+    done: int
+    total: int
+    message: str
+    counters: dict[str, float]
+    notes: list[str]
+    paths: list[str] = []
+    error: str
+    created: str
+
+
+class JobRows(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[JobRow]
 
 
 class Shown(BaseModel):
@@ -215,9 +259,9 @@ def media_type_of(name: str, kind: str) -> str:
     return mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
-def entry_of(place: Place, status: os.stat_result, accessed_by: str = "") -> Entry:
+def entry_of(place: Place, status: os.stat_result, accessed_by: str = "", marked: Marked | None = None) -> Entry:
     """Return the row of what is at `place`."""
-    kind = kind_of(status)
+    kind, marked = kind_of(status), marked or Marked()
     return Entry(
         path=str(place),
         kind=kind,
@@ -225,6 +269,31 @@ def entry_of(place: Place, status: os.stat_result, accessed_by: str = "") -> Ent
         modified=iso(datetime.fromtimestamp(status.st_mtime, UTC)),
         media_type=media_type_of(place.name, kind),
         accessed_by=accessed_by,
+        tags=marked.tags,
+        category=marked.category,
+        vectorized=bool(marked.collection) and marked.stamp == stamp_of(status),
+    )
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """Return what tells whether a file is still the one that the knowledge base took in."""
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def job_row(job: Job) -> JobRow:
+    """Return the row of a job."""
+    return JobRow(
+        job_id=job.id,
+        kind=job.kind,
+        state=job.state,
+        done=job.done,
+        total=job.total,
+        message=job.message,
+        counters=job.counters,
+        notes=job.notes,
+        paths=[str(path) for path in job.params.get("paths") or ()],
+        error=job.error,
+        created=job.created,
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from homeport_files.results import Hit, Hits
-from homeport_files.walking import Entry, matches
+from homeport_files.walking import Entry
 from homeport_shared.documents import decode
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import Place, show
@@ -25,7 +25,7 @@ class Match:
     text: str
 
 
-Mode = Literal["name", "content"]
+Mode = Literal["name", "tag", "content", "meaning"]
 Find = Callable[[str], list[Match]]
 
 
@@ -61,69 +61,83 @@ def find_lines(query: str, regex: bool, text: str) -> list[Match]:
 
 
 class Search:
-    """One search over one or more folders: collects hits until there are enough.
+    """One search: collects hits until there are enough.
 
     Args:
-        mode: Compare names, or lines of content.
-        glob: Only files that fit it; empty = all.
+        mode: Compare names, tags, or lines of content.
         limit: The most hits.
         text_limit: The largest file that is looked into, in bytes.
         find: Returns the lines of a text that fit.
+        tags: The tags that fit, by place, for a search by tag.
+        plain: The plain text that is looked for; empty for a regular expression.
     """
 
-    def __init__(self, mode: Mode, glob: str, limit: int, text_limit: int, find: Find) -> None:
+    def __init__(
+        self, mode: Mode, limit: int, text_limit: int, find: Find, tags: Mapping[Place, str], plain: str
+    ) -> None:
         self._mode = mode
-        self._glob = glob
         self._limit = limit
         self._text_limit = text_limit
         self._find = find
+        self._tags = tags
+        self._needle = plain.lower().encode() if plain.isascii() else b""
         self._hits: list[Hit] = []
         self._skipped = 0
-        self.stopped_after: tuple[str, ...] | None = None
 
-    def through(self, place: Place, entries: Iterable[Entry]) -> None:
-        """Look at `entries`, all below `place`, until there are enough hits.
+    def at(self, entry: Entry) -> bool:
+        """Look at one entry; say whether there are enough hits now.
 
         A file whose hits do not all fit ends the search; the next page starts behind it.
         """
-        for entry in entries:
-            below = entry.place.parts[len(place.parts) :]
-            if not matches(self._glob, below or entry.place.parts[-1:]):
-                continue
-            matched = self._name(entry) if self._mode == "name" else self._content(entry)
-            room = self._limit - len(self._hits)
-            self._hits += [Hit(path=str(entry.place), line=m.line, text=m.text) for m in matched[:room]]
-            if len(self._hits) >= self._limit:
-                self.stopped_after = below
-                return
+        room = self._limit - len(self._hits)
+        self._hits += [Hit(path=str(entry.place), line=m.line, text=m.text) for m in self._matches(entry)[:room]]
+        return len(self._hits) >= self._limit
 
     def result(self, cursor: str) -> Hits:
         """Return the hits with the cursor of the next page."""
         return Hits(hits=self._hits, next=cursor, skipped=self._skipped)
 
-    def _name(self, entry: Entry) -> list[Match]:
-        name = show(entry.place.name)
-        return [Match(0, name)] if self._find(name.replace("\n", " ")) else []
-
-    def _content(self, entry: Entry) -> list[Match]:
+    def _matches(self, entry: Entry) -> list[Match]:
+        if self._mode == "tag":
+            return [Match(0, self._tags[entry.place])] if entry.place in self._tags else []
+        if self._mode == "name":
+            name = show(entry.place.name)
+            return [Match(0, name)] if self._find(name.replace("\n", " ")) else []
         if entry.kind != "file":
             return []
-        text = _text(entry, self._text_limit)
+        data = _data(entry, self._text_limit)
+        if (
+            data is not None
+            and self._needle
+            and data.isascii()
+            and self._needle not in data.lower()
+            and b"\0" not in data
+        ):
+            return []  # most files end here, and need not be decoded for that
+        text = _text(data)
         if text is None:
             self._skipped += 1
             return []
         return self._find(text)
 
 
-def _text(entry: Entry, limit: int) -> str | None:
-    """Return the text of a file; None when it is binary, too large, gone or not readable."""
+def _data(entry: Entry, limit: int) -> bytes | None:
+    """Return the bytes of a file; None when it is too large, gone or not readable."""
     try:
         if entry.status.st_size > limit:
             return None
         with entry.folder.open(entry.place.name) as file:
             data = file.read(limit + 1)
-        return decode(data).text if len(data) <= limit else None
+        return data if len(data) <= limit else None
     except (OSError, HomeportError):
+        return None
+
+
+def _text(data: bytes | None) -> str | None:
+    """Return the text of a file; None when it is binary, or there is none."""
+    try:
+        return decode(data).text if data is not None else None
+    except HomeportError:
         return None
 
 

@@ -11,7 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import Root, explained
 
-RESERVED = {"roots", "history", "changes", "recent", "stats", "tags", "health"}
+RESERVED = {"roots", "history", "changes", "recent", "stats", "tags", "health"} | {
+    "about",
+    "details",
+    "thumbnails",
+    "jobs",
+    "sync",
+}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})=(.+)", re.DOTALL)
 
@@ -48,6 +54,16 @@ class FilesSettings(BaseModel):
     upload_refused: list[str] = Field(
         default=[".exe", ".dll", ".msi", ".scr", ".com", ".bat", ".cmd", ".vbs", ".lnk"],
         description="Suffixes of files that are not uploaded, in lower case.",
+    )
+    cleanup_days: int = Field(default=7, ge=0, description="The age from which a temporary file can go, in days.")
+    cleanup_hours: int = Field(
+        default=24, ge=0, description="The time between two removals of old temporary files, in hours; 0 = never."
+    )
+    cleanup_suffixes: list[str] = Field(
+        default=[".tmp", ".cache"], description="Suffixes of temporary files, in lower case."
+    )
+    sync_minutes: int = Field(
+        default=60, ge=0, description="The time between two looks at every file for changes, in minutes; 0 = never."
     )
     seconds: int = Field(default=30, ge=1, description="The longest that reading one document may take, in seconds.")
     memory_mb: int = Field(default=1024, ge=128, description="The memory of the process that reads documents, in MiB.")

@@ -116,6 +116,10 @@ def _migrations() -> Migrations:
     def sets(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
         database.conn.execute("CREATE INDEX changes_set ON changes (change_set, version)")
 
+    @migrations()
+    def uses(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
+        database.conn.execute("ALTER TABLE accesses ADD COLUMN uses INTEGER NOT NULL DEFAULT 1")
+
     return migrations
 
 
@@ -295,7 +299,11 @@ class Store:
         rows = [(*key_of(place), who, at) for place, (who, at) in accesses.items()]
 
         def write(database: Database) -> None:
-            database.conn.executemany("INSERT OR REPLACE INTO accesses VALUES (?, ?, ?, ?)", rows)
+            database.conn.executemany(
+                "INSERT INTO accesses VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET who = excluded.who,"
+                " at = excluded.at, uses = uses + 1",
+                rows,
+            )
 
         await self._open().write(write)
 
@@ -308,6 +316,15 @@ class Store:
             return {place: row[0] for place, row in rows if row}
 
         return await self._open().read(query)
+
+    async def most_used(self, limit: int) -> list[tuple[Place, int]]:
+        """Return the places that were read most often, with how often."""
+        find = "SELECT root, path, uses FROM accesses ORDER BY uses DESC, at DESC LIMIT ?"
+        return await self._open().read(
+            lambda database: [
+                (place_of(root, path), uses) for root, path, uses in database.conn.execute(find, (limit,))
+            ]
+        )
 
     async def aclose(self) -> None:
         """Close the database."""
@@ -328,14 +345,15 @@ def key_of(place: Place) -> tuple[str, str]:
     return place.root, str(place).partition("/")[2]
 
 
-def _place(root: str, path: str) -> Place:
+def place_of(root: str, path: str) -> Place:
+    """Return the place of a stored root and path."""
     return Place(root, tuple(unshow(part) for part in path.split("/")) if path else ())
 
 
 def _version(row: tuple[Any, ...]) -> Version:
     version, at, kind, root, path, from_root, from_path, *rest = row
-    came_from = _place(from_root, from_path) if from_root else None
-    return Version(version, at, kind, _place(root, path), came_from, *rest)
+    came_from = place_of(from_root, from_path) if from_root else None
+    return Version(version, at, kind, place_of(root, path), came_from, *rest)
 
 
 def _back(place: Place, change: Version) -> Place | None:

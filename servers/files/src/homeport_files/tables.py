@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+import zipfile
+import zlib
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import PurePath
@@ -15,6 +17,8 @@ from homeport_shared.errors import HomeportError
 
 MOST_ROWS = 1_000_000
 MOST_CELL = 2_000
+# What zipfile raises for an archive that is damaged, or packed in a way that no workbook is.
+_BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, ValueError, OSError)
 _NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _COMPARED = re.compile(r"(<=|>=|=|<|>)\s*(.+)")
 
@@ -106,9 +110,9 @@ def _delimited(data: bytes, name: str) -> _Table:
 def _sheet(data: bytes, name: str, wanted: str) -> _Table:
     import python_calamine
 
-    if data.startswith(b"PK"):
-        archive.check(data, name, whole=True)
     try:
+        if data.startswith(b"PK"):
+            archive.check(data, name, whole=True)
         book: Any = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets: list[str] = list(book.sheet_names)
         if wanted and wanted not in sheets:
@@ -117,7 +121,7 @@ def _sheet(data: bytes, name: str, wanted: str) -> _Table:
         cells: list[list[Any]] = book.get_sheet_by_name(sheet).to_python(skip_empty_area=True) if sheet else []
     except python_calamine.PasswordError as error:
         raise HomeportError("denied", f"{name} is protected by a password.", "Save a copy without it.") from error
-    except python_calamine.CalamineError as error:
+    except (python_calamine.CalamineError, *_BROKEN_ARCHIVE) as error:
         raise HomeportError("damaged", f"{name} is damaged: it does not open as a workbook.") from error
     return _table([[_shown(cell) for cell in row] for row in cells[: MOST_ROWS + 1]], sheets, sheet)
 

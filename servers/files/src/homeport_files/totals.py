@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import anyio.to_thread
 from anyio.from_thread import check_cancelled
 from pydantic import BaseModel
 
 from homeport_files.walking import walk
+from homeport_files.workspace import Workspace
 from homeport_shared.clock import iso
+from homeport_shared.jobs import FINAL, Job
 from homeport_shared.paths import Roots, explained
 
 DEEPEST = 64
 MOST_FOLDERS = 5000
+MOST_USED = 20
 
 
 class FolderTotal(BaseModel):
-    """A folder with all that is below it; `modified` is that of its newest file."""
+    """A folder with all that is below it; `modified` is that of its newest file.
+
+    `indexed` is the collection in which the folder is kept in step: `vectorized` files are in it, `failed` ones are
+    not, the first of them for the reason `problem`; `indexing` says how far a job that works on it is.
+    """
 
     path: str
     files: int = 0
     bytes: int = 0
     modified: str = ""
+    indexed: str = ""
+    vectorized: int = 0
+    failed: int = 0
+    problem: str = ""
+    indexing: str = ""
 
 
 class Tree(BaseModel):
@@ -49,13 +63,21 @@ class Disk(BaseModel):
     available: int
 
 
+class Used(BaseModel):
+    """A file and how often it was read."""
+
+    path: str
+    uses: int
+
+
 class Stats(BaseModel):
-    """How many files and bytes, by type, largest first; the disks of the roots."""
+    """How many files and bytes, by type, largest first; the disks of the roots; the files used most."""
 
     files: int
     bytes: int
     types: list[TypeTotal]
     disks: list[Disk]
+    most_used: list[Used] = []
 
 
 def tree(roots: Roots, path: str, *, depth: int) -> Tree:
@@ -78,6 +100,35 @@ def tree(roots: Roots, path: str, *, depth: int) -> Tree:
     for parts, at in newest.items():
         totals[parts].modified = iso(datetime.fromtimestamp(at, UTC))
     return Tree(folders=list(totals.values())[:MOST_FOLDERS], truncated=len(totals) > MOST_FOLDERS)
+
+
+async def marked_tree(workspace: Workspace, path: str, jobs: Sequence[Job], *, depth: int) -> Tree:
+    """Return `tree` with what the knowledge base holds of the folders that are kept in step with it."""
+    found = await anyio.to_thread.run_sync(lambda: tree(workspace.roots, path, depth=depth))
+    indexed = {str(mark.place): mark.value for mark in await workspace.marks.having("indexed")}
+    under_way = {
+        each: f"{job.done} of {job.total or '?'}"
+        for job in jobs
+        if job.kind == "vectorize" and job.state not in FINAL
+        for each in job.params["paths"]
+    }
+    for folder in found.folders:
+        folder.indexed = indexed.get(folder.path, "")
+        folder.indexing = under_way.get(folder.path, "")
+        if folder.indexed:
+            place = workspace.roots.place(folder.path)
+            folder.vectorized = len(await workspace.marks.having("knowledge", below=place))
+            failed = await workspace.marks.having("failed", below=place)
+            folder.failed = len(failed)
+            folder.problem = f"{failed[0].place}: {failed[0].detail}" if failed else ""
+    return found
+
+
+async def all_stats(workspace: Workspace) -> Stats:
+    """Return `stats` with the files used most."""
+    found = await anyio.to_thread.run_sync(stats, workspace.roots)
+    found.most_used = [Used(path=str(place), uses=uses) for place, uses in await workspace.most_used(MOST_USED)]
+    return found
 
 
 def stats(roots: Roots) -> Stats:

@@ -1,4 +1,4 @@
-"""Files that a person brings, in parts: checked, compared with what is there, then written like any other file."""
+"""Files that a person brings: collected in parts, checked, compared with what is there, then stored as a job."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ import hashlib
 import re
 import secrets
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
 import anyio.to_thread
 from anyio.from_thread import check_cancelled
 from pydantic import BaseModel
 
+from homeport_files.changes import Changes
+from homeport_files.knowledge import Knowledge
+from homeport_files.marks import tag_of
 from homeport_files.reading import sha256_of
-from homeport_files.settings import FilesSettings
 from homeport_files.walking import walk
 from homeport_files.workspace import Workspace
-from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
+from homeport_shared.jobs import Jobs, Run
 from homeport_shared.paths import Place
 
 MIB = 1 << 20
 MOST_PART = 2 * MIB
+KIND = "upload"
+MOST_FILES = 50  # in one call
 STALE_SECONDS = 24 * 3600
 _ID = re.compile(r"[0-9a-f]{32}")
 # How a file begins whose name promises this.
@@ -38,79 +44,178 @@ _BEGINNINGS = {
 
 
 class Uploaded(BaseModel):
-    """How far an upload is; when it is done, `path` and `sha256` say what was written and `version` its change."""
+    """How far a file is: `upload` names it until it is stored, `received` bytes of it are here."""
 
     upload: str
     received: int
-    done: bool = False
+
+
+class Piece(BaseModel):
+    """A file of an upload: its name, and its content as base64 or the `upload` whose parts were sent before."""
+
+    name: str
+    content: str = ""
+    upload: str = ""
+
+
+class Stored(BaseModel):
+    """What became of one file; `error` is empty when it was stored as the change `version`."""
+
+    name: str
     path: str = ""
     sha256: str = ""
     version: int = 0
+    upload: str = ""
+    code: str = ""
+    error: str = ""
+
+
+class StoredFiles(BaseModel):
+    """What became of each file of an upload, the job that stored them, and the one that vectorizes them."""
+
+    job_id: str
+    state: str
+    files: list[Stored]
+    vectorizing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How an upload is stored.
+
+    Attributes:
+        folder: Where to; made when it is not there.
+        tags: For each file.
+        category: For each file; empty = none.
+        vectorize: Hand the files to the knowledge base afterwards, where there is one.
+        overwrite: Replace a file that is there; its content is kept.
+        duplicate: Also when a file with this content is there already.
+    """
+
+    folder: str
+    tags: list[str]
+    category: str = ""
+    vectorize: bool = True
+    overwrite: bool = False
+    duplicate: bool = False
 
 
 class Uploads:
-    """Collects the parts of uploads in the server's own folder.
+    """Collects the parts of files in the server's own folder, and stores files as jobs.
 
     Args:
-        context: What the server was given.
-        workspace: Where the files go.
+        workspace: The files.
+        changes: Writes them.
+        knowledge: Takes them in.
     """
 
-    def __init__(self, context: ServerContext, workspace: Workspace) -> None:
-        self._settings = context.settings(FilesSettings)
-        self._folder = context.folder / "uploads"
+    def __init__(self, workspace: Workspace, changes: Changes, knowledge: Knowledge) -> None:
+        self._folder = workspace.context.folder / "uploads"
         self._workspace = workspace
+        self._changes = changes
+        self._knowledge = knowledge
 
-    async def take(
-        self, path: str, *, total: int, offset: int, content: str, upload: str, overwrite: bool, duplicate: bool
-    ) -> Uploaded:
-        """Take one part; the last one writes the file.
+    async def take(self, name: str, *, total: int, offset: int, content: str, upload: str) -> Uploaded:
+        """Take one part of a file.
 
         Args:
-            path: Where it is to be.
+            name: The file's name.
             total: Its size in bytes.
             offset: Where this part begins.
             content: The part as base64, at most `MOST_PART` bytes.
             upload: What the first part returned; empty for the first.
-            overwrite: Replace a file that is there; its content is kept.
-            duplicate: Also when a file with this content is there already.
 
         Raises:
-            HomeportError: `too_large`; `unsupported`, for a type that is refused; `conflict`, when the path is taken or
-                the content is there already; `damaged`, when the content is not what the name promises.
+            HomeportError: `too_large`; `unsupported`, for a type that is refused; `conflict`, for a part out of order.
         """
-        self._admit(path, total)
-        data = _decoded(content)
-        upload, received = await anyio.to_thread.run_sync(self._append, upload, offset, data)
-        if received < total:
-            return Uploaded(upload=upload, received=received)
-        file = self._folder / upload
+        self._admit(name, total)
+        upload, received = await anyio.to_thread.run_sync(self._append, upload, offset, _decoded(content))
+        return Uploaded(upload=upload, received=received)
+
+    async def store(self, files: Sequence[Piece], options: Options, jobs: Jobs) -> StoredFiles:
+        """Store files as a job; each that cannot be stored says why, and the others go on.
+
+        Raises:
+            HomeportError: `invalid`, for a tag or a folder that cannot be one.
+        """
+        for tag in [*options.tags, *([options.category] if options.category else [])]:
+            tag_of(tag)
+        self._workspace.roots.place(options.folder)
+        if not 0 < len(files) <= MOST_FILES:
+            raise HomeportError("invalid", f"{len(files)} files were given.", f"Give 1 to {MOST_FILES} at a time.")
+        staged: list[Piece] = []
+        refused: list[Stored] = []
+        for piece in files:
+            try:
+                staged.append(await self._staged(piece))
+            except HomeportError as error:
+                refused.append(Stored(name=piece.name, code=error.code, error=str(error)))
+        params = {"files": [piece.model_dump() for piece in staged], "options": asdict(options)}
+        job = await jobs.wait((await jobs.start(KIND, params)).id)
+        stored = [Stored.model_validate_json(note) for note in job.notes]
+        result = StoredFiles(job_id=job.id, state=job.state, files=[*stored, *refused])
+        paths = [each.path for each in stored if each.path]
+        if options.vectorize and paths and self._workspace.context.neighbours.there:
+            result.vectorizing = (await self._knowledge.vectorize(paths, "", jobs)).id
+        return result
+
+    async def run(self, run: Run) -> None:
+        """Store the files of one job; one that is stored already, by a process that was killed, is left out."""
+        options = Options(**run.job.params["options"])
+        stored: list[Stored] = []
+        pieces = [Piece(**each) for each in run.job.params["files"]]
+        for number, piece in enumerate(pieces):
+            run.progress(done=number, total=len(pieces), message=piece.name)
+            stored.append(await self._stored(piece, options))
+        failed = sum(1 for each in stored if each.error)
+        counters: dict[str, float] = {"stored": len(stored) - failed, "failed": failed}
+        notes = [each.model_dump_json() for each in stored]
+        run.progress(done=len(pieces), total=len(pieces), message="", counters=counters, notes=notes)
+
+    async def _staged(self, piece: Piece) -> Piece:
+        """Return a piece whose content lies in the server's own folder."""
+        if piece.upload:
+            return piece
+        data = _decoded(piece.content)
+        self._admit(piece.name, len(data))
+        upload, _ = await anyio.to_thread.run_sync(self._append, "", 0, data)
+        return Piece(name=piece.name, upload=upload)
+
+    async def _stored(self, piece: Piece, options: Options) -> Stored:
         try:
-            whole = await anyio.to_thread.run_sync(file.read_bytes)
-            _check(path, whole, total)
-            if not duplicate:
+            path, whole = await anyio.to_thread.run_sync(self._whole, piece, options.folder)
+            if not options.duplicate:
                 await self._compare(path, whole)
-            change = await self._workspace.put(path, whole, overwrite=overwrite)
-        finally:
-            file.unlink(missing_ok=True)
-        return Uploaded(
-            upload=upload, received=received, done=True, path=change.path, sha256=change.sha256, version=change.version
-        )
+            change = await self._changes.put(path, whole, overwrite=options.overwrite)
+        except HomeportError as error:
+            return Stored(name=piece.name, upload=piece.upload, code=error.code, error=str(error))
+        (self._folder / piece.upload).unlink(missing_ok=True)
+        if options.tags or options.category:
+            await self._workspace.tag([change.path], options.tags, [], options.category or None)
+        return Stored(name=piece.name, path=change.path, sha256=change.sha256, version=change.version)
+
+    def _whole(self, piece: Piece, folder: str) -> tuple[str, bytes]:
+        """Return the path and the checked content of a file that is here whole."""
+        if not _ID.fullmatch(piece.upload) or not (self._folder / piece.upload).is_file():
+            raise HomeportError("not_found", f"The upload of {piece.name} has ended.", "Start it again.")
+        name = PurePath(piece.name.replace("\\", "/")).name
+        whole = (self._folder / piece.upload).read_bytes()
+        _check(name, whole)
+        return f"{folder}/{name}", whole
 
     def _admit(self, path: str, total: int) -> None:
-        name = PurePath(path).name
-        if total > self._settings.upload_mb * MIB:
+        settings, name = self._workspace.settings, PurePath(path).name
+        if total > settings.upload_mb * MIB:
             raise HomeportError(
                 "too_large",
-                f"{name} has {total / MIB:,.1f} MiB; uploads may have {self._settings.upload_mb} MiB.",
+                f"{name} has {total / MIB:,.1f} MiB; uploads may have {settings.upload_mb} MiB.",
                 "Raise upload_mb in the settings of files, or copy it into the folder.",
             )
         suffix = PurePath(name).suffix.lower()
-        if suffix in self._settings.upload_refused:
+        if suffix in settings.upload_refused:
             raise HomeportError(
                 "unsupported", f"{name} is a program ({suffix}), which is not taken.", "Pack it, or copy it yourself."
             )
-        self._workspace.roots.place(path)
 
     def _append(self, upload: str, offset: int, data: bytes) -> tuple[str, int]:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -174,16 +279,9 @@ def _decoded(content: str) -> bytes:
         raise HomeportError("invalid", "The part is not base64.", "Encode its bytes as base64.") from error
 
 
-def _check(path: str, whole: bytes, total: int) -> None:
-    name = PurePath(path).name
-    if len(whole) != total:
-        raise HomeportError("damaged", f"{name} arrived with {len(whole)} bytes, not {total}.", "Upload it again.")
+def _check(name: str, whole: bytes) -> None:
     expected = _BEGINNINGS.get(PurePath(name).suffix.lower(), ())
     head = whole[:1024]
     found = b"%PDF-" in head if expected == (b"%PDF-",) else head.startswith(expected)
     if expected and not found:
-        raise HomeportError(
-            "damaged",
-            f"{name} does not begin like a file of that name.",
-            "Open it to check.",
-        )
+        raise HomeportError("damaged", f"{name} does not begin like a file of that name.", "Open it to check.")

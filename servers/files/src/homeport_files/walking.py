@@ -14,16 +14,17 @@ from homeport_shared.paths import Place
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something in a folder: its place, status, and the open folder that holds it while the walk is there."""
+    """Something in a folder while the walk is there.
+
+    Attributes:
+        folder: The open folder that holds it.
+        kind: `file`, `folder`, `link` or `other`.
+    """
 
     place: Place
     status: os.stat_result
     folder: Folder
-
-    @property
-    def kind(self) -> str:
-        """`file`, `folder`, `link` or `other`."""
-        return kind_of(self.status)
+    kind: str
 
 
 def walk(
@@ -49,7 +50,7 @@ def walk(
             status = folder.look(name)
         except OSError:
             continue
-        entry = Entry(place.child(name), status, folder)
+        entry = Entry(place.child(name), status, folder, kind_of(status))
         if not (after and name == after[0]):
             yield entry
         if entry.kind == "folder" and depth > 1:

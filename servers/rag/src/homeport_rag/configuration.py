@@ -76,13 +76,14 @@ class Configuration:
         """Check what a type cannot tell; what stays as it was is not looked at."""
         if wanted.index_folder and wanted.index_folder != before.index_folder:
             await anyio.to_thread.run_sync(check_writable, wanted.index_folder)
+        home = str(self._context.home)
         if wanted.folders != before.folders:
             for folder in wanted.folders:
-                await anyio.to_thread.run_sync(folder_at, folder)
+                await anyio.to_thread.run_sync(folder_at, folder, home)
         if wanted.watch != before.watch:
             for folder in wanted.watch:
-                await anyio.to_thread.run_sync(folder_at, folder)
-                await anyio.to_thread.run_sync(locate, folder, wanted.folders, str(self._context.home))
+                await anyio.to_thread.run_sync(folder_at, folder, home)
+                await anyio.to_thread.run_sync(locate, folder, wanted.folders, home)
         choice = wanted.embedding_address, wanted.embedding_model
         if choice != (before.embedding_address, before.embedding_model) and choice[0]:
             embedder, why = await self._meaning.embedder(choice)

@@ -17,6 +17,7 @@ from homeport_shared.context import ServerContext, open_context
 from homeport_shared.events import EventSink
 from homeport_shared.gateway import Gateway
 from homeport_shared.jobs import FINAL
+from homeport_shared.neighbours import Neighbours
 from homeport_shared.server import Server
 from homeport_shared.views import SHOWS_VIEWS
 
@@ -35,6 +36,7 @@ async def connected(
     events: EventSink | None = None,
     views: bool = True,
     gateway: Gateway | None = None,
+    neighbours: Neighbours | None = None,
 ) -> AsyncGenerator[Client]:
     """Serve `build(context)` in memory and yield a client that is connected to it.
 
@@ -48,9 +50,12 @@ async def connected(
         events: Receives the server's events.
         views: The client shows views, so that the tools of pages are listed too.
         gateway: Has work done for the server.
+        neighbours: Its way to other servers.
     """
     async with (
-        open_context(name, home=home, flags=flags, clock=clock, events=events, gateway=gateway) as context,
+        open_context(
+            name, home=home, flags=flags, clock=clock, events=events, gateway=gateway, neighbours=neighbours
+        ) as context,
         Client(build(context), mode=era, extensions=[SHOWS_VIEWS] if views else None) as client,
     ):
         yield client

@@ -98,6 +98,7 @@ function connect(server, launch) {
       URL.revokeObjectURL(link.href);
     },
     "io.homeport/open": ({ uri, folder }) => { location.href = `/open?${new URLSearchParams({ uri, ...(folder ? { folder: "1" } : {}) })}`; },
+    "io.homeport/chat": ({ session }) => { location.href = `/chat/${encodeURIComponent(session)}`; },
     "io.homeport/toast": ({ text, kind }) => toast(String(text), kind === "error" ? "error" : "note"),
     "io.homeport/shortcut": ({ key }) => { if (key === "palette") palette.open(); },
   };

@@ -1,49 +1,65 @@
 // Files: browse, search, look at any document, upload, change, and take it back.
 import { empty, h, icon, moment, problem, size, skeleton } from "./dom.js";
+import { filters } from "./filters.js";
+import { card, columns, line, nameOf } from "./listing.js";
+import { attaching, cleanUp, locations, questions, storage, syncState, tagging } from "./panels.js";
 import { preview } from "./preview.js";
-import { rows } from "./windows.js";
+import { rows, windows } from "./rows.js";
 import { call, confirm, navigate, notify, open, watch } from "./shim.js";
-import { upload, uploads } from "./upload.js";
+import { tree } from "./tree.js";
+import { upload } from "./upload.js";
 
 const app = document.getElementById("app");
-const state = { path: "", file: "", line: 0, query: "", mode: "name", sort: "name", descending: false, filters: {}, filtering: false };
+const state = { path: "", file: "", line: 0, query: "", mode: "name", sort: "name", descending: false, filters: {}, view: "list", size: 160 };
 const chosen = new Set();
+const running = new Map();
 let virtual = null;
 let taken = null;
-const bar = h("header", { class: "bar" });
+let timer = 0;
+let hush = 0;
+
+const button = (text, onclick, more = "") => h("button", { type: "button", class: `button small ${more}`, onclick }, text);
 const side = h("section", { class: "pane", "aria-label": "Folder", tabindex: "0" });
 const reader = h("section", { class: "pane reader", "aria-label": "File", tabindex: "0" });
 const split = h("div", { class: "split single" }, side);
 const field = h("input", { type: "search", placeholder: "Search here", "aria-label": "Search files", oninput: () => later(find) });
-const mode = h("select", { "aria-label": "Search in", onchange: () => { state.mode = mode.value; find(); } }, h("option", { value: "name" }, "Names"), h("option", { value: "content" }, "Contents"));
+const mode = h("select", { "aria-label": "Search in", onchange: () => { state.mode = mode.value; if (field.value) find(); } }, [["name", "Names"], ["content", "Contents"], ["tag", "Tags"], ["meaning", "Meaning"]].map(([value, name]) => h("option", { value }, name)));
 const trail = h("nav", { "aria-label": "Folder path" });
-const box = uploads();
-const picker = h("input", { type: "file", multiple: true, hidden: true, "aria-label": "Files to upload", onchange: () => { bring(picker.files); picker.value = ""; } });
+const space = h("span", { role: "status", "aria-label": "Storage" });
+const work = h("div", { class: "work", role: "status", "aria-label": "Jobs" });
 const said = h("div", { class: "said", role: "status", hidden: true });
 const bulk = h("div", { class: "row wrap bulk", hidden: true });
-let timer = 0;
-let hush = 0;
 
-const later = (work) => { clearTimeout(timer); timer = setTimeout(work, 200); };
-const nameOf = (path) => path.split("/").at(-1) || path;
+const later = (does) => { clearTimeout(timer); timer = setTimeout(does, 200); };
 const parentOf = (path) => path.split("/").slice(0, -1).join("/");
 const say = (text, kind) => notify("io.homeport/toast", { text, kind });
+const fail = (error) => say(error.message, "error");
 const address = () => navigate({ path: state.file || state.path, line: state.line || "", q: state.query, in: state.query ? state.mode : "" }, nameOf(state.file || state.path) || "Files");
 
-async function shown(pane, label, work) {
-  const timer = setTimeout(() => pane.replaceChildren(skeleton(label)), 150);
+const does = {
+  go, read, remove, rename, move, newFolder, vectorize, download, index,
+  tag: (paths, entry) => tagging(paths, entry, (result) => change(() => result, `${paths.length === 1 ? nameOf(paths[0]) : `${paths.length} files`}: tags saved.`)).catch(fail),
+  current: () => state.file,
+  chosen: (path) => chosen.has(path),
+  choose: (path, on) => { if (on) chosen.add(path); else chosen.delete(path); drawBulk(); },
+};
+const folders = tree(does);
+const narrowing = filters((wanted) => { state.filters = wanted; if (state.query) find(); else list(false); });
+
+async function shown(pane, label, content) {
+  const slow = setTimeout(() => pane.replaceChildren(skeleton(label)), 150);
   try {
-    const content = await work();
-    clearTimeout(timer);
-    pane.replaceChildren(...content);
+    const made = await content();
+    clearTimeout(slow);
+    pane.replaceChildren(...made);
   } catch (error) {
-    clearTimeout(timer);
-    pane.replaceChildren(problem(error, () => shown(pane, label, work)));
+    clearTimeout(slow);
+    pane.replaceChildren(problem(error, () => shown(pane, label, content)));
   }
 }
 
 function drawTrail() {
-  does.hidden = !state.path;
+  for (const each of buttons.querySelectorAll("[data-in-folder]")) each.disabled = !state.path;
   const parts = state.path ? state.path.split("/") : [];
   const steps = [["Files", ""], ...parts.map((part, i) => [part, parts.slice(0, i + 1).join("/")])];
   trail.replaceChildren(h("ol", { class: "path" }, steps.map(([name, path]) => h("li", {}, h("button", { type: "button", onclick: () => go(path) }, name)))));
@@ -52,6 +68,7 @@ function drawTrail() {
 function go(path) {
   Object.assign(state, { path, file: "", line: 0, query: "", filters: {} });
   field.value = "";
+  narrowing.clear();
   close();
   list();
 }
@@ -69,82 +86,62 @@ const list = (fresh = true) => {
   address();
   chosen.clear();
   drawBulk();
+  if (fresh) { folders.draw(state.path).catch(fail); around().catch(fail); }
   return shown(side, "Reading the folder", () => state.path ? folder(fresh) : roots());
 };
+
+/** What stands around the list: storage, and the tags that can be filtered by. */
+async function around() {
+  const [{ roots: found }, { tags }] = await Promise.all([call("roots"), call("tags")]);
+  const root = found.find((each) => each.name === state.path.split("/")[0]) ?? found[0];
+  space.replaceChildren(root?.available ? storage(root) : "");
+  space.title = root?.folder ?? "";
+  narrowing.offer(tags);
+}
 
 async function roots() {
   virtual = null;
   const found = await call("list", { path: "", limit: 1000 });
-  if (!found.entries.length) return [empty("folder", "No folders yet", "Add a folder, and it can be browsed, searched and worked in. Every change keeps the old version.", h("button", { class: "button primary", type: "button", onclick: addRoot }, "Add folder"))];
-  return [h("ul", { class: "list" }, found.entries.map((entry) => h("li", {}, row(entry))))];
+  if (!found.entries.length) return [empty("folder", "No folders yet", "Add a folder, and it can be browsed, searched and worked in. Every change keeps the old version.", h("button", { class: "button primary", type: "button", onclick: places }, "Add folder"))];
+  return [h("ul", { class: "list" }, found.entries.map((entry) => h("li", {}, line(entry, does))))];
 }
 
 async function folder(fresh) {
   const path = state.path;
   const count = h("p", { class: "muted grow", role: "status" });
-  const load = async (offset, limit) => {
+  const source = await windows(async (offset, limit) => {
     const found = await call("browse", { path, sort: state.sort, descending: state.descending, ...state.filters, offset, limit, fresh: fresh && offset === 0 });
     count.textContent = `${found.total.toLocaleString()} ${found.total === 1 ? "entry" : "entries"} · ${size(found.bytes)}`;
     return found;
-  };
-  const made = rows(side, load, (entry) => [select(entry), row(entry)]);
-  const total = await made.start();
+  });
   if (path !== state.path) return [];
-  virtual = made;
+  const grid = state.view === "grid";
+  const across = () => grid ? Math.max(1, Math.floor(side.clientWidth / (state.size + 24))) : 1;
+  virtual = rows(side, source, (entry) => grid ? card(entry, does, state.size) : line(entry, does), grid ? { height: state.size + 64, across } : { height: 44 });
   const filtered = Object.keys(state.filters).length > 0;
-  const nothing = filtered ? empty("search", "Nothing fits", "No file of this folder fits the filters.", h("button", { class: "button", type: "button", onclick: () => { state.filters = {}; list(false); } }, "Clear filters")) : empty("folder", "This folder is empty", "Files that appear in it are shown at once. Drop files here to upload them.");
-  setTimeout(made.paint);
-  return [order(count), filters(), bulk, total ? made.list : nothing];
+  const nothing = filtered ? empty("search", "Nothing fits", "No file of this folder fits the filters.") : empty("folder", "This folder is empty", "Files that appear in it are shown at once. Drop files here to upload them.");
+  const table = [grid ? "" : columns(), virtual.list];
+  return [order(count), bulk, ...(source.total ? table : [nothing])];
 }
 
 function order(count) {
   const by = h("select", { "aria-label": "Sort by", onchange: () => { state.sort = by.value; list(false); } }, [["name", "Name"], ["modified", "Date"], ["size", "Size"], ["type", "Type"]].map(([value, name]) => h("option", { value, selected: state.sort === value }, name)));
   const turn = h("button", { type: "button", class: "button small", "aria-pressed": String(state.descending), onclick: () => { state.descending = !state.descending; list(false); } }, state.descending ? "Descending" : "Ascending");
-  return h("div", { class: "row wrap order" }, count, by, turn);
+  const looks = (view, name) => h("button", { type: "button", class: "button small", "aria-pressed": String(state.view === view), onclick: () => keep({ view }) }, name);
+  const edge = state.view === "grid" ? h("input", { type: "range", min: "80", max: "320", step: "20", value: String(state.size), "aria-label": "Grid size", onchange: (event) => keep({ size: Number(event.target.value) }) }) : null;
+  return h("div", { class: "row wrap order" }, ...[count, edge, looks("list", "List"), looks("grid", "Grid"), by, turn].filter(Boolean));
 }
 
-function filters() {
-  const { group = "", smallest = 0, largest = 0, since = "", until = "" } = state.filters;
-  const form = h("form", { class: "row wrap", onchange: () => {
-    const given = Object.fromEntries(new FormData(form));
-    const wanted = { group: given.group, smallest: Math.round(given.smallest * 1e6), largest: Math.round(given.largest * 1e6), since: given.since, until: given.until };
-    state.filters = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value));
-    list(false);
-  }, onsubmit: (event) => event.preventDefault() },
-  h("label", {}, "Type ", h("select", { name: "group" }, [["", "All"], ["document", "Documents"], ["table", "Tables"], ["picture", "Pictures"], ["text", "Texts and code"], ["other", "Other"]].map(([value, name]) => h("option", { value, selected: group === value }, name)))),
-  h("label", {}, "From MB ", h("input", { type: "number", name: "smallest", min: "0", step: "any", value: smallest ? String(smallest / 1e6) : "" })),
-  h("label", {}, "To MB ", h("input", { type: "number", name: "largest", min: "0", step: "any", value: largest ? String(largest / 1e6) : "" })),
-  h("label", {}, "Since ", h("input", { type: "date", name: "since", value: since })),
-  h("label", {}, "Until ", h("input", { type: "date", name: "until", value: until })));
-  return h("details", { class: "filters", open: state.filtering, ontoggle: (event) => { state.filtering = event.target.open; } }, h("summary", {}, "Filters"), form);
-}
-
-function select(entry) {
-  const tick = h("input", { type: "checkbox", class: "tick", "aria-label": `Select ${nameOf(entry.path)}`, onchange: () => { if (tick.checked) chosen.add(entry.path); else chosen.delete(entry.path); drawBulk(); } });
-  tick.checked = chosen.has(entry.path);
-  return tick;
+async function keep(changed) {
+  Object.assign(state, changed);
+  call("layout", { chosen: { view: state.view, size: state.size } }).catch(fail);
+  await list(false);
 }
 
 function drawBulk() {
   bulk.hidden = !chosen.size;
-  bulk.replaceChildren(h("span", { class: "grow" }, `${chosen.size} selected`), h("button", { type: "button", class: "button small", onclick: () => moveAll([...chosen]) }, "Move selected"), h("button", { type: "button", class: "button small danger", onclick: () => remove([...chosen]) }, "Delete selected"));
-}
-
-function row(entry) {
-  const inside = entry.kind === "folder";
-  const shape = icon(inside ? "folder" : "file");
-  if (inside) shape.classList.add("folder");
-  const about = inside ? "Folder" : [size(entry.size), moment(entry.modified), entry.accessed_by && `used by ${entry.accessed_by}`].filter(Boolean).join(" · ");
-  const button = h("button", { type: "button", class: "list-row", draggable: "true", "data-path": entry.path, "aria-current": entry.path === state.file ? "true" : null, onclick: () => inside ? go(entry.path) : read(entry.path),
-    onkeydown: (event) => { if (event.key === "Delete") remove([entry.path]); else if (event.key === "F2") rename(entry.path); },
-    ondragstart: (event) => event.dataTransfer.setData("text/x-path", entry.path) },
-  shape, h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(entry.path)), h("small", {}, about)));
-  if (inside) {
-    button.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("text/x-path")) { event.preventDefault(); button.classList.add("target"); } });
-    button.addEventListener("dragleave", () => button.classList.remove("target"));
-    button.addEventListener("drop", (event) => { const path = event.dataTransfer.getData("text/x-path"); if (path && path !== entry.path) { event.preventDefault(); event.stopPropagation(); move([path], entry.path); } });
-  }
-  return button;
+  const all = () => [...chosen];
+  bulk.replaceChildren(h("span", { class: "grow" }, `${chosen.size} selected`), button("Vectorize selected", () => vectorize(all())), button("Tag selected", () => does.tag(all())), button("Download selected", () => download(all())), button("Move selected", () => moveAll(all())), button("Delete selected", () => remove(all()), "danger"));
 }
 
 function find() {
@@ -152,55 +149,58 @@ function find() {
   if (!state.query) return list();
   address();
   return shown(side, "Searching", async () => {
-    const found = await call("search", { query: state.query, path: state.path, mode: state.mode, limit: 200 });
-    if (!found.hits.length) return [empty("search", "Nothing found", state.mode === "name" ? "No name matches. Search the contents instead?" : "No file holds these words.")];
+    const found = await call("search", { query: state.query, path: state.path, mode: state.mode, only: state.filters, limit: 200 });
+    if (!found.hits.length) return [empty("search", "Nothing found", state.mode === "name" ? "No name matches. Search the contents instead?" : "No file fits.")];
     return [h("ul", { class: "list" }, found.hits.map((hit) => h("li", {}, h("button", { type: "button", class: "list-row", "data-path": hit.path, onclick: () => read(hit.path, hit.line) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(hit.path)), h("small", {}, hit.line ? `${hit.line}: ${hit.text.trim()}` : parentOf(hit.path)))))))];
   });
 }
 
-function read(path, line = 0) {
-  Object.assign(state, { file: path, line });
-  for (const item of side.querySelectorAll(".list-row")) item.toggleAttribute("aria-current", false);
+function read(path, at = 0) {
+  Object.assign(state, { file: path, line: at });
+  for (const item of side.querySelectorAll(".list-row")) item.removeAttribute("aria-current");
   side.querySelector(`[data-path="${CSS.escape(path)}"]`)?.setAttribute("aria-current", "true");
   if (!reader.isConnected) split.append(reader);
   split.classList.remove("single");
   address();
   return shown(reader, "Reading the file", async () => {
     const info = await call("info", { path });
-    const content = [head(path, info), ...await preview(path, info, line, say), await past(path, info)];
+    if (info.kind === "folder") { setTimeout(() => go(path)); return []; }
+    const content = [head(path, info), questions(path, follow), ...await preview(path, info, at, say), await past(path, info)];
     setTimeout(() => reader.querySelector(".hit")?.scrollIntoView({ block: "center" }));
     return content.filter(Boolean);
   });
 }
 
 function head(path, info) {
+  const known = info.vectorized ? `vectorized in ${info.knowledge.collection}` : info.knowledge.problem || (info.knowledge.collection ? "changed since it was vectorized" : "");
   return h("header", { class: "doc-head" },
     h("div", { class: "row" }, h("h2", { class: "grow" }, nameOf(path)), h("button", { type: "button", class: "icon-button", "aria-label": "Close file", onclick: close }, icon("close"))),
-    h("p", { class: "muted" }, [parentOf(path), size(info.size), info.media_type, info.encoding, moment(info.modified), info.accessed_by && `used by ${info.accessed_by}`].filter(Boolean).join(" · ")),
-    h("div", { class: "row" }, h("button", { type: "button", class: "button small", onclick: () => rename(path) }, "Rename"), h("button", { type: "button", class: "button small", onclick: () => moveAll([path]) }, "Move"), h("button", { type: "button", class: "button small danger", onclick: () => remove([path]) }, "Delete")));
+    h("p", { class: "muted" }, [parentOf(path), size(info.size), info.media_type, info.encoding, moment(info.modified), info.accessed_by && `used by ${info.accessed_by}`, known].filter(Boolean).join(" · ")),
+    info.tags.length || info.category ? h("p", { class: "row wrap" }, info.category ? h("span", { class: "tag" }, `${info.category}:`) : "", info.tags.map((tag) => h("span", { class: "tag" }, tag))) : "",
+    h("div", { class: "row" }, button("Rename", () => rename(path)), button("Move", () => moveAll([path])), button("Tags", () => does.tag([path], info)), button("Vectorize", () => vectorize([path])), button("Download", () => download([path])), button("Attach to chat", () => attach(path)), button("Delete", () => remove([path]), "danger")));
 }
 
 async function past(path, info) {
   if (!info.versions) return null;
   const { versions } = await call("history", { path, limit: 20 });
-  return h("details", {}, h("summary", {}, `Earlier versions (${versions.length})`), h("ul", { class: "list" }, versions.map((step) => h("li", { class: "list-row" }, h("span", { class: "grow" }, h("span", { class: "title" }, `${step.kind} · ${moment(step.at)}`), h("small", {}, [step.by && `by ${step.by}`, size(step.size)].filter(Boolean).join(" · "))), h("button", { type: "button", class: "button small", onclick: () => change(() => call("restore", { path, version: step.version }), "Restored.", () => restore([path])) }, "Restore")))));
+  return h("details", {}, h("summary", {}, `Earlier versions (${versions.length})`), h("ul", { class: "list" }, versions.map((step) => h("li", { class: "list-row" }, h("span", { class: "grow" }, h("span", { class: "title" }, `${step.kind} · ${moment(step.at)}`), h("small", {}, [step.by && `by ${step.by}`, size(step.size)].filter(Boolean).join(" · "))), button("Restore", () => change(() => call("restore", { path, version: step.version }), "Restored.", () => restore([path])))))));
 }
 
-/** Do `work`, tell that it is done, and offer `undo`; what fails is said in the server's words. */
-async function change(work, done, undo) {
+/** Do `act`, tell that it is done, and offer `undo`; what fails is said in the server's words. */
+async function change(act, done, undo) {
   try {
-    const result = await work();
+    const result = await act();
     tell(typeof done === "function" ? done(result) : done, undo && (() => undo(result)));
     await (state.query ? find() : list());
     if (state.file) await read(state.file, state.line);
     if (result?.failed?.length) say(result.failed.join(" "), "error");
-  } catch (error) { say(error.message, "error"); }
+  } catch (error) { fail(error); }
 }
 
 function tell(text, undo) {
   clearTimeout(hush);
   taken = undo ?? null;
-  said.replaceChildren(h("span", {}, text), undo ? h("button", { type: "button", class: "button small", onclick: back }, "Undo") : "", h("button", { type: "button", class: "icon-button small", "aria-label": "Dismiss", onclick: () => { said.hidden = true; } }, icon("close")));
+  said.replaceChildren(h("span", {}, text), undo ? button("Undo", back) : "", h("button", { type: "button", class: "icon-button small", "aria-label": "Dismiss", onclick: () => { said.hidden = true; } }, icon("close")));
   said.hidden = false;
   hush = setTimeout(() => { if (!said.contains(document.activeElement)) said.hidden = true; }, 12000);
 }
@@ -217,8 +217,13 @@ async function rename(path) {
   const wanted = await confirm({ title: `Rename ${nameOf(path)}`, field: nameOf(path), yes: "Rename" });
   if (!wanted || wanted === nameOf(path)) return;
   const target = `${parentOf(path)}/${wanted}`;
-  const open = state.file === path;
-  await change(async () => { await call("move", { source: path, target }); if (open) state.file = target; }, "Renamed.", async () => { await restore([target]); if (state.file === target) state.file = path; });
+  const shownNow = state.file === path;
+  await change(async () => { await call("move", { source: path, target }); if (shownNow) state.file = target; follows(path, target); }, "Renamed.", async () => { await restore([target]); if (state.file === target) state.file = path; follows(target, path); });
+}
+
+/** Keep looking at the folder that went from `source` to `target`. */
+function follows(source, target) {
+  if (state.path === source || state.path.startsWith(`${source}/`)) state.path = target + state.path.slice(source.length);
 }
 
 async function moveAll(paths) {
@@ -226,15 +231,15 @@ async function moveAll(paths) {
   if (wanted && wanted !== state.path) await move(paths, wanted.replace(/\/+$/, ""));
 }
 
-async function move(paths, folder) {
+async function move(paths, target) {
   const moved = [];
   if (paths.includes(state.file)) close();
   await change(async () => {
     const failed = [];
-    for (const path of paths) try { await call("move", { source: path, target: `${folder}/${nameOf(path)}` }); moved.push(`${folder}/${nameOf(path)}`); } catch (error) { failed.push(error.message); }
+    for (const path of paths) try { await call("move", { source: path, target: `${target}/${nameOf(path)}` }); follows(path, `${target}/${nameOf(path)}`); moved.push(`${target}/${nameOf(path)}`); } catch (error) { failed.push(error.message); }
     if (!moved.length) throw new Error(failed.join(" "));
     return { failed };
-  }, () => `${moved.length === 1 ? nameOf(moved[0]) : `${moved.length} entries`} moved to ${folder}.`, () => restore(moved));
+  }, () => `${moved.length === 1 ? nameOf(moved[0]) : `${moved.length} entries`} moved to ${target}.`, () => restore(moved));
 }
 
 async function remove(paths) {
@@ -244,36 +249,94 @@ async function remove(paths) {
     const result = await call("delete", { paths, recursive: true });
     if (!result.deleted.length) throw new Error(result.failed.join(" "));
     if (paths.includes(state.file)) close();
+    for (const path of result.deleted) if (state.path === path || state.path.startsWith(`${path}/`)) state.path = parentOf(path);
     return result;
-  }, "Deleted. It can be restored.", (result) => restore(paths.filter((path) => result.deleted.includes(path))));
+  }, (result) => `${paths.length - result.failed.length} of ${paths.length} deleted. ${paths.length > 1 ? "They" : "It"} can be restored.`, (result) => restore(paths.filter((path) => result.deleted.includes(path))));
 }
 
-async function newFolder() {
-  const name = await confirm({ title: "New folder", text: `In ${state.path}`, field: "", yes: "Make" });
+async function newFolder(inside = state.path) {
+  const name = await confirm({ title: "New folder", text: `In ${inside}`, field: "", yes: "Make" });
   if (!name) return;
-  const path = `${state.path}/${name}`;
+  const path = `${inside}/${name}`;
   await change(() => call("make_folder", { path }), `${name} was made.`, () => call("delete", { paths: [path] }));
 }
 
-function bring(files) {
-  if (!state.path) { say("Open a folder first; then files can be uploaded into it.", "error"); return; }
-  upload(files, state.path, box, (paths) => change(() => {}, paths.length === 1 ? `${nameOf(paths[0])} was uploaded.` : `${paths.length} files were uploaded.`, () => restore(paths)));
+async function download(paths) {
+  try {
+    const parts = [];
+    const failed = [];
+    let found = { next: "" };
+    do {
+      found = await call("download", { paths, cursor: found.next });
+      parts.push(Uint8Array.from(atob(found.content), (character) => character.charCodeAt(0)));
+      failed.push(...found.failed);
+    } while (found.next);
+    const link = h("a", { download: found.name, href: URL.createObjectURL(new Blob(parts)) });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    say([`${paths.length - failed.length} of ${paths.length} downloaded as ${found.name}.`, ...failed].join(" "), failed.length ? "error" : "note");
+  } catch (error) { fail(error); }
 }
 
-async function addRoot() {
-  const folder = await confirm({ title: "Add a folder", text: "Its full path on this machine.", field: "", yes: "Add" });
-  if (folder) await change(() => call("add_root", { folder }), "Added.");
+const attach = (path) => attaching(path, (chat) => notify("io.homeport/chat", { session: chat.session_id })).catch(fail);
+
+/** Follow a job, with its progress in sight, until it has ended. */
+async function follow(id) {
+  const stop = button("Stop", () => call("cancel_job", { job_id: id }).catch(fail));
+  const label = h("span", { class: "grow" }, "Waiting");
+  const bar = h("progress", { max: "1", "aria-label": "Progress" });
+  const note = h("div", { class: "note" }, h("div", { class: "row" }, label, stop), bar);
+  work.append(note);
+  try {
+    while (true) {
+      const news = new Promise((resolve) => running.set(id, resolve));
+      const { jobs: [job] } = await call("jobs", { job_id: id });
+      label.textContent = [job.kind, job.total ? `${job.done} of ${job.total}` : job.state, job.message].filter(Boolean).join(" · ");
+      if (job.total) Object.assign(bar, { max: job.total, value: job.done });
+      if (["completed", "failed", "cancelled"].includes(job.state)) return job;
+      listen();
+      await Promise.race([news, new Promise((resolve) => setTimeout(resolve, 1500))]);
+    }
+  } finally { running.delete(id); note.remove(); listen(); }
 }
 
-side.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) { event.preventDefault(); side.classList.add("target"); } });
+async function vectorize(paths) {
+  try {
+    const job = await follow((await call("vectorize", { paths })).job_id);
+    await change(() => {
+      if (job.state !== "completed") throw new Error(job.error || `Vectorizing was ${job.state}.`);
+      return { failed: job.notes };
+    }, `${job.counters.vectorized ?? 0} vectorized${job.counters.failed ? `, ${job.counters.failed} not` : ""}.`);
+  } catch (error) { fail(error); }
+}
+
+async function index(path, on) {
+  await change(() => call("index_folder", { path, on }), on ? `${nameOf(path)} is kept in step with the knowledge base.` : `${nameOf(path)} is no longer followed.`, () => call("index_folder", { path, on: !on }));
+}
+
+async function sync() {
+  try {
+    const job = await follow((await call("sync", { path: state.path })).job_id);
+    const { created = 0, changed = 0, deleted = 0, conflicts = 0 } = job.counters;
+    await list();
+    tell(job.error || `${created} new, ${changed} changed, ${deleted} gone, ${conflicts} conflicts.`);
+    if (conflicts || job.notes.length) await syncState();
+  } catch (error) { fail(error); }
+}
+
+const places = () => locations(go, () => list());
+const bring = (files) => upload(files, state.path, (paths) => change(() => {}, paths.length === 1 ? `${nameOf(paths[0])} was uploaded.` : `${paths.length} files were uploaded.`, () => restore(paths)));
+
+side.addEventListener("dragover", (event) => { if (state.path && event.dataTransfer.types.includes("Files")) { event.preventDefault(); side.classList.add("target"); } });
 side.addEventListener("dragleave", () => side.classList.remove("target"));
-side.addEventListener("drop", (event) => { side.classList.remove("target"); if (event.dataTransfer.files.length) { event.preventDefault(); bring(event.dataTransfer.files); } });
+side.addEventListener("drop", (event) => { side.classList.remove("target"); if (state.path && event.dataTransfer.files.length) { event.preventDefault(); bring(event.dataTransfer.files); } });
 addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !event.target.closest("input, textarea") && taken) { event.preventDefault(); back(); }
 });
-const does = h("div", { class: "row does" }, h("button", { type: "button", class: "button", onclick: () => picker.click() }, "Upload"), h("button", { type: "button", class: "button", onclick: newFolder }, "New folder"), picker);
-bar.append(trail, h("div", { class: "search" }, icon("search"), field), mode, does);
-app.append(bar, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), split), box, said);
+const head_button = (text, onclick, inFolder = false) => h("button", { type: "button", class: "button small", "data-in-folder": inFolder ? "" : null, onclick }, text);
+const buttons = h("div", { class: "row wrap does" }, head_button("Upload Files", () => bring([]), true), head_button("New folder", () => newFolder(), true), head_button("Vectorize", () => vectorize(chosen.size ? [...chosen] : [state.file || state.path]), true), head_button("Sync Folder", sync), head_button("Clean Temp Files", () => cleanUp(state.path, follow).then(() => list()).catch(fail)), head_button("Manage Locations", places));
+const left = h("details", { class: "pane left", open: innerWidth > 760 }, h("summary", { class: "only-small" }, "Folders and filters"), folders.list, narrowing.form);
+app.append(h("header", { class: "bar" }, trail, h("div", { class: "search" }, icon("search"), field), mode, buttons, space), work, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), left, split), said);
 start();
 
 /** Look at the folder again without losing the place. */
@@ -286,14 +349,30 @@ async function again() {
   if (at) side.querySelector(`[data-path="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
 }
 
+/** Hear of changes of files, and of each job that is followed. */
+function listen() {
+  watch(["files://roots", "files://history", "files://recent", "files://tags", ...[...running.keys()].map((id) => `files://jobs/${id}`)], ({ uri = "" }) => {
+    const job = running.get(uri.split("files://jobs/")[1]);
+    if (job) job();
+    else if (!uri.startsWith("files://jobs/")) later(() => { if (!state.query && !chosen.size) again(); });
+  });
+}
+
 async function start() {
   const args = await open("homeport-files");
-  watch(["files://roots", "files://history"], () => later(() => { if (!state.query && !chosen.size) again(); }));
+  listen();
+  const kept = await call("layout").catch(() => ({}));
+  Object.assign(state, kept);
   if (args.q) { field.value = state.query = args.q; state.mode = mode.value = args.in || "name"; }
   const path = args.path ?? "";
   if (!path) { await (args.q ? find() : list()); return; }
-  const info = await call("info", { path }).catch(() => null);
-  if (!info || info.kind === "folder") { state.path = info ? path : ""; await list(); if (!info) say(`There is no ${path}.`, "error"); return; }
+  let info = null;
+  try { info = await call("info", { path }); } catch (error) {
+    await list();
+    fail(error); // the server's words: gone, outside, not readable, or not answering
+    return;
+  }
+  if (info.kind === "folder") { state.path = path; await list(); return; }
   state.path = parentOf(path);
   await list();
   await read(path, Number(args.line) || 0);

@@ -1,12 +1,13 @@
 // The table of documents: columns, sorting, filters, what can be done with one or several of them.
 import { empty, fileName, h, icon, moment, size } from "./dom.js";
-import { rows } from "./rows.js";
+import { pages, rows } from "./rows.js";
 import { call, confirm, hosted, openSource } from "./shim.js";
 
 const SOURCES = { folder: "Folder", upload: "Uploaded", email: "Email", text: "Text" };
 const KINDS = [["", "Any type"], ["pdf", "PDF"], ["docx", "Word"], ["xlsx", "Excel"], ["pptx", "PowerPoint"], ["html", "HTML"], ["md", "Markdown"], ["txt", "Text"], ["csv", "CSV"], ["eml", "Mail"]];
 const COLUMNS = [["title", "Name"], ["type", "Type"], ["origin", "Source"], ["collection", "Collection"], ["status", "Status"], ["chunks", "Chunks"], ["added", "Added"], ["updated", "Updated"], ["size", "Size"]];
 const SORTED = new Set(["title", "chunks", "added", "updated", "size"]);
+const HEIGHT = 58; // of a row, in pixels
 const MOST_AGAIN = 1000; // rows that are fetched anew when something changed
 const NAMES = { "text/markdown": "md", "text/plain": "txt", "message/rfc822": "eml", "text/html": "html", "application/pdf": "pdf", "text/csv": "csv" };
 
@@ -46,16 +47,17 @@ export function library(pane, state, does) {
     again.hidden = true;
     const falling = sort.falling;
     const wanted = { collection: state.collection, status: status.value, origin: origin.value, kind: kind.value, order: sort.by, falling };
-    const seen = keep && list ? Math.ceil((pane.scrollTop + pane.clientHeight) / 58) : 1;
+    const seen = keep && list ? Math.ceil((pane.scrollTop + pane.clientHeight) / HEIGHT) : 1;
     if (seen > MOST_AGAIN) { again.hidden = false; return null; }
-    list = await rows(pane, async (cursor) => {
+    const source = await pages(async (cursor) => {
       const page = await call("browse_documents", { ...wanted, cursor });
       return { items: page.documents, next: page.next_cursor };
-    }, row, seen);
+    }, seen);
+    list = rows(pane, source, row, { height: HEIGHT }).list;
     const filtered = state.collection || status.value || origin.value || kind.value;
-    if (list.empty() && filtered) return [filters, empty("book", "Nothing fits", "No document fits these filters.")];
-    if (list.empty()) return [empty("book", "Nothing indexed yet", "Add a folder; its documents are read on this machine and can be searched and cited.", h("button", { type: "button", class: "button primary", onclick: does.addFolder }, "Add folder"))];
-    return [filters, bulk, h("div", { class: "table-head" }, h("span", { class: "pick" }), COLUMNS.map(heading), h("span", { class: "more" })), list.box];
+    if (!source.total && filtered) return [filters, empty("book", "Nothing fits", "No document fits these filters.")];
+    if (!source.total) return [empty("book", "Nothing indexed yet", "Add a folder; its documents are read on this machine and can be searched and cited.", h("button", { type: "button", class: "button primary", onclick: does.addFolder }, "Add folder"))];
+    return [filters, bulk, h("div", { class: "table-head" }, h("span", { class: "pick" }), COLUMNS.map(heading), h("span", { class: "more" })), list];
   }
 
   function row(item) {

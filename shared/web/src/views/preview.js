@@ -53,7 +53,16 @@ function picture(shown) {
   let zoom = 0;
   const image = h("img", { src: shown.image, alt: `Picture, ${shown.width} by ${shown.height} pixels` });
   const fit = (step) => { zoom = step === 0 ? 0 : Math.max(0.25, Math.min(8, (zoom || 1) * step)); image.style.width = zoom ? `${zoom * 100}%` : ""; image.style.maxWidth = zoom ? "none" : ""; };
-  return [tools([["Smaller", () => fit(1 / 1.5)], ["Fit", () => fit(0)], ["Larger", () => fit(1.5)]], `${shown.width} × ${shown.height}${shown.pages > 1 ? ` · ${shown.pages} frames` : ""}`), h("div", { class: "canvas", tabindex: "0", role: "group", "aria-label": "Picture" }, image)];
+  return [tools([["Smaller", () => fit(1 / 1.5)], ["Fit", () => fit(0)], ["Larger", () => fit(1.5)]], `${shown.width} × ${shown.height}${shown.pages > 1 ? ` · ${shown.pages} frames` : ""}`), pan(h("div", { class: "canvas", tabindex: "0", role: "group", "aria-label": "Picture" }, image))];
+}
+
+/** Let the pointer pull what is larger than its box; the arrow keys scroll it anyway. */
+function pan(box) {
+  let from = null;
+  box.addEventListener("pointerdown", (event) => { event.preventDefault(); box.focus(); box.setPointerCapture(event.pointerId); from = { x: event.clientX + box.scrollLeft, y: event.clientY + box.scrollTop }; });
+  box.addEventListener("pointermove", (event) => { if (from) { box.scrollLeft = from.x - event.clientX; box.scrollTop = from.y - event.clientY; } });
+  for (const end of ["pointerup", "pointercancel"]) box.addEventListener(end, () => { from = null; });
+  return box;
 }
 
 function pages(path, shown, say) {

@@ -1,8 +1,10 @@
-// Uploads: files go in parts, each with its own progress; what is refused says why and can be sent again.
+// The dialog that uploads files: chosen or dropped, with tags and destination; each has its own progress and result.
 import { h, icon, size } from "./dom.js";
+import { dialog } from "./menu.js";
 import { call } from "./shim.js";
 
 const PART = 512 * 1024;
+const BATCH = 50;
 
 const base64 = (blob) => new Promise((resolve, reject) => {
   const reader = new FileReader();
@@ -11,57 +13,78 @@ const base64 = (blob) => new Promise((resolve, reject) => {
   reader.readAsDataURL(blob);
 });
 
-async function send(file, path, options, progress) {
-  let state = { upload: "", received: 0, done: false };
+async function send(file, progress) {
+  let state = { upload: "", received: 0 };
   do {
     const part = file.slice(state.received, state.received + PART);
-    state = await call("upload", { path, total: file.size, offset: state.received, content: file.size ? await base64(part) : "", upload: state.upload, ...options });
+    state = await call("upload_part", { name: file.name, total: file.size, offset: state.received, content: file.size ? await base64(part) : "", upload: state.upload });
     progress(file.size ? state.received / file.size : 1);
-  } while (!state.done);
-  return state;
+  } while (state.received < file.size);
+  return state.upload;
 }
 
-/** Upload `files` into `folder` one after the other; `ended` gets the paths that were written. */
-export async function upload(files, folder, box, ended) {
-  const items = [...files].map((file) => ({ file, row: row(file) }));
-  box.hidden = false;
-  box.querySelector("ul").append(...items.map(({ row }) => row));
-  const written = [];
-  for (const { file, row } of items) {
-    const path = await one(file, `${folder}/${file.name}`, row, {}, ended);
-    if (path) written.push(path);
+/** Open the dialog for `folder` with the files that were dropped; `ended` gets the paths that were written. */
+export function upload(dropped, folder, ended) {
+  const items = [];
+  const list = h("ul", { class: "list" });
+  const status = h("strong", { class: "grow", role: "status" }, "No file is chosen yet.");
+  const place = h("input", { type: "text", value: folder, "aria-label": "Destination folder" });
+  const category = h("input", { type: "text", placeholder: "such as contracts", "aria-label": "Category" });
+  const tags = h("input", { type: "text", placeholder: "reports, 2026", "aria-label": "Tags" });
+  const vectorize = h("input", { type: "checkbox", checked: true });
+  const overwrite = h("input", { type: "checkbox" });
+  const picker = h("input", { type: "file", multiple: true, "aria-label": "Files to upload", onchange: () => { add(picker.files); picker.value = ""; } });
+  const go = h("button", { type: "button", class: "button primary", disabled: true, onclick: () => run(items.filter((item) => !item.done)) }, "Upload");
+
+  function add(files) {
+    for (const file of files) { const item = { file, row: row(file), done: false, upload: "" }; items.push(item); list.append(item.row); }
+    go.disabled = !items.length;
+    if (items.length) status.textContent = `${items.length} ${items.length === 1 ? "file" : "files"} chosen`;
   }
-  const failed = items.length - written.length;
-  box.querySelector("[role=status]").textContent = `${written.length} of ${items.length} uploaded${failed ? `, ${failed} not` : ""}`;
-  if (written.length) ended(written);
-}
 
-async function one(file, path, row, options, ended) {
-  const bar = row.querySelector("progress");
-  const note = row.querySelector("small");
-  row.querySelectorAll("button").forEach((button) => button.remove());
-  row.classList.remove("failed");
-  note.textContent = "Uploading";
-  try {
-    const done = await send(file, path, options, (part) => { bar.value = part; });
-    note.textContent = `Uploaded · ${size(file.size)}`;
-    return done.path;
-  } catch (error) {
-    row.classList.add("failed");
-    note.textContent = error.message;
-    const again = (name, more) => h("button", { type: "button", class: "button small", onclick: async () => { const done = await one(file, path, row, { ...options, ...more }, ended); if (done) ended([done]); } }, name);
-    if (/same content/.test(error.message)) row.append(again("Upload anyway", { duplicate: true }));
-    else if (/is there already/.test(error.message)) row.append(again("Replace", { overwrite: true }));
-    else row.append(again("Try again", {}));
-    return "";
+  async function run(chosen, more = {}) {
+    go.disabled = true;
+    for (const item of chosen) await begin(item);
+    const ready = chosen.filter((item) => item.upload);
+    for (let n = 0; n < ready.length; n += BATCH) await store(ready.slice(n, n + BATCH), more);
+    const written = items.filter((item) => item.done).length;
+    status.textContent = `${written} of ${items.length} uploaded${written < items.length ? `, ${items.length - written} not` : ""}`;
+    go.disabled = written === items.length;
   }
+
+  async function begin(item) {
+    item.row.querySelectorAll("button").forEach((button) => button.remove());
+    item.row.classList.remove("failed");
+    if (item.upload) return;
+    say(item, "Uploading");
+    try { item.upload = await send(item.file, (part) => { item.row.querySelector("progress").value = part; }); } catch (error) { failed(item, error.message, ""); }
+  }
+
+  async function store(ready, more) {
+    try {
+      const words = tags.value.split(",").map((tag) => tag.trim()).filter(Boolean);
+      const result = await call("upload", { folder: place.value.replace(/\/+$/, ""), files: ready.map((item) => ({ name: item.file.name, upload: item.upload })), tags: words, category: category.value.trim(), vectorize: vectorize.checked, overwrite: overwrite.checked, ...more });
+      if (!result.files.length) throw new Error(`The upload was ${result.state}.`);
+      result.files.forEach((each, n) => { if (each.error) failed(ready[n], each.error, each.code); else { ready[n].done = true; say(ready[n], `Uploaded · ${size(ready[n].file.size)}${result.vectorizing ? " · being vectorized" : ""}`); } });
+      const paths = result.files.map((each) => each.path).filter(Boolean);
+      if (paths.length) ended(paths);
+    } catch (error) { for (const item of ready) failed(item, error.message, ""); }
+  }
+
+  function failed(item, text, code) {
+    item.row.classList.add("failed");
+    say(item, text);
+    const again = (name, more) => item.row.append(h("button", { type: "button", class: "button small", onclick: () => run([item], more) }, name));
+    if (code === "conflict" && /same content/.test(text)) again("Upload anyway", { duplicate: true });
+    else if (code === "conflict") again("Replace", { overwrite: true });
+    else again("Try again", {});
+  }
+
+  const say = (item, text) => { item.row.querySelector("small").textContent = text; };
+  const zone = h("div", { class: "drop", ondragover: (event) => event.preventDefault(), ondrop: (event) => { event.preventDefault(); add(event.dataTransfer.files); } }, h("p", {}, "Drop files here, or choose them."), picker);
+  const field = (name, input) => h("label", { class: "stack" }, name, input);
+  add(dropped);
+  return dialog("Upload files", zone, list, h("div", { class: "fields" }, field("Destination folder", place), field("Category", category), field("Tags", tags)), h("label", { class: "row" }, vectorize, "Vectorize after the upload"), h("label", { class: "row" }, overwrite, "Overwrite existing files"), h("div", { class: "row" }, status, go)).closed;
 }
 
-const row = (file) => h("li", { class: "upload" }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, file.name), h("progress", { max: "1", value: "0", "aria-label": `Upload of ${file.name}` }), h("small", {}, "Waiting")));
-
-/** The box that shows running uploads. */
-export function uploads() {
-  const box = h("section", { class: "uploads", "aria-label": "Uploads", hidden: true },
-    h("div", { class: "row" }, h("strong", { class: "grow", role: "status" }, "Uploads"), h("button", { type: "button", class: "icon-button small", "aria-label": "Close uploads", onclick: () => { box.hidden = true; box.querySelector("ul").replaceChildren(); } }, icon("close"))), h("ul", {}));
-  return box;
-}
+const row = (file) => h("li", { class: "upload" }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, file.name), h("progress", { max: "1", value: "0", "aria-label": `Upload of ${file.name}` }), h("small", {}, size(file.size))));

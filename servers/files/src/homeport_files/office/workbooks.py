@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, WithJsonSchema
 from homeport_shared.documents import archive
 from homeport_shared.errors import HomeportError
 
+CHARTS = {"type": "array", "description": "{kind: bar, line, pie or scatter; range; title}"}
 Cell = Annotated[str | int | float | bool | None, WithJsonSchema({})]
 MOST_CELLS = 500_000
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?")
@@ -42,7 +43,7 @@ class Sheet(BaseModel):
     rows: list[list[Cell]] = []
     start: str = Field(default="", description="cell")
     formats: dict[str, str] = Field(default={}, description="range: number format")
-    charts: list[Chart] = []
+    charts: Annotated[list[Chart], WithJsonSchema(CHARTS)] = []
 
 
 def write_workbook(old: bytes | None, sheets: list[Sheet], name: str) -> bytes:

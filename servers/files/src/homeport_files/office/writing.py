@@ -10,11 +10,10 @@ import anyio.to_thread
 
 from homeport_files.office.reports import write_report
 from homeport_files.office.workbooks import Sheet, write_workbook
+from homeport_files.parts import Parts
 from homeport_files.reading import open_file, sha256_of
 from homeport_files.results import Change
 from homeport_files.settings import FilesSettings
-from homeport_files.workspace import Workspace
-from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.workers import Worker
 
@@ -26,15 +25,17 @@ class OfficeWriter:
     """Writes documents in a process of its own, as the ones it changes come from anywhere.
 
     Args:
-        context: What the server was given.
-        workspace: Where they are written.
+        parts: Where they are written.
     """
 
-    def __init__(self, context: ServerContext, workspace: Workspace) -> None:
-        self._settings = context.settings(FilesSettings)
-        self._workspace = workspace
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._worker = Worker("document writer", memory_mb=self._settings.memory_mb)
-        context.closing(self._worker.aclose)
+        parts.context.closing(self._worker.aclose)
+
+    @property
+    def _settings(self) -> FilesSettings:
+        return self._parts.workspace.settings
 
     async def write(
         self,
@@ -63,11 +64,11 @@ class OfficeWriter:
         else:
             work = partial(self._worker.call, write_workbook, old, sheets, name)
         data = await work(timeout=self._settings.seconds)
-        return await self._workspace.put(path, data, overwrite=mode != "create", if_sha256=before or if_sha256)
+        return await self._parts.changes.put(path, data, overwrite=mode != "create", if_sha256=before or if_sha256)
 
     async def _read(self, path: str) -> tuple[bytes, str]:
         def read() -> tuple[bytes, str]:
-            opened = open_file(self._workspace.roots, path)
+            opened = open_file(self._parts.workspace.roots, path)
             with opened.file:
                 if opened.status.st_size > self._settings.document_mb * MIB:
                     raise HomeportError("too_large", f"{path} is too large to be changed.", "Raise document_mb.")
