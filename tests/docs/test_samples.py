@@ -75,7 +75,7 @@ def checked_homeport(words: list[str]) -> None:
 # What cannot run in a test: it downloads, waits for ever, or works on the clone itself.
 FORMS: dict[str, Callable[[list[str]], None]] = {
     "make": checked_make,
-    "uvx": lambda words: checked_script(words[1]),
+    "uvx": lambda words: checked_script(words[3] if words[1] == "--with" else words[1]),
     "uv": checked_uv,
     "ollama": lambda words: None,
 }

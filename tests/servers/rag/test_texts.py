@@ -215,17 +215,6 @@ async def test_changes_are_told_to_subscribers(tmp_path: Path) -> None:
                     break
 
 
-async def test_the_list_of_tools_is_small_and_complete(tmp_path: Path) -> None:
-    async with connected(build_server, "rag", tmp_path) as client:
-        tools = (await client.list_tools()).tools
-        shown = [tool for tool in tools if "visibility" not in str(tool.meta)]  # what a model is shown
-        wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in shown]
-        assert len(json.dumps(wire, separators=(",", ":"))) <= 8192
-        for tool in tools:
-            assert tool.title and tool.description and tool.output_schema, tool.name
-            assert tool.annotations is not None and tool.annotations.read_only_hint is not None, tool.name
-
-
 async def test_no_query_is_ever_an_error(tmp_path: Path) -> None:
     """Any text is words to look for, never FTS5 syntax."""
     async with connected(build_server, "rag", tmp_path) as client:

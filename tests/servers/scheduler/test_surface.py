@@ -66,7 +66,11 @@ async def test_alone_it_calls_the_servers_of_its_own_file(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "lease.txt").write_text("two years", "utf-8")
     servers = tmp_path / "servers.json"
-    entry = {"command": str(BIN / "homeport-files"), "args": [str(folder)], "env": {"HOMEPORT_HOME": str(tmp_path)}}
+    entry = {
+        "command": str(BIN / "homeport-files"),
+        "args": [str(folder)],
+        "env": {"HOMEPORT_HOME": str(tmp_path / "files")},
+    }
     broken = {"command": str(BIN / "no-such-program")}
     servers.write_text(json.dumps({"mcpServers": {"files": entry, "broken": broken}}), encoding="utf-8")
     alone = StdioServerParameters(
