@@ -22,6 +22,7 @@ from homeport_scheduler.server import build_server as scheduler_server
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
+from homeport_shared.views import SHOWS_VIEWS
 
 ANSWER = """The lease ends on **30 June 2027** [1]. You may give notice three months before [2].
 
@@ -582,7 +583,7 @@ async def _upstream(
 ) -> AsyncGenerator[Client]:
     async with open_context(name, home=home, flags=flags, in_process=True, neighbours=neighbours) as context:
         context.changes.subscribe(lambda event: host.tasks.start_soon(host.changes.publish, event))
-        async with Client(build(context)) as client:
+        async with Client(build(context), extensions=[SHOWS_VIEWS]) as client:
             yield client
 
 
@@ -605,11 +606,11 @@ async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator
             upstreams[name] = await stack.enter_async_context(_upstream(name, build, home, flags, context, neighbours))
         server, world = build_host(context, upstreams)
         world.upstreams = upstreams
-        neighbours.own = await stack.enter_async_context(Client(server))
+        neighbours.own = await stack.enter_async_context(Client(server, extensions=[SHOWS_VIEWS]))
 
         @asynccontextmanager
         async def connect() -> AsyncGenerator[Client]:
-            async with Client(server) as client:
+            async with Client(server, extensions=[SHOWS_VIEWS]) as client:
                 yield client
 
         yield connect, world

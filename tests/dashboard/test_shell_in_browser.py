@@ -189,7 +189,7 @@ def test_the_view_of_any_server_is_a_page(site: Site, page: Page) -> None:
 def test_files_are_browsed_read_and_linked(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/files")
     view = page.frame_locator("iframe")
-    view.get_by_role("button", name="documents").click()
+    view.get_by_role("button", name="documents", exact=True).click()
     view.get_by_role("button", name="lease.txt").click()
     expect(view.locator(".lines")).to_contain_text("Clause 40: the rent of part 40")
     page.wait_for_url("**/files?path=documents%2Flease.txt")
