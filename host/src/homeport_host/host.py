@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +31,7 @@ from homeport_host.chat.service import Chats
 from homeport_host.chat.store import ChatStore
 from homeport_host.configuration import HostSettings
 from homeport_host.database import Database, refuse_damaged
+from homeport_host.documents import Documents
 from homeport_host.engine.dbos import DbosEngine
 from homeport_host.events.bus import EventBus
 from homeport_host.gateway import config
@@ -161,6 +161,7 @@ class Host:
         self.steering = Steering(self.runs, self.engine, self.run_store, self.recorder, admission)
         attaching = Attaching(self.call, self.home / "uploads")
         self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
+        self.documents = Documents(self.home, self.call, self._ready, self.chats)
         self._take_orders(admission.ended)
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
@@ -249,37 +250,23 @@ class Host:
 
     async def metrics(self) -> str:
         """The counters in Prometheus' text format."""
-        runs = await self.run_store.count()
-        used = await self.usage.totals("provider")
-        samples: list[metrics.Sample] = [
-            ("homeport_uptime_seconds", "Since the host started.", {}, time.monotonic() - self._started),
-            ("homeport_approvals_pending", "Calls that wait for a person.", {}, len(await self.approvals.list())),
-        ]
-        samples += [
-            ("homeport_server_up", "Whether a server is ready.", {"server": u.name}, u.state == "ready")
-            for u in self.upstreams.all()
-        ]
-        samples += [("homeport_runs", "Runs by state.", {"state": s}, n) for s, n in sorted(runs.items())]
-        samples += [("homeport_model_calls", "Calls of models.", {"provider": u.group}, u.calls) for u in used]
-        samples += [("homeport_model_usd", "US dollars spent.", {"provider": u.group}, u.usd) for u in used]
-        return metrics.text(samples)
+        runs, used = await self.run_store.count(), await self.usage.totals("provider")
+        servers = [(upstream.name, upstream.state == "ready") for upstream in self.upstreams.all()]
+        waiting = len(await self.approvals.list())
+        return metrics.text(
+            [
+                ("homeport_uptime_seconds", "Since the host started.", {}, time.monotonic() - self._started),
+                ("homeport_approvals_pending", "Calls that wait for a person.", {}, waiting),
+                *[("homeport_server_up", "Whether a server is ready.", {"server": name}, up) for name, up in servers],
+                *[("homeport_runs", "Runs by state.", {"state": state}, n) for state, n in sorted(runs.items())],
+                *[("homeport_model_calls", "Calls of models.", {"provider": u.group}, u.calls) for u in used],
+                *[("homeport_model_usd", "US dollars spent.", {"provider": u.group}, u.usd) for u in used],
+            ]
+        )
 
     async def receive_upload(self, target: str, file: Path, name: str) -> dict[str, Any]:
-        """Take over an uploaded file: `chat:SESSION` attaches it, `knowledge:COLLECTION` adds it to the documents.
-
-        Raises:
-            HomeportError: `invalid` for another target, or what the tool says.
-        """
-        kind, _, place = target.partition(":")
-        if kind == "chat":
-            session = await self.chats.opened(place, name)
-            kept = await self._keep(file, session, name)
-            _, attachment = await self.chats.attach(session, name, path=str(kept))
-            return {"session_id": session, **asdict(attachment)}
-        if kind == "knowledge":
-            kept = await self._keep(file, place, name)
-            return await self.call("rag__add", {"paths": [str(kept)], "collection": place or "default"})
-        raise HomeportError("invalid", f"Nothing takes uploads for {target!r}.", "Use chat: or knowledge:.")
+        """Take over an uploaded file; see `Documents.receive`."""
+        return await self.documents.receive(target, file, name)
 
     async def store_secret(self, name: str, value: str) -> None:
         """Put a secret that a person entered into the vault."""
@@ -290,7 +277,7 @@ class Host:
     async def busy(self) -> bool:
         """Whether a run or an indexing job is under way, or a job is to run later."""
         runs = await self.run_store.count()
-        documents = await self._documents() or {}
+        documents = await self.documents.counted() or {}
         return bool(runs.get("running") or runs.get("queued") or documents.get("indexing") or await self._automated())
 
     # The host's own server and what it needs
@@ -328,63 +315,30 @@ class Host:
             usage=self.usage,
             internet=lambda: self.settings.internet,
             set_internet=self._set_internet,
-            add_folder=self._add_folder,
-            folders=self._folders,
-            documents=self._documents,
+            add_folder=self.documents.add_folder,
+            folders=self.documents.folders,
+            documents=self.documents.counted,
             pulling=self.pulling,
             url=lambda: self.url,
             uptime=lambda: time.monotonic() - self._started,
         )
         return build_server(context, services)
 
-    async def _add_folder(self, path: str, collection: str) -> dict[str, Any]:
-        if not path.strip() or Path(path) == Path(Path(path).anchor):
-            raise HomeportError("invalid", f"{path!r} is no folder of documents.", "Name the folder that holds them.")
-        try:
-            root: str = (await self.call("files__add_root", {"folder": path}))["name"]
-        except HomeportError as error:
-            if error.code != "conflict":
-                raise
-            known = (await self.call("files__roots", {}))["roots"]  # it is a root already: only look for news in it
-            root = next((each["name"] for each in known if each["folder"] == path), path)
-        await self.call("rag__add_folder", {"path": path})
-        job = await self.call("rag__sync_folder", {"path": path, "collection": collection})
-        return {"root": root, "job_id": job.get("id", "")}
-
     async def _set_internet(self, allowed: bool) -> None:
         await anyio.to_thread.run_sync(settings.save, self.home, "host", {"internet": allowed})
         self.settings = self.settings.model_copy(update={"internet": allowed})
 
-    def _folders(self) -> list[str]:
-        roots = settings.read_file(self.home).get("files", {}).get("roots", [])
-        return [str(root).partition("=")[2] or str(root) for root in roots]
-
-    async def _documents(self) -> dict[str, Any] | None:
-        if not any(upstream.name == "rag" and upstream.state == "ready" for upstream in self.upstreams.all()):
-            return None  # a call would wait for it to start
-        try:
-            stats = await self.call("rag__stats", {})
-        except HomeportError:
-            return None
-        collections = cast("list[dict[str, int]]", stats["collections"])
-        missing = sum(each["chunks"] - each["embedded"] for each in collections) if stats.get("model") else 0
-        return {"count": sum(each["documents"] for each in collections), "indexing": missing}
-
     async def _automated(self) -> bool:
         """Whether there are jobs that the scheduler is to start: the host must not leave then."""
-        if not any(upstream.name == "scheduler" and upstream.state == "ready" for upstream in self.upstreams.all()):
+        if not self._ready("scheduler"):
             return False
         try:
             return (await self.call("scheduler__status", {}))["status"]["enabled"] > 0
         except HomeportError:
             return False
 
-    async def _keep(self, file: Path, place: str, name: str) -> Path:
-        """Move an uploaded file to where the knowledge base may read it."""
-        folder = self.home / "uploads" / (place or "default")
-        await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
-        await self.call("rag__add_folder", {"path": str(folder)})
-        return Path(await anyio.Path(file).replace(folder / name))
+    def _ready(self, server: str) -> bool:
+        return any(upstream.name == server and upstream.state == "ready" for upstream in self.upstreams.all())
 
     async def _append(self, entries: list[Entry]) -> None:
         await self.audit.append(*entries)
