@@ -597,7 +597,7 @@ async def serving_host(home: Path, folder: Path | None = None) -> AsyncGenerator
         for name, build, flags in (
             [
                 ("files", files_server, {"roots": [str(folder)]}),
-                ("rag", rag_server, {"folders": [str(folder)]}),
+                ("rag", rag_server, {}),
                 ("scheduler", scheduler_server, {"time_zone": "UTC"}),
             ]
             if folder

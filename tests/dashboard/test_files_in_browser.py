@@ -247,6 +247,10 @@ def test_disk_and_page_follow_each_other_and_sync_and_cleanup_report(site: Site,
 
 
 def test_files_are_vectorized_with_progress_and_found_by_meaning(site: Site, page: Page) -> None:
+    async def allow() -> None:
+        await site.world.upstreams["rag"].call_tool("add_folder", {"path": str(site.folder)})
+
+    site.run(allow)
     view = opened(site, page, "documents")
     view.get_by_label("Select lease.txt").check()
     view.get_by_label("Select notes.md").check()

@@ -190,7 +190,7 @@ def test_files_are_browsed_read_and_linked(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/files")
     view = page.frame_locator("iframe")
     view.get_by_role("button", name="documents", exact=True).click()
-    view.get_by_role("button", name="lease.txt").click()
+    view.get_by_role("button", name="lease.txt").first.click()
     expect(view.locator(".lines")).to_contain_text("Clause 40: the rent of part 40")
     page.wait_for_url("**/files?path=documents%2Flease.txt")
     page.goto(f"{site.url}/files?path=documents/lease.txt&line=77")
@@ -201,7 +201,7 @@ def test_files_are_browsed_read_and_linked(site: Site, page: Page) -> None:
 def test_a_file_that_appears_is_shown_without_reload(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/files?path=documents")
     view = page.frame_locator("iframe")
-    expect(view.locator(".list")).to_contain_text("notes.md")
+    expect(view.locator("[data-path='documents/notes.md']").first).to_be_visible()
 
     async def write() -> None:
         client = site.world.upstreams["files"]
@@ -209,7 +209,7 @@ def test_a_file_that_appears_is_shown_without_reload(site: Site, page: Page) -> 
         assert not result.is_error, result.content
 
     site.run(write)
-    expect(view.locator(".list")).to_contain_text("new.txt")
+    expect(view.locator("[data-path='documents/new.txt']").first).to_be_visible()
 
 
 def test_a_file_is_deleted_after_a_question_and_restored(site: Site, page: Page) -> None:
@@ -217,7 +217,7 @@ def test_a_file_is_deleted_after_a_question_and_restored(site: Site, page: Page)
     view = page.frame_locator("iframe")
     view.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(view.locator(".said")).to_contain_text("Deleted.")
+    expect(view.locator(".said")).to_contain_text("It can be restored.")
     assert not (site.folder / "notes.md").exists()
     view.get_by_role("button", name="Undo").click()
     expect(view.locator("[data-path$='notes.md']")).to_be_visible()
@@ -227,7 +227,7 @@ def test_a_file_is_deleted_after_a_question_and_restored(site: Site, page: Page)
 def test_a_hostile_file_name_and_content_stay_text(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/files?path=documents")
     view = page.frame_locator("iframe")
-    view.get_by_role("button", name="<img src=x").click()
+    view.get_by_role("button", name="<img src=x").first.click()
     expect(view.locator(".lines")).to_contain_text("<script>alert(1)</script>")
     expect(view.locator("img")).to_have_count(0)
 

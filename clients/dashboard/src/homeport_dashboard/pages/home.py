@@ -22,14 +22,12 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
             if setup.value and not setup.value["done"]:
                 return RedirectResponse("/setup", 303)
             set_up = setup.value is not None
-        found: Json = {
-            **await attempt_all(
-                status=connection.read("homeport://status"),
-                runs=connection.call("homeport__list_runs", {"limit": 6}),
-                chats=connection.call("homeport__list_chats", {"limit": 5}),
-                servers=connection.call("homeport__list_servers"),
-            )
-        }
+        found: Json = {"knowledge": None} | await attempt_all(
+            status=connection.read("homeport://status"),
+            runs=connection.call("homeport__list_runs", {"limit": 6}),
+            chats=connection.call("homeport__list_chats", {"limit": 5}),
+            servers=connection.call("homeport__list_servers"),
+        )
         if found["status"].value and found["status"].value["documents"]:  # else it would wait for the server to start
             found["knowledge"] = await attempt(connection.read("rag://stats"))
         if part is not None:
