@@ -91,7 +91,8 @@ def test_a_documents_parts_are_reached_by_keyboard_and_metadata_is_edited(site: 
     page.keyboard.press("ArrowRight")
     field = view.get_by_label("team", exact=True)
     field.fill("blue")
-    field.press("Tab")
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        field.press("Tab")
     expect(view.get_by_label("team", exact=True)).to_have_value("blue")
     assert tool(site, "show_document", document_id=document)["metadata"] == {"team": "blue"}
     view.get_by_role("tab", name="Versions").click()
