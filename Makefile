@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 run: setup ## start Homeport and open the dashboard
 	@$(RUN) homeport
 
-test: setup ## run every check and test that this machine can run
+test: setup ## run the checks and tests; with CI=true all of them, also the long ones
 	@$(RUN) python tests/run.py
 
 check: setup ## only the static checks
@@ -20,8 +20,9 @@ coverage: setup ## the tests with branch coverage by package; fails below 90 %
 bench: setup ## compare with peers; prints ratios
 	@$(RUN) python -m tests.benchmarks
 
-soak: setup ## the long tests: whole hosts killed, attacked and filled up
-	@$(RUN) python -m pytest -q tests/attacks tests/end_to_end tests/faults
+soak: setup ## the long tests: in a browser, by conformance clients, and whole hosts killed, attacked and filled up
+	@$(RUN) python -m pytest -q tests/attacks tests/conformance tests/end_to_end tests/faults
+	@$(RUN) python -m pytest -q -n 2 -m browser
 	@HOMEPORT_KILLS=50 $(RUN) python -m pytest -q tests/servers/rag/test_faults.py -k kill
 
 wheels: setup ## build every package into dist/

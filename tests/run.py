@@ -16,7 +16,9 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
-SOAK = ("attacks", "end_to_end", "faults")  # minutes of killed hosts each: CI and `make soak` run them
+# Minutes each, of killed hosts, other people's clients, and browsers: CI and `make soak` run them.
+LONG = ("attacks", "conformance", "end_to_end", "faults")
+LONG_MARKER = "browser"
 PROGRAMS = {"browser": ("chromium", "google-chrome"), "scans": ("tesseract",)}  # marker → what its tests need
 MOST_AGAIN = 40
 PACKAGES = ("shared", "servers", "host", "clients")
@@ -30,8 +32,9 @@ def main() -> int:
     if CI and absent:
         print(f"{', '.join(absent.values())} is missing: with CI=true that is a failure")
         return 1
-    left_out = [] if CI else [f"--ignore=tests/{folder}" for folder in SOAK]
-    left_out += ["-m", " and ".join(f"not {marker}" for marker in absent)] if absent else []
+    left_out = [] if CI else [f"--ignore=tests/{folder}" for folder in LONG]
+    markers = [*absent] if CI else [LONG_MARKER, *absent]
+    left_out += ["-m", " and ".join(f"not {marker}" for marker in markers)] if markers else []
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
     measured = ("coverage", "run", "-m") if "--coverage" in sys.argv else ()
     arguments = ("-n", "2", "--dist", "loadgroup", "--tb=line", "--junitxml=junit.xml", *left_out)
@@ -43,7 +46,7 @@ def main() -> int:
     for marker, program in absent.items():
         print(f"left out: the tests marked {marker} (install {program} to run them)")
     if not CI:
-        print("left out: the long tests (`make soak` runs them)")
+        print("left out: the long tests, those in a browser among them (`make soak` runs them)")
     print(f"{time.monotonic() - started:.0f} s")
     return status
 

@@ -19,6 +19,12 @@ def test_a_style_sheet_takes_its_colours_from_the_tokens(sheet: Path) -> None:
 
 
 @pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.name)
+def test_a_style_sheet_takes_its_sizes_of_letters_from_the_tokens(sheet: Path) -> None:
+    sizes = re.findall(r"font-size: ([^;}]+)", sheet.read_text("utf-8"))
+    assert [size for size in sizes if not re.fullmatch(r"var\(--font-[\w-]+\)|0|inherit|[\d.]+em", size.strip())] == []
+
+
+@pytest.mark.parametrize("sheet", SHEETS, ids=lambda path: path.name)
 def test_every_token_that_is_used_exists(sheet: Path) -> None:
     text = sheet.read_text("utf-8")
     known = set(re.findall(r"(--[\w-]+)\s*:", TOKENS.read_text("utf-8") + text))
