@@ -32,7 +32,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         result = await connection.result(tool, arguments)
         error = error_of(result) if result.is_error else None
         approval = (
-            await _approval_for(connection, tool, arguments) if error and error.code == "approval_required" else None
+            await approval_for(connection, tool, arguments) if error and error.code == "approval_required" else None
         )
         if request.query_params.get("as") == "html":
             shown = picture(cast("Json | None", result.structured_content), text_of(result))
@@ -72,7 +72,7 @@ async def _body(request: Request) -> Json:
     return cast("Json", body)
 
 
-async def _approval_for(connection: Connection, tool: str, arguments: Json) -> Json | None:
+async def approval_for(connection: Connection, tool: str, arguments: Json) -> Json | None:
     """Return the pending approval that the refused call left, so that the page can ask in place."""
     pending = (await connection.call("homeport__list_approvals", {"state": "pending"}))["approvals"]
     return next((item for item in pending if item["tool"] == tool and item["arguments"] == arguments), None)

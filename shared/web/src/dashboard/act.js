@@ -50,7 +50,8 @@ export async function fragment(address, options) {
   return answer.text();
 }
 
-async function approved(item, confirmed) {
+/** Ask the person about a call that waits; returns whether it may be made now. */
+export async function approved(item, confirmed = false) {
   const words = Object.entries(item.arguments).map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
   const yes = confirmed || await dialog({ title: item.title || item.tool, text: item.reason, code: words.join("\n"), yes: "Approve and run", no: "Not now" });
   if (!yes) return false;

@@ -1,5 +1,5 @@
 // The host's half of MCP Apps: JSON-RPC over postMessage with one sandboxed view.
-import { act, post } from "./act.js";
+import { act, approved, post } from "./act.js";
 import * as live from "./live.js";
 import { dialog, toast } from "./notices.js";
 import * as palette from "./palette.js";
@@ -49,9 +49,9 @@ function connect(server, launch) {
     }),
     "tools/call": async (params) => {
       const answer = await post(`/views/${server}/call`, params);
-      const body = await answer.json();
+      const { approval, ...body } = await answer.json();
       if (body.error) throw new Error(body.error.message);
-      return body;
+      return approval && await approved(approval) ? answers["tools/call"](params) : body;
     },
     "resources/read": async ({ uri }) => {
       const body = await (await fetch(`/views/${server}/read?uri=${encodeURIComponent(uri)}`)).json();

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from homeport_dashboard import navigation
+from homeport_dashboard.actions import approval_for
 from homeport_dashboard.connection import Connection, Json, error_of
 from homeport_dashboard.rendering import Pages, attempt
 from homeport_shared.errors import HomeportError
@@ -56,8 +57,12 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         ui = cast("Json", (found.meta or {}).get("ui") or {}) if found else {}
         if found is None or "app" not in ui.get("visibility", ["model", "app"]):
             raise HomeportError("denied", f"This view may not call {name}.", "Use the tool from Chat instead.")
-        result = await connection.result(public, wanted.get("arguments") or {})
-        return JSONResponse(result.model_dump(mode="json", by_alias=True, exclude_none=True))
+        arguments = cast("Json", wanted.get("arguments") or {})
+        result = await connection.result(public, arguments)
+        answer = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if result.is_error and error_of(result).code == "approval_required":
+            answer["approval"] = await approval_for(connection, public, arguments)
+        return JSONResponse(answer)
 
     async def read(request: Request) -> Response:
         """Read a resource for a view: only of its own server."""
