@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 
+import httpx2
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from homeport_shared.errors import HomeportError
 
-from .conftest import Desk
+from .conftest import BASE, Desk
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +65,20 @@ async def test_one_failed_part_leaves_the_rest_of_the_page(desk: Desk) -> None:
     assert "The status cannot be read." in page
     assert "Try again" in page
     assert "Still here" in page
+
+
+async def test_a_page_that_fails_in_an_unforeseen_way_says_so_in_the_shell(desk: Desk) -> None:
+    async def broken(_request: Request) -> Response:
+        raise ZeroDivisionError
+
+    desk.app.router.routes.insert(0, Route("/broken", broken))
+    transport = httpx2.ASGITransport(app=desk.app, raise_app_exceptions=False, client=("127.0.0.1", 50000))
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE, cookies=desk.client.cookies) as browser:
+        answer = await browser.get("/broken", headers={"Accept": "text/html"})
+        assert answer.status_code == 500
+        assert "nobody foresaw: ZeroDivisionError" in answer.text
+        assert "/chat" in answer.text, "the menu is there"
+        assert (await browser.get("/broken")).json()["error"]["code"] == "internal"
 
 
 async def test_the_first_start_leads_to_set_up_until_it_is_done_or_skipped(desk: Desk) -> None:

@@ -118,4 +118,8 @@ def _failures(pages: Pages) -> dict[Any, Any]:
         what = HomeportError("not_found", f"There is no page {request.url.path}.", "Choose one in the menu.")
         return await failed(request, what)
 
-    return {HomeportError: failed, 404: missing}
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        said = f"This page failed in a way nobody foresaw: {type(error).__name__}."  # the server logs the rest
+        return await failed(request, HomeportError("internal", said, "Try again; the log of the host says more."))
+
+    return {HomeportError: failed, 404: missing, Exception: unforeseen}
