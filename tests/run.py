@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
-# Minutes each, of killed hosts, other people's clients, and browsers: CI and `make soak` run them.
+# Minutes each, of killed processes, other people's clients, and browsers: CI and `make soak` run them.
 LONG = ("attacks", "conformance", "end_to_end", "faults")
-LONG_MARKER = "browser"
+LONG_MARKERS = ("browser", "faults")
 PROGRAMS = {"browser": ("chromium", "google-chrome"), "scans": ("tesseract",)}  # marker → what its tests need
 MOST_AGAIN = 40
 PACKAGES = ("shared", "servers", "host", "clients")
@@ -33,7 +33,7 @@ def main() -> int:
         print(f"{', '.join(absent.values())} is missing: with CI=true that is a failure")
         return 1
     left_out = [] if CI else [f"--ignore=tests/{folder}" for folder in LONG]
-    markers = [*absent] if CI else [LONG_MARKER, *absent]
+    markers = absent if CI else dict.fromkeys((*LONG_MARKERS, *absent))
     left_out += ["-m", " and ".join(f"not {marker}" for marker in markers)] if markers else []
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
     measured = ("coverage", "run", "-m") if "--coverage" in sys.argv else ()

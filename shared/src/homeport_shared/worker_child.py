@@ -14,6 +14,7 @@ from typing import IO, Any
 from homeport_shared.errors import HomeportError
 
 HEADER = 8
+BEGUN = b""  # comes before the reply once everything is imported: the time that the work may take runs from here
 LEFT = 77  # the exit code that tells the parent: left between two requests, ask a new child
 
 
@@ -44,7 +45,7 @@ def main() -> None:
         except queue.Empty:
             os._exit(LEFT)
         try:
-            reply = _answer(request)
+            reply = _answer(request, replies)
         except MemoryError:  # what filled the memory may still be there: say so, and leave
             replies.write(framed(pickle.dumps(("memory",))))
             replies.flush()
@@ -75,10 +76,12 @@ def _read(requests: IO[bytes]) -> bytes:
     return requests.read(size_of(header))
 
 
-def _answer(request: bytes) -> bytes:
+def _answer(request: bytes, replies: IO[bytes]) -> bytes:
     """Run one request; every outcome but a lack of memory becomes a reply that the parent can read."""
     try:
         function, args = pickle.loads(request)  # noqa: S301 - written by our own parent
+        replies.write(framed(BEGUN))
+        replies.flush()
         return pickle.dumps(("result", function(*args)))
     except HomeportError as error:
         return pickle.dumps(("error", error.code, error.message, error.hint))

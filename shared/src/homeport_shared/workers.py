@@ -6,6 +6,7 @@ The parent's side. The child's is `worker_child`; both speak frames of an 8-byte
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pickle
 import secrets
@@ -61,7 +62,7 @@ class Worker:
         Args:
             function: Found by its module and name in the child too; what it keeps, it keeps in module globals.
             args: Sent by pickle, like the result.
-            timeout: The most seconds it may take from its turn on; None = no limit.
+            timeout: The most seconds it may take once the child has begun with it; None = no limit.
 
         Raises:
             HomeportError: What `function` raised itself; `timeout`; `too_large`, out of memory; `unavailable`, the
@@ -69,9 +70,9 @@ class Worker:
         """
         request = pickle.dumps((function, args))
         async with self._lock:
-            with anyio.move_on_after(timeout):
+            with anyio.CancelScope() as scope:
                 try:
-                    return self._open(await self._exchange(request))
+                    return self._open(await self._exchange(request, scope, timeout))
                 except HomeportError:
                     raise
                 except BaseException:  # cancelled, out of time, or a reply that cannot be read: stop the work now
@@ -87,15 +88,18 @@ class Worker:
         """End the child, also in the middle of a call; a later call would start a new one."""
         await self._kill()
 
-    async def _exchange(self, request: bytes) -> bytes:
+    async def _exchange(self, request: bytes, scope: anyio.CancelScope, timeout: float | None) -> bytes:  # noqa: ASYNC109
         """Return the child's answer; start a child, and start again if that one was just leaving."""
         while True:
             process, replies = await self._started()
             assert process.stdin
             try:
                 await process.stdin.send(worker_child.framed(request))
-                size = worker_child.size_of(await replies.receive_exactly(worker_child.HEADER))
-                return await replies.receive_exactly(size)
+                answer = await _frame(replies)
+                if answer == worker_child.BEGUN:
+                    scope.deadline = math.inf if timeout is None else anyio.current_time() + timeout
+                    answer = await _frame(replies)
+                return answer
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.IncompleteRead, anyio.EndOfStream):
                 if self._process is not process:
                     raise HomeportError("cancelled", f"The {self.name} was closed in the middle of the work.") from None
@@ -168,3 +172,8 @@ class Worker:
                 await process.aclose()
         if said is not None:
             said.close()
+
+
+async def _frame(replies: BufferedByteReceiveStream) -> bytes:
+    size = worker_child.size_of(await replies.receive_exactly(worker_child.HEADER))
+    return await replies.receive_exactly(size) if size else b""

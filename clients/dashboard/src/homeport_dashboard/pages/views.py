@@ -53,16 +53,7 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         wanted = await request.json()
         server, name = request.path_params["server"], str(wanted["name"])
         public = name if name.startswith(f"{server}__") else f"{server}__{name}"
-        found = (await connection.tools()).get(public)
-        ui = cast("Json", (found.meta or {}).get("ui") or {}) if found else {}
-        if found is None or "app" not in ui.get("visibility", ["model", "app"]):
-            raise HomeportError("denied", f"This view may not call {name}.", "Use the tool from Chat instead.")
-        arguments = cast("Json", wanted.get("arguments") or {})
-        result = await connection.result(public, arguments)
-        answer = result.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if result.is_error and error_of(result).code == "approval_required":
-            answer["approval"] = await approval_for(connection, public, arguments)
-        return JSONResponse(answer)
+        return JSONResponse(await _called(connection, public, cast("Json", wanted.get("arguments") or {})))
 
     async def read(request: Request) -> Response:
         """Read a resource for a view: only of its own server."""
@@ -79,6 +70,20 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         Route("/views/{server}/call", call, methods=["POST"]),
         Route("/views/{server}/read", read),
     ]
+
+
+async def _called(connection: Connection, tool: str, arguments: Json) -> Json:
+    """Return the result of a call for a view, with the `approval` that it waits for, if it does."""
+    found = (await connection.tools()).get(tool)
+    ui = cast("Json", (found.meta or {}).get("ui") or {}) if found else {}
+    if found is None or "app" not in ui.get("visibility", ["model", "app"]):
+        own = tool.partition("__")[2]
+        raise HomeportError("denied", f"This view may not call {own}.", "Use the tool from Chat instead.")
+    result = await connection.result(tool, arguments)
+    answer = result.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if result.is_error and error_of(result).code == "approval_required":
+        answer["approval"] = await approval_for(connection, tool, arguments)
+    return answer
 
 
 async def _first_view(connection: Connection, server: str, arguments: dict[str, str]) -> Json:
