@@ -12,7 +12,7 @@ import click
 from rich.markup import escape
 
 from homeport.api import FINAL, Host, Run, RunEvent, failure_of
-from homeport.cli.output import confirm, console, json_option, run, show_json
+from homeport.cli.output import confirm, console, interrupted, json_option, run, show_json
 
 
 @click.command()
@@ -25,19 +25,28 @@ def ask(question: str, agent: str, model: str, yes: tuple[str, ...], as_json: bo
     """Ask QUESTION; the answer cites the documents it rests on."""
     interactive = not as_json and sys.stdin.isatty() and sys.stdout.isatty()
     finished = run(lambda: _ask(question, agent, model, yes, interactive=interactive, quiet=as_json))
+    if finished is None:
+        raise KeyboardInterrupt
     if as_json:
         show_json(_as_object(finished))
     if finished.status != "completed":
         raise failure_of(finished)
 
 
-async def _ask(question: str, agent: str, model: str, yes: tuple[str, ...], *, interactive: bool, quiet: bool) -> Run:
+async def _ask(
+    question: str, agent: str, model: str, yes: tuple[str, ...], *, interactive: bool, quiet: bool
+) -> Run | None:
+    """Return the ended run; None when Ctrl+C stopped it."""
     async with Host.connect() as host:
         started = await host.start(agent, question, model=model, yes=yes, interactive=interactive)
         try:
-            async for event in started.events():
-                if not quiet:
-                    await _show(event, started, interactive=interactive)
+            with interrupted() as scope:
+                async for event in started.events():
+                    if not quiet:
+                        await _show(event, started, interactive=interactive)
+            if scope.cancelled_caught:
+                await _cancel(started)
+                return None
         except BaseException:
             if started.status not in FINAL:
                 await _cancel(started)

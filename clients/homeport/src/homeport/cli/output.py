@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 import anyio
@@ -22,6 +26,27 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 def run(work: Callable[[], Awaitable[T]]) -> T:
     """Run `work` on an event loop of its own."""
     return anyio.run(work)
+
+
+@contextmanager
+def interrupted() -> Generator[anyio.CancelScope]:
+    """Yield a scope that Ctrl+C cancels: only what is in it ends, so what is around it can still clean up.
+
+    The loop itself would cancel the task, once: that is lost where something below takes it for its own cancellation.
+    """
+    with anyio.CancelScope() as scope:
+        loop = asyncio.get_running_loop()
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            if scope.cancel_called:
+                raise KeyboardInterrupt
+            loop.call_soon_threadsafe(scope.cancel)
+
+        before = signal.signal(signal.SIGINT, stop)
+        try:
+            yield scope
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def show_json(value: Any) -> None:
