@@ -107,7 +107,7 @@ class Workspace:
         places = [place for place, _ in found]
         marked = await self.marks.change(places, add=add, remove=remove, category=category)
         for place in places:
-            data = {"tags": marked[place].tags, "category": marked[place].category}
+            data = {"path": str(place), "tags": marked[place].tags, "category": marked[place].category}
             await self.context.events.publish(Event("file.tagged", uri_of(place), data))
         await self.context.changes.updated(*map(uri_of, places), "files://tags", "files://recent")
         rows = [TagsOf(path=str(p), tags=marked[p].tags, category=marked[p].category) for p in places]

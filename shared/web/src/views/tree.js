@@ -5,24 +5,28 @@ import { call } from "./shim.js";
 
 const nameOf = (path) => path.split("/").at(-1);
 
-/** @param does { go, newFolder, rename, remove, index, move } what is done with a folder. */
+/** @param does { still, go, newFolder, rename, remove, index, move } what is done with a folder. */
 export function tree(does) {
   const list = h("ul", { class: "tree", role: "tree", "aria-label": "Folders" });
   const open = new Set();
   let current = "";
   let drawn = 0;
-  let pause = 0; // a tree that takes long to count is not counted again at once
+  let pause = 0; // a tree that takes long to count is not counted again at once, but a while later
+  let again = 0;
 
   async function draw(path) {
     const moved = path !== undefined && path !== current;
     current = path ?? current;
-    if (path !== undefined && !moved && performance.now() < pause) return;
+    clearTimeout(again);
+    const wait = pause - performance.now();
+    if (path !== undefined && !moved && wait > 0) { again = setTimeout(() => draw(path).catch(() => {}), wait); return; }
     const began = performance.now();
     const number = ++drawn;
     const parts = current.split("/");
     if (path !== undefined) for (let n = 1; n <= parts.length; n++) open.add(parts.slice(0, n).join("/"));
     const { roots } = await call("roots");
     const items = await Promise.all(roots.filter((root) => root.available).map((root) => branch(root.name)));
+    await does.still();
     if (number !== drawn) return; // a later one is under way
     const took = performance.now() - began;
     pause = took > 500 ? performance.now() + 10 * took : 0;
@@ -81,5 +85,5 @@ export function tree(does) {
     }[event.key];
     if (act) { event.preventDefault(); event.stopPropagation(); await act(); }
   });
-  return { list, draw };
+  return { list, draw, changed: () => { pause = 0; } };
 }
