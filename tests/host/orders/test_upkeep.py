@@ -38,7 +38,7 @@ async def completed(host: Host, job: str) -> dict[str, Any]:
     with anyio.fail_after(PATIENCE):
         while True:
             runs = (await host.call("scheduler__list_runs", {"job": job}))["runs"]
-            if over := [run for run in runs if run["state"] not in {"queued", "running"}]:
+            if over := [run for run in runs if run["state"] in {"completed", "failed"}]:
                 assert over[-1]["state"] == "completed", over[-1]
                 return over[-1]
             await anyio.sleep(0.05)

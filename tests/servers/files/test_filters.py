@@ -29,6 +29,10 @@ async def test_a_list_tells_type_size_dates_tags_and_takes_the_filters_of_the_pa
     [entry] = (await files("list", path="docs", glob="*.pdf"))["entries"]
     assert (entry["media_type"], entry["size"], entry["tags"]) == ("application/pdf", 5, ["reports"])
     assert (entry["category"], entry["vectorized"]) == ("contracts", False)
+    assert (entry["modified"][:2], entry["accessed_by"]) == ("20", "")
+    await files("read", path="docs/a.pdf", format="base64")
+    [entry] = (await files("list", path="docs", glob="*.pdf"))["entries"]
+    assert entry["accessed_by"] == "mcp"
     assert paths(await files("list", path="docs", depth=9, only={"type": "csv"})) == ["docs/f/b.csv", "docs/f/c.csv"]
     assert paths(await files("list", depth=9, only={"tag": "reports", "type": "csv"})) == ["docs/f/b.csv"]
     assert paths(await files("list", depth=9, only={"type": "table", "until": "2001-09-09"})) == ["docs/f/c.csv"]

@@ -15,6 +15,7 @@ const chosen = new Set();
 const running = new Map();
 const newest = new Map();
 let virtual = null;
+let searching = Promise.resolve();
 let taken = null;
 let timer = 0;
 let hush = 0;
@@ -126,7 +127,7 @@ async function around() {
   const [{ roots: found }, { tags }] = await Promise.all([call("roots"), call("tags")]);
   const root = found.find((each) => each.name === state.path.split("/")[0]) ?? found[0];
   space.replaceChildren(root?.available ? storage(root) : "");
-  space.title = root?.folder ?? "";
+  trail.title = root?.folder ?? "";
   narrowing.offer(tags);
 }
 
@@ -179,8 +180,12 @@ function find() {
   state.query = field.value.trim();
   if (!state.query) return list();
   address();
+  const wanted = `${state.query}\n${state.mode}`;
   return shown(side, "Searching", async () => {
-    const found = await call("search", { query: state.query, path: state.path, mode: state.mode, only: state.filters, limit: 200 });
+    await searching.catch(() => {}); // one search at a time: who types on does not pile them up
+    if (wanted !== `${state.query}\n${state.mode}`) return []; // something else is looked for now
+    searching = call("search", { query: state.query, path: state.path, mode: state.mode, only: state.filters, limit: 200 });
+    const found = await searching;
     if (!found.hits.length) return [empty("search", "Nothing found", state.mode === "name" ? "No name matches. Search the contents instead?" : "No file fits.")];
     return [h("ul", { class: "list" }, found.hits.map((hit) => h("li", {}, h("button", { type: "button", class: "list-row", "data-path": hit.path, onclick: () => read(hit.path, hit.line) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(hit.path)), h("small", {}, hit.line ? `${hit.line}: ${hit.text.trim()}` : parentOf(hit.path)))))))];
   });
@@ -366,9 +371,9 @@ addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !event.target.closest("input, textarea") && taken) { event.preventDefault(); back(); }
 });
 const head_button = (text, onclick, inFolder = false) => h("button", { type: "button", class: "button small", "data-in-folder": inFolder ? "" : null, onclick }, text);
-const buttons = h("div", { class: "row wrap does" }, head_button("Upload Files", () => bring([]), true), head_button("New folder", () => newFolder(), true), head_button("Vectorize", () => vectorize(chosen.size ? [...chosen] : [state.file || state.path]), true), head_button("Sync Folder", sync), head_button("Clean Temp Files", () => cleanUp(state.path, follow).then(() => list()).catch(fail)), head_button("Manage Locations", places));
+const buttons = h("div", { class: "row wrap does" }, head_button("Upload Files", () => bring([]), true), head_button("New folder", () => newFolder(), true), head_button("Vectorize", () => vectorize(chosen.size ? [...chosen] : [state.file || state.path]), true), head_button("Sync Folder", sync), head_button("Clean Temp Files", () => cleanUp(state.path, follow).then(() => list()).catch(fail)), head_button("Manage Locations", places), space);
 const left = h("details", { class: "pane left", open: innerWidth > 760 }, h("summary", { class: "only-small" }, "Folders and filters"), folders.list, narrowing.form);
-app.append(h("header", { class: "bar" }, trail, h("div", { class: "search" }, icon("search"), field), mode, buttons, space), work, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), left, split), said);
+app.append(h("header", { class: "bar" }, trail, h("div", { class: "search" }, icon("search"), field), mode, buttons), work, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), left, split), said);
 start();
 
 /** Hear of changes of files, and of each job that is followed. */
@@ -383,6 +388,7 @@ function listen() {
 async function start() {
   const args = await open("homeport-files");
   listen();
+  setInterval(() => { if (!document.hidden) around().catch(() => {}); }, 30_000); // others fill the disk, too
   const kept = await call("layout").catch(() => ({}));
   Object.assign(state, kept);
   if (args.q) { field.value = state.query = args.q; state.mode = mode.value = args.in || "name"; }

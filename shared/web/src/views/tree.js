@@ -5,6 +5,8 @@ import { call } from "./shim.js";
 
 const nameOf = (path) => path.split("/").at(-1);
 
+const about = ({ files, bytes, modified }) => files === undefined ? "Counting …" : [`${files.toLocaleString()} ${files === 1 ? "file" : "files"}`, size(bytes), modified && new Date(modified).toLocaleDateString([], { dateStyle: "short" })].filter(Boolean).join(" · ");
+
 /** @param does { still, go, newFolder, rename, remove, index, move } what is done with a folder. */
 export function tree(does) {
   const list = h("ul", { class: "tree", role: "tree", "aria-label": "Folders" });
@@ -24,8 +26,10 @@ export function tree(does) {
     const number = ++drawn;
     const parts = current.split("/");
     if (path !== undefined) for (let n = 1; n <= parts.length; n++) open.add(parts.slice(0, n).join("/"));
-    const { roots } = await call("roots");
-    const items = await Promise.all(roots.filter((root) => root.available).map((root) => branch(root.name)));
+    const roots = (await call("roots")).roots.filter((root) => root.available);
+    const first = list.childElementCount ? [] : roots.map((root) => node({ path: root.name }));
+    if (first.length) list.replaceChildren(...first); // each shows its totals once it is counted
+    const items = await Promise.all(roots.map((root, n) => branch(root.name).then((item) => { first[n]?.replaceWith(item); return item; })));
     await does.still();
     if (number !== drawn) return; // a later one is under way
     const took = performance.now() - began;
@@ -43,11 +47,11 @@ export function tree(does) {
 
   function node(folder, count = 1, inside = null) {
     const path = folder.path;
-    const marked = folder.indexed ? h("span", { class: "tag", title: folder.problem || `In step with the collection ${folder.indexed}` }, folder.indexing ? `indexing ${folder.indexing}` : `${folder.vectorized} indexed${folder.failed ? `, ${folder.failed} failed` : ""}`) : null;
+    const marked = folder.indexed ? h("span", { class: "tag", title: folder.problem || `In step with the collection ${folder.indexed}` }, folder.indexing ? `indexing ${folder.indexing}` : `${folder.vectorized} indexed${folder.failed ? `, ${folder.failed} failed` : folder.problem ? ", stopped" : ""}`) : null;
     const item = h("li", { role: "treeitem", tabindex: "-1", "data-folder": path, "aria-expanded": count ? String(Boolean(inside)) : null, "aria-current": path === current ? "true" : null, "aria-label": nameOf(path), draggable: path.includes("/") ? "true" : null },
       h("div", { class: "branch", onclick: () => { does.go(path); } },
         h("span", { class: "twist", "aria-hidden": "true", onclick: (event) => { event.stopPropagation(); toggle(path); } }, count ? (inside ? "▾" : "▸") : ""),
-        icon("folder"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(path)), h("small", {}, [`${folder.files.toLocaleString()} ${folder.files === 1 ? "file" : "files"}`, size(folder.bytes), folder.modified && new Date(folder.modified).toLocaleDateString([], { dateStyle: "medium" })].filter(Boolean).join(" · "))), marked),
+        icon("folder"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(path)), h("small", {}, about(folder))), marked),
       inside ? h("ul", { role: "group" }, inside) : null);
     item.addEventListener("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); choices(item, folder, event); });
     item.addEventListener("dragstart", (event) => { event.stopPropagation(); event.dataTransfer.setData("text/x-path", path); });
