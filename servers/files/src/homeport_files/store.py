@@ -315,7 +315,6 @@ class Store:
 
     async def accesses(self, places: list[Place]) -> dict[Place, str]:
         """Return who read each of `places` last; places nobody read are left out."""
-
         if self.empty:
             return {}
 

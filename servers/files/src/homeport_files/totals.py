@@ -26,7 +26,8 @@ class FolderTotal(BaseModel):
     """A folder with all that is below it; `modified` is that of its newest file.
 
     `indexed` is the collection in which the folder is kept in step: `vectorized` files are in it, `failed` ones are
-    not, the first of them for the reason `problem`, or its whole job for that reason; `indexing` says how far a job that works on it is.
+    not. `problem` is the reason of the first of those, or of a whole job that failed; `indexing` says how far a job is
+    that works on it.
     """
 
     path: str
