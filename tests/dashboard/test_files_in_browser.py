@@ -160,6 +160,7 @@ def test_the_list_has_its_columns_and_each_row_its_actions(site: Site, page: Pag
     assert not (site.folder / "notes.md").exists()
 
 
+@pytest.mark.timeout(180)  # the knowledge base starts in it
 def test_the_tree_shows_totals_and_offers_four_things_to_do(site: Site, page: Page) -> None:
     (site.folder / "reports" / "2026").mkdir(parents=True)
     (site.folder / "reports" / "2026" / "a.txt").write_text("12345", "utf-8")
@@ -296,6 +297,7 @@ def test_disk_and_page_follow_each_other_and_sync_and_cleanup_report(site: Site,
     assert (site.folder / "lease (Homeport).txt").read_text("utf-8") == "ours"
 
 
+@pytest.mark.timeout(180)  # the knowledge base starts in it
 def test_files_are_vectorized_with_progress_and_found_by_meaning(site: Site, page: Page) -> None:
     allow(site)
     view = opened(site, page, "documents")

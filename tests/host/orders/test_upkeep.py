@@ -12,7 +12,7 @@ import pytest
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]  # the knowledge base starts in them
 PATIENCE = 90
 
 
