@@ -229,6 +229,7 @@ LABELS = {
     "reads-private": "returns your own data",
     "untrusted-content": "returns what others wrote",
     "person-only": "for persons: never shown to agents, jobs or other clients",
+    "page-only": "made for a server's page: for persons, and for jobs that a person saved with just this tool",
 }
 
 

@@ -31,6 +31,15 @@ def tag(site: Site, paths: list[str], name: str) -> None:
     called(site, "tag", paths=paths, add=[name])
 
 
+def allow(site: Site) -> None:
+    """Let the knowledge base read the folder, as a person would have."""
+
+    async def call() -> None:
+        await site.world.upstreams["rag"].call_tool("add_folder", {"path": str(site.folder)})
+
+    site.run(call)
+
+
 def read(site: Site, path: str) -> None:
     called(site, "read", path=path)
 
@@ -123,6 +132,10 @@ def test_the_list_has_its_columns_and_each_row_its_actions(site: Site, page: Pag
     row.get_by_role("button", name="Actions").click()
     choices = view.get_by_role("menu").get_by_role("menuitem")
     assert choices.all_inner_texts() == ["Preview", "Vectorize", "Tag/Categorize", "Download", "Delete"]
+    view.get_by_role("menuitem", name="Preview").click()
+    expect(view.locator(".doc-head")).to_contain_text("notes.md")
+    view.get_by_role("button", name="Close file").click()
+    row.get_by_role("button", name="Actions").click()
     view.get_by_role("menuitem", name="Tag/Categorize").click()
     view.get_by_label("Add tags").fill("contracts")
     view.get_by_label("Category").fill("Legal")
@@ -139,15 +152,22 @@ def test_the_list_has_its_columns_and_each_row_its_actions(site: Site, page: Pag
     with page.expect_download() as started:
         view.get_by_role("button", name="Download selected").click()
     assert sorted(zipfile.ZipFile(started.value.path()).namelist()) == ["lease.txt", "notes.md"]
+    view.get_by_label("Select lease.txt").uncheck()
+    row.get_by_role("button", name="Actions").click()
+    view.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+    assert not (site.folder / "notes.md").exists()
 
 
+@pytest.mark.timeout(180)  # the knowledge base starts in it
 def test_the_tree_shows_totals_and_offers_four_things_to_do(site: Site, page: Page) -> None:
     (site.folder / "reports" / "2026").mkdir(parents=True)
     (site.folder / "reports" / "2026" / "a.txt").write_text("12345", "utf-8")
     (site.folder / "letters").mkdir()
     view = opened(site, page, "documents")
     reports = view.locator("[data-folder='documents/reports']")
-    expect(reports).to_contain_text("1 file · 5 B")
+    expect(reports).to_contain_text(re.compile(r"1 file · 5 B · \d"))
     expect(reports).to_have_attribute("aria-expanded", "false")
     reports.focus()
     page.keyboard.press("ArrowRight")
@@ -172,6 +192,21 @@ def test_the_tree_shows_totals_and_offers_four_things_to_do(site: Site, page: Pa
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(reports).to_have_count(0)
     assert not (site.folder / "reports").exists()
+    letters = view.locator("[data-folder='documents/letters']")
+    letters.locator(".branch").first.click(button="right")
+    view.get_by_role("menuitem", name="New Folder").click()
+    page.get_by_role("dialog").get_by_role("textbox").fill("2028")
+    page.keyboard.press("Enter")
+    expect(view.get_by_text("2028 was made.")).to_be_visible()
+    assert (site.folder / "letters" / "2028").is_dir()
+    letters.locator(".branch").first.click(button="right")
+    view.get_by_role("menuitemcheckbox", name="Mark for Indexing").click()
+    expect(letters.locator(".tag").first).to_have_text("0 indexed, stopped", timeout=40_000)
+    expect(letters.locator(".tag").first).to_have_attribute("title", re.compile("No folder may be read yet"))
+    allow(site)
+    called(site, "index_folder", path="documents/letters")
+    (site.folder / "letters" / "b.txt").write_text("a letter", "utf-8")
+    expect(letters.locator(".tag").first).to_have_text("2 indexed", timeout=40_000)
 
 
 def test_the_grid_shows_pictures_in_a_chosen_size_and_is_remembered(site: Site, page: Page) -> None:
@@ -205,6 +240,13 @@ def test_locations_are_shown_added_and_refused_and_storage_stands_in_the_header(
     expect(view.get_by_role("status", name="Storage")).to_contain_text(
         re.compile(r"[\d.]+ GB used / [\d.]+ GB available \(\d+ %\)")
     )
+    offered = view.locator("header .does button").all_inner_texts()
+    five = {"Upload Files", "Vectorize", "Sync Folder", "Clean Temp Files", "Manage Locations"}
+    assert five <= set(offered)
+    expect(view.get_by_text("Space runs short.")).to_have_count(0)
+    (site.folder.parent / "home" / "homeport.toml").write_text("[files]\nlow_space_gb = 1e9\n")
+    (site.folder / "one-more.txt").write_text("a change, after which the header is drawn anew")
+    expect(view.get_by_text("Space runs short.")).to_be_visible()
     view.get_by_role("button", name="Manage Locations").click()
     box = view.get_by_role("dialog")
     expect(box).to_contain_text(str(site.folder.resolve()))
@@ -244,13 +286,20 @@ def test_disk_and_page_follow_each_other_and_sync_and_cleanup_report(site: Site,
     box.get_by_role("button", name="Really remove 1 files?").click()
     expect(box.get_by_role("status")).to_contain_text("1 files removed, 3 B freed, 0 errors")
     assert not (site.folder / "old.tmp").exists()
+    box.get_by_role("button", name="Close", exact=True).click()
+    called(site, "write", path="documents/lease.txt", content="ours", overwrite=True)
+    (site.folder / "lease.txt").write_text("theirs", "utf-8")
+    view.get_by_role("button", name="Sync Folder").click()
+    expect(box).to_contain_text("documents/lease.txt")
+    box.get_by_role("button", name="Keep both").click()
+    expect(box).to_contain_text("No conflicts.")
+    assert (site.folder / "lease.txt").read_text("utf-8") == "theirs"
+    assert (site.folder / "lease (Homeport).txt").read_text("utf-8") == "ours"
 
 
+@pytest.mark.timeout(180)  # the knowledge base starts in it
 def test_files_are_vectorized_with_progress_and_found_by_meaning(site: Site, page: Page) -> None:
-    async def allow() -> None:
-        await site.world.upstreams["rag"].call_tool("add_folder", {"path": str(site.folder)})
-
-    site.run(allow)
+    allow(site)
     view = opened(site, page, "documents")
     view.get_by_label("Select lease.txt").check()
     view.get_by_label("Select notes.md").check()
@@ -376,13 +425,22 @@ def test_a_dropped_file_is_uploaded_and_taken_back(site: Site, page: Page) -> No
         pane.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
     }""")
     view.get_by_label("Vectorize after the upload").uncheck()
+    view.get_by_label("Overwrite existing files").check()
+    view.get_by_role("dialog").locator(".drop").evaluate("""zone => {
+        const data = new DataTransfer();
+        data.items.add(new File(["new notes"], "notes.md"));
+        zone.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }""")
     view.get_by_role("dialog").get_by_role("button", name="Upload", exact=True).click()
+    expect(view.get_by_text("2 of 2 uploaded")).to_be_visible()
+    assert (site.folder / "notes.md").read_text("utf-8") == "new notes"
     expect(view.locator("[data-path$='dropped.txt']")).to_be_visible()
     view.get_by_role("button", name="Close", exact=True).click()
     view.get_by_role("button", name="Undo").click()
     expect(view.get_by_text("Taken back.")).to_be_visible()
     expect(view.locator("[data-path$='dropped.txt']")).to_have_count(0)
     assert not (site.folder / "dropped.txt").exists()
+    assert (site.folder / "notes.md").read_text("utf-8").startswith("# Notes")
 
 
 def test_a_folder_is_made_and_a_file_renamed_and_taken_back_by_keyboard(site: Site, page: Page) -> None:
@@ -421,6 +479,66 @@ def test_selected_files_are_moved_deleted_and_taken_back(site: Site, page: Page)
     view.get_by_role("button", name="Undo").click()
     expect(view.locator("[data-path$='/old']")).to_be_visible()
     assert (site.folder / "old" / "notes.md").is_file()
+
+
+def test_what_a_bulk_operation_could_not_do_is_said_file_by_file(site: Site, page: Page) -> None:
+    view = opened(site, page, "documents")
+    view.get_by_label("Select lease.txt").check()
+    view.get_by_label("Select notes.md").check()
+    (site.folder / "lease.txt").unlink()
+    view.get_by_role("button", name="Tag selected").click()
+    view.get_by_label("Add tags").fill("reports")
+    view.get_by_role("button", name="Save").click()
+    expect(page.locator(".toast").last).to_contain_text("documents/lease.txt")
+    expect(view.locator("li", has=view.locator("[data-path$='notes.md']"))).to_contain_text("reports")
+    (site.folder / "lease.txt").write_text("here again", "utf-8")
+    view.get_by_label("Select lease.txt").check()
+    view.get_by_label("Select notes.md").check()
+    (site.folder / "lease.txt").unlink()
+    view.get_by_role("button", name="Delete selected").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(view.get_by_text("1 of 2 deleted.")).to_be_visible()
+    expect(page.locator(".toast").last).to_contain_text("documents/lease.txt")
+
+
+def test_the_search_bar_finds_names_contents_and_tags_within_the_filters(site: Site, page: Page) -> None:
+    (site.folder / "lease.csv").write_text("clause,bank\n", "utf-8")
+    tag(site, ["documents/notes.md"], "reports")
+    view = opened(site, page, "documents")
+
+    def found(mode: str, query: str, *names: str) -> None:
+        view.get_by_label("Search in").select_option(mode)
+        view.get_by_label("Search files").fill(query)
+        expect(view.locator(".list [data-path]")).to_have_count(len(names))
+        shown = {row.get_attribute("data-path") for row in view.locator(".list [data-path]").all()}
+        assert shown == {f"documents/{name}" for name in names}
+
+    found("name", "lease", "lease.csv", "lease.txt")
+    found("tag", "report", "notes.md")
+    found("content", "Bank", "lease.csv", "notes.md")
+    view.get_by_label("Type").select_option("csv")
+    expect(view.locator(".list [data-path]")).to_have_count(1)
+    view.locator(".list [data-path]").click()
+    expect(view.locator(".hit")).to_contain_text("clause,bank")
+
+
+def test_an_agent_summarises_a_file_answers_about_it_and_lists_its_entities(site: Site, page: Page) -> None:
+    site.world.answer = "The rent is *due* monthly."
+    view = opened(site, page, "documents/lease.txt")
+    view.get_by_text("Ask an agent").click()
+    view.get_by_role("button", name="Summarize Document").click()
+    expect(view.locator(".questions .note")).to_have_text("The rent is due monthly.")
+    site.world.answer = "On the first."
+    view.get_by_label("Ask about this file").fill("When is it due?")
+    view.get_by_role("button", name="Ask", exact=True).click()
+    expect(view.locator(".questions .note").nth(1)).to_contain_text("On the first.")
+    site.world.answer = "Names: none."
+    view.get_by_role("button", name="Extract Entities").click()
+    expect(view.locator(".questions .note").nth(2)).to_have_text("Names: none.")
+    asked = [given for name, given in site.world.calls if name == "run_start"]
+    assert [given["tools"] for given in asked] == [["files__read"]] * 3
+    assert all("documents/lease.txt" in given["prompt"] for given in asked)
+    assert "When is it due?" in asked[1]["prompt"]
 
 
 def test_a_file_is_attached_to_a_chat_which_then_opens(site: Site, page: Page) -> None:

@@ -18,7 +18,7 @@ from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 from homeport_shared.testing.model import ModelDouble, Script, call, on
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]  # the knowledge base starts in them
 LEASE = "The rent of the flat is paid on the first day of each month.\n"
 
 

@@ -83,6 +83,26 @@ def test_only_a_person_uses_person_only_tools(kind: CallerKind) -> None:
     assert decide(Caller(kind, "x"), approve, "d").policy == "person-only"
 
 
+def test_what_is_made_for_a_page_is_used_by_persons_and_by_jobs_that_a_person_saved_with_it() -> None:
+    definition = {"_meta": {"ui": {"visibility": ["app"]}, "io.homeport/labels": ["can-be-taken-back"]}}
+    labels = labels_of(definition, bundled=True)
+    assert labels == {"page-only", "can-be-taken-back"}
+    rebuild = tool(*labels, name="rag__rebuild")
+    wanted = digest("rag__rebuild", {})
+    saved = Caller("job", "nightly", tools=("rag__rebuild",), approved=(f"rag__rebuild#{wanted}",))
+    assert decide(saved, rebuild, wanted).effect == "allow"
+    assert decide(Caller("person", "page"), rebuild, wanted).effect == "allow"
+    for caller in (
+        Caller("job", "of an agent", tools=("rag__rebuild",)),
+        Caller("job", "nightly", tools=("rag__*",), approved=("rag__rebuild",)),
+        Caller("job", "nightly", tools=("files__sync",), approved=(f"files__sync#{wanted}",)),
+        Caller("chat", "assistant", approved=(f"rag__rebuild#{wanted}",)),
+    ):
+        assert decide(caller, rebuild, wanted).policy == "person-only"
+    job = Caller("job", "nightly", approved=(f"rag__rebuild#{wanted}",))
+    assert decide(job, tool("person-only", "page-only", name="rag__rebuild"), wanted).effect == "deny"
+
+
 @pytest.mark.parametrize(
     ("definition", "labels"),
     [

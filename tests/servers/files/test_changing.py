@@ -48,6 +48,14 @@ async def test_an_overwrite_must_be_asked_for_and_keeps_the_old_content(files: A
 async def test_an_overwrite_with_the_same_content_adds_no_version(files: Any) -> None:
     files.put("a.txt", "same")
     assert (await files("write", path="docs/a.txt", content="same", overwrite=True))["version"] == 0
+    assert [each["kind"] for each in (await files("history", path="docs/a.txt"))["versions"]] == ["found"]
+    other = await files("write", path="docs/a.txt", content="other", overwrite=True)
+    assert (await files("write", path="docs/a.txt", content="other", overwrite=True))["version"] == 0
+    after, before = (await files("history", path="docs/a.txt"))["versions"]
+    assert (after["kind"], after["version"], after["sha256"]) == ("changed", other["version"], other["sha256"])
+    assert (before["kind"], before["sha256"]) == ("found", hashlib.sha256(b"same").hexdigest())
+    assert (after["size"], after["by"], after["path"]) == (5, "mcp", "docs/a.txt")
+    assert after["at"] >= before["at"] > "2026"
 
 
 async def test_a_write_on_a_content_that_is_not_the_expected_one_is_a_conflict(files: Any) -> None:

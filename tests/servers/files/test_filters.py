@@ -29,6 +29,10 @@ async def test_a_list_tells_type_size_dates_tags_and_takes_the_filters_of_the_pa
     [entry] = (await files("list", path="docs", glob="*.pdf"))["entries"]
     assert (entry["media_type"], entry["size"], entry["tags"]) == ("application/pdf", 5, ["reports"])
     assert (entry["category"], entry["vectorized"]) == ("contracts", False)
+    assert (entry["modified"][:2], entry["accessed_by"]) == ("20", "")
+    await files("read", path="docs/a.pdf", format="base64")
+    [entry] = (await files("list", path="docs", glob="*.pdf"))["entries"]
+    assert entry["accessed_by"] == "mcp"
     assert paths(await files("list", path="docs", depth=9, only={"type": "csv"})) == ["docs/f/b.csv", "docs/f/c.csv"]
     assert paths(await files("list", depth=9, only={"tag": "reports", "type": "csv"})) == ["docs/f/b.csv"]
     assert paths(await files("list", depth=9, only={"type": "table", "until": "2001-09-09"})) == ["docs/f/c.csv"]
@@ -95,7 +99,10 @@ async def test_statistics_name_the_files_used_most(files: Any) -> None:
         await files("read", path=f"docs/{name}.txt")
         await files("list", path="docs")  # writes down who read what
     [content] = (await files.client.read_resource("files://stats")).contents
-    assert json.loads(content.text)["most_used"] == [
+    stats = json.loads(content.text)
+    assert stats["types"] == [{"suffix": "txt", "files": 2, "bytes": 2}]
+    assert stats["disks"][0]["used"] > 0
+    assert stats["most_used"] == [
         {"path": "docs/b.txt", "uses": 2},
         {"path": "docs/a.txt", "uses": 1},
     ]

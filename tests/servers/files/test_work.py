@@ -187,6 +187,26 @@ async def test_a_waiting_job_is_cancelled_and_its_resource_says_so(files: Any) -
     assert len(list(files.folder.iterdir())) > 0
 
 
+async def test_a_job_tells_its_subscribers_how_far_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for number in range(60):
+        (folder / f"{number}.tmp").write_text("x")
+    names = [f"docs/{number}.tmp" for number in range(60)]
+    async with connected(build_server, "files", tmp_path / "home", flags={"roots": [str(folder)]}) as client:
+        await client.call_tool("clean_up", {"paths": names[:30], "confirm": 30})
+        second = await client.call_tool("clean_up", {"paths": names[30:], "confirm": 30})
+        job = f"files://jobs/{second.structured_content['job_id']}"
+        with anyio.fail_after(60):
+            async with client.listen(resource_subscriptions=[job]) as heard:
+                while True:
+                    assert str((await anext(heard)).uri) == job
+                    row = json.loads((await client.read_resource(job)).contents[0].text)
+                    if row["state"] == "completed":
+                        break
+    assert (row["done"], row["total"], row["counters"]["files"]) == (30, 30, 30)
+
+
 async def test_a_file_and_several_files_are_given_out_whole(files: Any) -> None:
     data = os.urandom(3 << 20)
     files.put("big.bin", data)

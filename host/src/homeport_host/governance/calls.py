@@ -20,6 +20,7 @@ Label = Literal[
     "destructive",
     "read-only",
     "person-only",
+    "page-only",
 ]
 Effect = Literal["allow", "ask", "confirm", "deny"]
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]

@@ -18,7 +18,7 @@ def labels_of(
 
     A third-party tool says nothing of itself that counts, except that it only reads: what it returns stays untrusted,
     and it counts as outward unless it declares a closed world. Without annotations it is destructive, too. What a
-    server makes for its page alone (`ui.visibility` of MCP Apps without `model`) is for a person.
+    server makes for its page alone (`ui.visibility` of MCP Apps without `model`) is for that page.
 
     Args:
         definition: The entry of `tools/list`.
@@ -31,7 +31,7 @@ def labels_of(
     reads = hints.get("readOnlyHint") is True
     labels: set[Label] = {"read-only"} if reads else set()
     if _for_pages_only(definition):
-        labels.add("person-only")
+        labels.add("page-only")
     if bundled:
         labels |= own_labels(definition)
         if not reads and "can-be-taken-back" not in labels and hints.get("destructiveHint") is not False:

@@ -62,7 +62,7 @@ def decide(
         remembered: What a person said once for all about this tool and this kind of caller.
         internet: Agents and other programs may use the internet.
     """
-    if "person-only" in tool.labels and caller.kind != "person":
+    if only_for_others(caller, tool):
         return Decision("deny", "person-only", f"{tool.name} is only for a person at the dashboard or command line.")
     if "internet" in tool.labels and not internet and caller.kind != "person":
         return Decision("deny", "internet-off", INTERNET_OFF)
@@ -82,6 +82,17 @@ def decide(
     if effect == "ask" and not caller.interactive:
         return Decision("deny", policy, f"{REASONS[row]} Nobody is there to ask: allow it with --yes {tool.name}.")
     return Decision(effect, policy, REASONS[row])
+
+
+def only_for_others(caller: Caller, tool: Tool) -> bool:
+    """Say whether a tool is for persons and `caller` is none.
+
+    What is made for a page costs models no context; a job may use it where a person saved it with just this tool.
+    """
+    if caller.kind == "person" or not tool.labels & {"person-only", "page-only"}:
+        return False
+    saved = caller.kind == "job" and any(each.startswith(f"{tool.name}#") for each in caller.approved)
+    return "person-only" in tool.labels or not saved
 
 
 def decide_model(mode: Mode, name: str, *, cloud: bool) -> Decision:

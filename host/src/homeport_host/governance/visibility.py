@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from homeport_host.governance.calls import Caller, Label, Tool
-from homeport_host.governance.policy import matches
+from homeport_host.governance.policy import matches, only_for_others
 from homeport_shared.errors import HomeportError
 
 
@@ -90,7 +90,7 @@ class View:
 
 def visible(caller: Caller, tool: Tool, exposures: Exposures) -> bool:
     """Say whether `caller` is shown `tool`."""
-    if "person-only" in tool.labels and caller.kind != "person":
+    if only_for_others(caller, tool):
         return False
     if caller.tools and not matches(caller.tools, tool.name):
         return False

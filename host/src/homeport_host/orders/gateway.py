@@ -95,6 +95,8 @@ class HostGateway:
             return [f"There is no tool {order.tool!r}."]
         if "person-only" in tool.labels:
             return [f"{order.tool} is only for a person, so no job can call it."]
+        if "page-only" in tool.labels and not order.agreed:
+            return [f"{order.tool} is made for a page: only a job that a person saves can call it."]
         required = tool.definition.get("inputSchema", {}).get("required", [])
         missing = [name for name in required if name not in order.arguments]
         return [f"{order.tool} needs {', '.join(missing)}."] if missing else []

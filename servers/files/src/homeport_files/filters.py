@@ -47,7 +47,7 @@ class Filters(BaseModel):
     @property
     def empty(self) -> bool:
         """Whether everything is wanted."""
-        return self == Filters()
+        return not any((self.type, self.tag, self.name, self.smallest, self.largest, self.since, self.until))
 
     def fits(self, name: str, kind: str, status: os.stat_result) -> bool:
         """Say whether something fits, its tags aside. A folder has no size that could be compared.

@@ -127,6 +127,8 @@ class Marks:
 
     async def counts(self, kind: Kind = "tag") -> dict[str, int]:
         """Return how many files and folders have each tag, or each other mark of one kind, in order."""
+        if self._store.empty:
+            return {}
         find = "SELECT value, count(*) FROM marks WHERE kind = ? GROUP BY value ORDER BY value"
         return await self._use(lambda connection: dict(connection.execute(find, (kind,))))
 
@@ -138,6 +140,8 @@ class Marks:
             value: Only those with this value; empty = all.
             below: Only those of this place and what is in it.
         """
+        if self._store.empty:
+            return []
         root, path = key_of(below) if below else ("", "")
         inside = f"{path}/" if path else ""
         find = (
@@ -151,6 +155,8 @@ class Marks:
 
     async def of(self, places: Sequence[Place]) -> dict[Place, Marked]:
         """Return the marks of each of `places`."""
+        if self._store.empty:
+            return {place: Marked() for place in places}
         keys = {place: key_of(place) for place in places}
         return await self._use(lambda connection: {place: _marked(connection, key) for place, key in keys.items()})
 

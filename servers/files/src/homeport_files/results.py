@@ -203,13 +203,14 @@ class TagCounts(BaseModel):
 
 
 class RootRow(BaseModel):
-    """A folder that may be used, and the space of its disk."""
+    """A folder that may be used, and the space of its disk; `low` when that runs short."""
 
     name: str
     folder: str
     available: bool
     used_bytes: int = 0
     free_bytes: int = 0
+    low: bool = False
 
 
 class RootRows(BaseModel):

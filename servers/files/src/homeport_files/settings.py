@@ -62,6 +62,7 @@ class FilesSettings(BaseModel):
     cleanup_suffixes: list[str] = Field(
         default=[".tmp", ".cache"], description="Suffixes of temporary files, in lower case."
     )
+    low_space_gb: float = Field(default=1, ge=0, description="Free space below which the page warns, in GB.")
     sync_minutes: int = Field(
         default=60, ge=0, description="The time between two looks at every file for changes, in minutes; 0 = never."
     )

@@ -274,8 +274,14 @@ class Store:
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
+        self._path = folder / "files.db"
         self._clock = clock
         self._file: sqlite.SqliteFile | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was kept yet: what only asks need not make the database, nor wait for its library."""
+        return self._file is None and not self._path.exists()
 
     async def changing(self, work: Callable[[Ledger], T]) -> T:
         """Run `work(ledger)` while no other change of any process is under way.
@@ -309,6 +315,8 @@ class Store:
 
     async def accesses(self, places: list[Place]) -> dict[Place, str]:
         """Return who read each of `places` last; places nobody read are left out."""
+        if self.empty:
+            return {}
 
         def query(database: Database) -> dict[Place, str]:
             find = "SELECT who FROM accesses WHERE root = ? AND path = ?"
@@ -319,6 +327,8 @@ class Store:
 
     async def most_used(self, limit: int) -> list[tuple[Place, int]]:
         """Return the places that were read most often, with how often."""
+        if self.empty:
+            return []
         find = "SELECT root, path, uses FROM accesses ORDER BY uses DESC, at DESC LIMIT ?"
         return await self._open().read(
             lambda database: [
@@ -333,7 +343,7 @@ class Store:
 
     def _open(self) -> sqlite.SqliteFile:
         if self._file is None:
-            self._file = sqlite.SqliteFile(self._folder / "files.db", _migrations())
+            self._file = sqlite.SqliteFile(self._path, _migrations())
         return self._file
 
     def _ledger(self, database: Database) -> Ledger:

@@ -26,7 +26,8 @@ class FolderTotal(BaseModel):
     """A folder with all that is below it; `modified` is that of its newest file.
 
     `indexed` is the collection in which the folder is kept in step: `vectorized` files are in it, `failed` ones are
-    not, the first of them for the reason `problem`; `indexing` says how far a job that works on it is.
+    not. `problem` is the reason of the first of those, or of a whole job that failed; `indexing` says how far a job is
+    that works on it.
     """
 
     path: str
@@ -106,21 +107,18 @@ async def marked_tree(workspace: Workspace, path: str, jobs: Sequence[Job], *, d
     """Return `tree` with what the knowledge base holds of the folders that are kept in step with it."""
     found = await anyio.to_thread.run_sync(lambda: tree(workspace.roots, path, depth=depth))
     indexed = {str(mark.place): mark.value for mark in await workspace.marks.having("indexed")}
-    under_way = {
-        each: f"{job.done} of {job.total or '?'}"
-        for job in jobs
-        if job.kind == "vectorize" and job.state not in FINAL
-        for each in job.params["paths"]
-    }
+    newest = {path: job for job in reversed(jobs) if job.kind == "vectorize" for path in job.params["paths"]}
     for folder in found.folders:
         folder.indexed = indexed.get(folder.path, "")
-        folder.indexing = under_way.get(folder.path, "")
+        job = newest.get(folder.path)
+        if job and job.state not in FINAL:
+            folder.indexing = f"{job.done} of {job.total or '?'}"
         if folder.indexed:
             place = workspace.roots.place(folder.path)
             folder.vectorized = len(await workspace.marks.having("knowledge", below=place))
             failed = await workspace.marks.having("failed", below=place)
             folder.failed = len(failed)
-            folder.problem = f"{failed[0].place}: {failed[0].detail}" if failed else ""
+            folder.problem = f"{failed[0].place}: {failed[0].detail}" if failed else job.error if job else ""
     return found
 
 

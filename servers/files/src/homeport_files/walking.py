@@ -11,6 +11,8 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.folders import Folder, is_temporary, kind_of
 from homeport_shared.paths import Place
 
+CHECKED = 64  # entries between two looks whether to stop
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -39,10 +41,11 @@ def walk(
         place: Where it is.
         depth: How many levels; 1 = only its own entries.
         after: Continue behind this place, given by its names below `folder`; empty = from the start.
-        check: Called for each entry; raises to stop.
+        check: Called for each folder and now and then; raises to stop.
     """
-    for name in sorted(folder.names()):
-        check()
+    for number, name in enumerate(sorted(folder.names())):
+        if number % CHECKED == 0:
+            check()
         if (after and name < after[0]) or is_temporary(name):
             continue
         inside = after[1:] if after and name == after[0] else ()

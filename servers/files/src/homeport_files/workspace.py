@@ -107,7 +107,7 @@ class Workspace:
         places = [place for place, _ in found]
         marked = await self.marks.change(places, add=add, remove=remove, category=category)
         for place in places:
-            data = {"tags": marked[place].tags, "category": marked[place].category}
+            data = {"path": str(place), "tags": marked[place].tags, "category": marked[place].category}
             await self.context.events.publish(Event("file.tagged", uri_of(place), data))
         await self.context.changes.updated(*map(uri_of, places), "files://tags", "files://recent")
         rows = [TagsOf(path=str(p), tags=marked[p].tags, category=marked[p].category) for p in places]
@@ -115,7 +115,7 @@ class Workspace:
 
     def rows(self) -> RootRows:
         """Return the roots with the space of their disks."""
-        return RootRows(roots=[_row(root) for root in self.roots])
+        return RootRows(roots=[self._row(root) for root in self.roots])
 
     async def add_root(self, folder: str, name: str) -> RootRow:
         """Serve one more folder, from now on and after a restart.
@@ -128,7 +128,7 @@ class Workspace:
         await self._save_roots(list(self.roots))
         await self.context.changes.updated("files://roots")
         await self.context.events.publish(Event("root.added", uri_of(Place(root.name)), {"folder": str(root.folder)}))
-        return _row(root)
+        return self._row(root)
 
     async def remove_root(self, name: str) -> RootRows:
         """Serve a folder no longer; nothing in it changes.
@@ -170,10 +170,10 @@ class Workspace:
         except (HomeportError, OSError):  # a read that worked does not fail for this
             logger.exception("who read %d files could not be written down", len(accessed))
 
-
-def _row(root: Root) -> RootRow:
-    row = RootRow(name=root.name, folder=str(root.folder), available=root.folder.is_dir())
-    if row.available:
-        space = shutil.disk_usage(root.folder)
-        row.used_bytes, row.free_bytes = space.used, space.free
-    return row
+    def _row(self, root: Root) -> RootRow:
+        row = RootRow(name=root.name, folder=str(root.folder), available=root.folder.is_dir())
+        if row.available:
+            space = shutil.disk_usage(root.folder)
+            row.used_bytes, row.free_bytes = space.used, space.free
+            row.low = space.free < self.settings.low_space_gb * 1e9
+        return row

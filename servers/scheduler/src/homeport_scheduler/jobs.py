@@ -69,7 +69,17 @@ class Jobs:
             schedule = schedule_of(definition.trigger, zone_of(definition.time_zone or zone), definition.dst)
         usual = await self._store.read(lambda books: _check_others(books, definition, known_as, found))
         if definition.action.kind != "event" and not found:
-            trial = Run("check", "", definition.name, definition.action.kind, "manual", "queued", "", "")
+            trial = Run(
+                "check",
+                "",
+                definition.name,
+                definition.action.kind,
+                "manual",
+                "queued",
+                "",
+                "",
+                agreed=_by_person(self._context),
+            )
             found += await self._gateway.problems(order_of(trial, definition))
         return Checked(
             ok=not found,

@@ -13,7 +13,9 @@ const app = document.getElementById("app");
 const state = { path: "", file: "", line: 0, query: "", mode: "name", sort: "name", descending: false, filters: {}, view: "list", size: 160 };
 const chosen = new Set();
 const running = new Map();
+const newest = new Map();
 let virtual = null;
+let searching = Promise.resolve();
 let taken = null;
 let timer = 0;
 let hush = 0;
@@ -28,6 +30,7 @@ const trail = h("nav", { "aria-label": "Folder path" });
 const space = h("span", { role: "status", "aria-label": "Storage" });
 const work = h("div", { class: "work", role: "status", "aria-label": "Jobs" });
 const said = h("div", { class: "said", role: "status", hidden: true });
+const count = h("p", { class: "muted grow", role: "status" });
 const bulk = h("div", { class: "row wrap bulk", hidden: true });
 
 const later = (does) => { clearTimeout(timer); timer = setTimeout(does, 200); };
@@ -36,7 +39,14 @@ const say = (text, kind) => notify("io.homeport/toast", { text, kind });
 const fail = (error) => say(error.message, "error");
 const address = () => navigate({ path: state.file || state.path, line: state.line || "", q: state.query, in: state.query ? state.mode : "" }, nameOf(state.file || state.path) || "Files");
 
+let dragging = false;
+addEventListener("dragstart", () => { dragging = true; });
+addEventListener("dragend", () => { dragging = false; });
+/** Wait until nothing is dragged: what is drawn anew meanwhile would end the drag. */
+const still = () => dragging ? new Promise((resolve) => addEventListener("dragend", resolve, { once: true })) : null;
+
 const does = {
+  still,
   go, read, remove, rename, move, newFolder, vectorize, download, index,
   tag: (paths, entry) => tagging(paths, entry, (result) => change(() => result, `${paths.length === 1 ? nameOf(paths[0]) : `${paths.length} files`}: tags saved.`)).catch(fail),
   current: () => state.file,
@@ -46,16 +56,18 @@ const does = {
 const folders = tree(does);
 const narrowing = filters((wanted) => { state.filters = wanted; if (state.query) find(); else list(false); });
 
-async function shown(pane, label, content) {
-  const slow = setTimeout(() => pane.replaceChildren(skeleton(label)), 150);
+async function shown(pane, label, content, put = (made) => pane.replaceChildren(...made)) {
+  const turn = Symbol(label);
+  newest.set(pane, turn); // what comes later than something newer is not shown
+  const show = (work) => { if (newest.get(pane) === turn) work(); };
+  const slow = setTimeout(() => { if (label) show(() => pane.replaceChildren(skeleton(label))); }, 150);
   try {
     const made = await content();
-    clearTimeout(slow);
-    pane.replaceChildren(...made);
+    await still();
+    show(() => put(made));
   } catch (error) {
-    clearTimeout(slow);
-    pane.replaceChildren(problem(error, () => shown(pane, label, content)));
-  }
+    show(() => pane.replaceChildren(problem(error, () => shown(pane, label, content))));
+  } finally { clearTimeout(slow); }
 }
 
 function drawTrail() {
@@ -87,15 +99,35 @@ const list = (fresh = true) => {
   chosen.clear();
   drawBulk();
   if (fresh) { folders.draw(state.path).catch(fail); around().catch(fail); }
+  side.scrollTop = 0;
   return shown(side, "Reading the folder", () => state.path ? folder(fresh) : roots());
 };
+
+/** Look at the folder again; what is in sight, focused, or about to be, stays so. */
+function again() {
+  const old = virtual;
+  folders.draw(state.path).catch(fail);
+  around().catch(fail);
+  return shown(side, "", () => state.path ? table(true, old?.near()) : roots(), (made) => {
+    const top = side.scrollTop;
+    const at = side.contains(document.activeElement) ? document.activeElement.dataset.path : "";
+    if (state.path && bulk.isConnected) {
+      while (bulk.nextSibling) bulk.nextSibling.remove();
+      bulk.after(...made);
+    } else side.replaceChildren(...(state.path ? [order(), bulk] : []), ...made);
+    side.scrollTop = top;
+    if (old?.wanted() >= 0) virtual?.to(old.wanted());
+    else virtual?.paint();
+    if (at) side.querySelector(`[data-path="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+  });
+}
 
 /** What stands around the list: storage, and the tags that can be filtered by. */
 async function around() {
   const [{ roots: found }, { tags }] = await Promise.all([call("roots"), call("tags")]);
   const root = found.find((each) => each.name === state.path.split("/")[0]) ?? found[0];
   space.replaceChildren(root?.available ? storage(root) : "");
-  space.title = root?.folder ?? "";
+  trail.title = root?.folder ?? "";
   narrowing.offer(tags);
 }
 
@@ -106,25 +138,25 @@ async function roots() {
   return [h("ul", { class: "list" }, found.entries.map((entry) => h("li", {}, line(entry, does))))];
 }
 
-async function folder(fresh) {
+const folder = async (fresh) => { const rest = await table(fresh); return [order(), bulk, ...rest]; };
+
+async function table(fresh, near = []) {
   const path = state.path;
-  const count = h("p", { class: "muted grow", role: "status" });
   const source = await windows(async (offset, limit) => {
     const found = await call("browse", { path, sort: state.sort, descending: state.descending, ...state.filters, offset, limit, fresh: fresh && offset === 0 });
     count.textContent = `${found.total.toLocaleString()} ${found.total === 1 ? "entry" : "entries"} · ${size(found.bytes)}`;
     return found;
-  });
-  if (path !== state.path) return [];
+  }, near);
+  if (path !== state.path) return []; // somebody went on; nobody is shown this
   const grid = state.view === "grid";
   const across = () => grid ? Math.max(1, Math.floor(side.clientWidth / (state.size + 24))) : 1;
   virtual = rows(side, source, (entry) => grid ? card(entry, does, state.size) : line(entry, does), grid ? { height: state.size + 64, across } : { height: 44 });
   const filtered = Object.keys(state.filters).length > 0;
   const nothing = filtered ? empty("search", "Nothing fits", "No file of this folder fits the filters.") : empty("folder", "This folder is empty", "Files that appear in it are shown at once. Drop files here to upload them.");
-  const table = [grid ? "" : columns(), virtual.list];
-  return [order(count), bulk, ...(source.total ? table : [nothing])];
+  return source.total ? [grid ? "" : columns(), virtual.list] : [nothing];
 }
 
-function order(count) {
+function order() {
   const by = h("select", { "aria-label": "Sort by", onchange: () => { state.sort = by.value; list(false); } }, [["name", "Name"], ["modified", "Date"], ["size", "Size"], ["type", "Type"]].map(([value, name]) => h("option", { value, selected: state.sort === value }, name)));
   const turn = h("button", { type: "button", class: "button small", "aria-pressed": String(state.descending), onclick: () => { state.descending = !state.descending; list(false); } }, state.descending ? "Descending" : "Ascending");
   const looks = (view, name) => h("button", { type: "button", class: "button small", "aria-pressed": String(state.view === view), onclick: () => keep({ view }) }, name);
@@ -148,8 +180,12 @@ function find() {
   state.query = field.value.trim();
   if (!state.query) return list();
   address();
+  const wanted = `${state.query}\n${state.mode}`;
   return shown(side, "Searching", async () => {
-    const found = await call("search", { query: state.query, path: state.path, mode: state.mode, only: state.filters, limit: 200 });
+    await searching.catch(() => {}); // one search at a time: who types on does not pile them up
+    if (wanted !== `${state.query}\n${state.mode}`) return []; // something else is looked for now
+    searching = call("search", { query: state.query, path: state.path, mode: state.mode, only: state.filters, limit: 200 });
+    const found = await searching;
     if (!found.hits.length) return [empty("search", "Nothing found", state.mode === "name" ? "No name matches. Search the contents instead?" : "No file fits.")];
     return [h("ul", { class: "list" }, found.hits.map((hit) => h("li", {}, h("button", { type: "button", class: "list-row", "data-path": hit.path, onclick: () => read(hit.path, hit.line) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(hit.path)), h("small", {}, hit.line ? `${hit.line}: ${hit.text.trim()}` : parentOf(hit.path)))))))];
   });
@@ -190,6 +226,7 @@ async function past(path, info) {
 async function change(act, done, undo) {
   try {
     const result = await act();
+    folders.changed();
     tell(typeof done === "function" ? done(result) : done, undo && (() => undo(result)));
     await (state.query ? find() : list());
     if (state.file) await read(state.file, state.line);
@@ -334,20 +371,10 @@ addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !event.target.closest("input, textarea") && taken) { event.preventDefault(); back(); }
 });
 const head_button = (text, onclick, inFolder = false) => h("button", { type: "button", class: "button small", "data-in-folder": inFolder ? "" : null, onclick }, text);
-const buttons = h("div", { class: "row wrap does" }, head_button("Upload Files", () => bring([]), true), head_button("New folder", () => newFolder(), true), head_button("Vectorize", () => vectorize(chosen.size ? [...chosen] : [state.file || state.path]), true), head_button("Sync Folder", sync), head_button("Clean Temp Files", () => cleanUp(state.path, follow).then(() => list()).catch(fail)), head_button("Manage Locations", places));
+const buttons = h("div", { class: "row wrap does" }, head_button("Upload Files", () => bring([]), true), head_button("New folder", () => newFolder(), true), head_button("Vectorize", () => vectorize(chosen.size ? [...chosen] : [state.file || state.path]), true), head_button("Sync Folder", sync), head_button("Clean Temp Files", () => cleanUp(state.path, follow).then(() => list()).catch(fail)), head_button("Manage Locations", places), space);
 const left = h("details", { class: "pane left", open: innerWidth > 760 }, h("summary", { class: "only-small" }, "Folders and filters"), folders.list, narrowing.form);
-app.append(h("header", { class: "bar" }, trail, h("div", { class: "search" }, icon("search"), field), mode, buttons, space), work, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), left, split), said);
+app.append(h("header", { class: "bar" }, trail, h("div", { class: "search" }, icon("search"), field), mode, buttons), work, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), left, split), said);
 start();
-
-/** Look at the folder again without losing the place. */
-async function again() {
-  const top = side.scrollTop;
-  const at = side.contains(document.activeElement) ? document.activeElement.dataset.path : "";
-  await list();
-  side.scrollTop = top;
-  virtual?.paint();
-  if (at) side.querySelector(`[data-path="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
-}
 
 /** Hear of changes of files, and of each job that is followed. */
 function listen() {
@@ -361,6 +388,7 @@ function listen() {
 async function start() {
   const args = await open("homeport-files");
   listen();
+  setInterval(() => { if (!document.hidden) around().catch(() => {}); }, 30_000); // others fill the disk, too
   const kept = await call("layout").catch(() => ({}));
   Object.assign(state, kept);
   if (args.q) { field.value = state.query = args.q; state.mode = mode.value = args.in || "name"; }

@@ -11,8 +11,7 @@ export function storage(root) {
   const all = root.used_bytes + root.free_bytes;
   const part = all ? root.used_bytes / all : 0;
   const gigabytes = (bytes) => `${(bytes / 1e9).toFixed(1)} GB`;
-  const low = all && (root.free_bytes < 1e9 || part > 0.95);
-  return h("span", { class: "storage", "data-low": String(Boolean(low)) }, h("meter", { min: "0", max: "1", high: "0.95", value: String(part), "aria-label": "Storage used" }), `${gigabytes(root.used_bytes)} used / ${gigabytes(root.free_bytes)} available (${Math.round(part * 100)} %)`, low ? h("strong", {}, " Space runs short.") : null);
+  return h("span", { class: "storage", "data-low": String(root.low) }, h("meter", { min: "0", max: "1", high: "0.95", value: String(part), "aria-label": "Storage used" }), `${gigabytes(root.used_bytes)} used / ${gigabytes(root.free_bytes)} available (${Math.round(part * 100)} %)`, root.low ? h("strong", {}, " Space runs short.") : null);
 }
 
 /** The folders that are served: open one, add one by its path, or serve one no longer. */

@@ -4,8 +4,8 @@ import { h } from "./dom.js";
 const SPARE = 8;
 const WINDOW = 200;
 
-/** Items that `load(offset, limit)` gives as { total, entries }; `first` is the whole answer to the first window. */
-export async function windows(load) {
+/** Items that `load(offset, limit)` gives as { total, entries }; those around the numbers `near` are there at once. */
+export async function windows(load, near = []) {
   const known = new Map();
   const source = { total: 0, changed: () => {}, ask, at: (n) => known.get(Math.floor(n / WINDOW))?.[n % WINDOW] };
   async function ask(n) {
@@ -20,6 +20,7 @@ export async function windows(load) {
     } catch (error) { known.delete(window); throw error; }
   }
   await ask(0);
+  await Promise.all(near.filter((n) => n < source.total).map(ask));
   return source;
 }
 
@@ -55,7 +56,8 @@ export function rows(pane, source, draw, { height = 52, across = () => 1 } = {})
   let wish = -1;
 
   const top = () => list.getBoundingClientRect().top - pane.getBoundingClientRect().top + pane.scrollTop;
-  source.changed = () => { list.style.height = `${Math.ceil(source.total / wide) * height}px`; paint(); };
+  const stretch = () => { list.style.height = `${Math.ceil(source.total / wide) * height}px`; };
+  source.changed = () => { stretch(); paint(); };
 
   function clear() {
     for (const item of drawn.values()) item.remove();
@@ -64,7 +66,7 @@ export function rows(pane, source, draw, { height = 52, across = () => 1 } = {})
 
   function paint() {
     if (!list.isConnected) return;
-    if (across() !== wide) { wide = across(); clear(); list.style.height = `${Math.ceil(source.total / wide) * height}px`; }
+    if (across() !== wide) { wide = across(); clear(); stretch(); }
     const from = pane.scrollTop - top();
     const first = Math.max(0, Math.floor(from / height) - SPARE) * wide;
     const last = Math.min(source.total, (Math.ceil((from + pane.clientHeight) / height) + SPARE) * wide) - 1;
@@ -105,8 +107,17 @@ export function rows(pane, source, draw, { height = 52, across = () => 1 } = {})
     event.preventDefault();
     to(step);
   });
-  pane.onscroll = () => requestAnimationFrame(paint);
-  new ResizeObserver(() => requestAnimationFrame(paint)).observe(pane);
-  requestAnimationFrame(() => { source.changed(); });
-  return { list, paint, to };
+  const resized = new ResizeObserver(later);
+  function later() {
+    if (list.isConnected || !drawn.size) { requestAnimationFrame(paint); return; }
+    pane.removeEventListener("scroll", later); // another list has taken its place
+    resized.disconnect();
+  }
+  pane.addEventListener("scroll", later);
+  resized.observe(pane);
+  stretch(); // at once, so that a pane whose list is replaced stays where it was scrolled to
+  requestAnimationFrame(paint);
+  /** The items that matter now: the one to be focused, the focused one, the first in sight. */
+  const near = () => [wish, Number(document.activeElement?.closest("li[data-n]")?.dataset.n ?? -1), Math.floor(Math.max(0, pane.scrollTop - top()) / height) * wide].filter((n) => n >= 0);
+  return { list, paint, to, near, wanted: () => wish };
 }

@@ -5,24 +5,32 @@ import { call } from "./shim.js";
 
 const nameOf = (path) => path.split("/").at(-1);
 
-/** @param does { go, newFolder, rename, remove, index, move } what is done with a folder. */
+const about = ({ files, bytes, modified }) => files === undefined ? "Counting …" : [`${files.toLocaleString()} ${files === 1 ? "file" : "files"}`, size(bytes), modified && new Date(modified).toLocaleDateString([], { dateStyle: "short" })].filter(Boolean).join(" · ");
+
+/** @param does { still, go, newFolder, rename, remove, index, move } what is done with a folder. */
 export function tree(does) {
   const list = h("ul", { class: "tree", role: "tree", "aria-label": "Folders" });
   const open = new Set();
   let current = "";
   let drawn = 0;
-  let pause = 0; // a tree that takes long to count is not counted again at once
+  let pause = 0; // a tree that takes long to count is not counted again at once, but a while later
+  let again = 0;
 
   async function draw(path) {
     const moved = path !== undefined && path !== current;
     current = path ?? current;
-    if (path !== undefined && !moved && performance.now() < pause) return;
+    clearTimeout(again);
+    const wait = pause - performance.now();
+    if (path !== undefined && !moved && wait > 0) { again = setTimeout(() => draw(path).catch(() => {}), wait); return; }
     const began = performance.now();
     const number = ++drawn;
     const parts = current.split("/");
     if (path !== undefined) for (let n = 1; n <= parts.length; n++) open.add(parts.slice(0, n).join("/"));
-    const { roots } = await call("roots");
-    const items = await Promise.all(roots.filter((root) => root.available).map((root) => branch(root.name)));
+    const roots = (await call("roots")).roots.filter((root) => root.available);
+    const first = list.childElementCount ? [] : roots.map((root) => node({ path: root.name }));
+    if (first.length) list.replaceChildren(...first); // each shows its totals once it is counted
+    const items = await Promise.all(roots.map((root, n) => branch(root.name).then((item) => { first[n]?.replaceWith(item); return item; })));
+    await does.still();
     if (number !== drawn) return; // a later one is under way
     const took = performance.now() - began;
     pause = took > 500 ? performance.now() + 10 * took : 0;
@@ -39,11 +47,11 @@ export function tree(does) {
 
   function node(folder, count = 1, inside = null) {
     const path = folder.path;
-    const marked = folder.indexed ? h("span", { class: "tag", title: folder.problem || `In step with the collection ${folder.indexed}` }, folder.indexing ? `indexing ${folder.indexing}` : `${folder.vectorized} indexed${folder.failed ? `, ${folder.failed} failed` : ""}`) : null;
+    const marked = folder.indexed ? h("span", { class: "tag", title: folder.problem || `In step with the collection ${folder.indexed}` }, folder.indexing ? `indexing ${folder.indexing}` : `${folder.vectorized} indexed${folder.failed ? `, ${folder.failed} failed` : folder.problem ? ", stopped" : ""}`) : null;
     const item = h("li", { role: "treeitem", tabindex: "-1", "data-folder": path, "aria-expanded": count ? String(Boolean(inside)) : null, "aria-current": path === current ? "true" : null, "aria-label": nameOf(path), draggable: path.includes("/") ? "true" : null },
       h("div", { class: "branch", onclick: () => { does.go(path); } },
         h("span", { class: "twist", "aria-hidden": "true", onclick: (event) => { event.stopPropagation(); toggle(path); } }, count ? (inside ? "▾" : "▸") : ""),
-        icon("folder"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(path)), h("small", {}, [`${folder.files.toLocaleString()} ${folder.files === 1 ? "file" : "files"}`, size(folder.bytes), folder.modified && new Date(folder.modified).toLocaleDateString([], { dateStyle: "medium" })].filter(Boolean).join(" · "))), marked),
+        icon("folder"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(path)), h("small", {}, about(folder))), marked),
       inside ? h("ul", { role: "group" }, inside) : null);
     item.addEventListener("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); choices(item, folder, event); });
     item.addEventListener("dragstart", (event) => { event.stopPropagation(); event.dataTransfer.setData("text/x-path", path); });
@@ -81,5 +89,5 @@ export function tree(does) {
     }[event.key];
     if (act) { event.preventDefault(); event.stopPropagation(); await act(); }
   });
-  return { list, draw };
+  return { list, draw, changed: () => { pause = 0; } };
 }
