@@ -17,7 +17,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server as LowLevelServer
 from starlette.applications import Starlette
 
-from homeport_host import metrics
+from homeport_host import dialects, metrics, process
 from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
@@ -99,7 +99,8 @@ class Host:
         self._started = time.monotonic()
         self.settings = settings.load(HostSettings, "host", home=home)
         folder = home / "host"
-        self.database = Database(folder / "host.db")
+        shared = dialects.parse(self.settings.database) if self.settings.database else None
+        self.database = Database(shared or folder / "host.db")
         self.audit = AuditLog(folder / "audit.db")
         self.changes = ChangeBus()
         self.tickets = Tickets()
@@ -148,7 +149,7 @@ class Host:
         self.models = Models(providers, models, self.usage, admit=self.dispatcher.admit_model, home=self.home)
         ollama = cast("OllamaProvider", providers["ollama"])
         self.pulling = Pulling(self._tasks, ollama.library.pull, lambda: self.changes.updated("homeport://models"))
-        self.engine = DbosEngine(folder / "engine.db", self.database, self._tasks)
+        self.engine = self._engine(folder)
         self.run_store = RunStore(self.database)
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
         ready, admission = self.upstreams.wait_ready, Admission(self.settings.most_runs)
@@ -166,6 +167,13 @@ class Host:
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)
+
+    def _engine(self, folder: Path) -> DbosEngine:
+        where = self.database.where
+        if isinstance(where, Path):
+            return DbosEngine(folder / "engine.db", self.database, self._tasks)
+        worker, lease = process.worker_id(folder), self.settings.lease_seconds
+        return DbosEngine(where, self.database, self._tasks, worker=worker, lease=lease)
 
     def _take_orders(self, ended: Callable[[str], None]) -> None:
         """What servers order, such as the scheduler, as runs."""

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -21,11 +20,11 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def engine_with(home: Path, **bodies: Body) -> AsyncGenerator[DbosEngine]:
-    database = Database(home / "host.db")
+async def engine_with(place: Any, **bodies: Body) -> AsyncGenerator[DbosEngine]:
+    database = Database(place.database)
     await database.open()
     async with anyio.create_task_group() as tasks:
-        engine = DbosEngine(home / "engine.db", database, tasks, watch_seconds=0.2)
+        engine = DbosEngine(place.engine, database, tasks, watch_seconds=0.2)
         for kind, body in bodies.items():
             engine.register(kind, body)
         await engine.launch()
@@ -50,7 +49,7 @@ class Journal:
         return what
 
 
-async def test_a_run_does_its_steps_in_order_and_records_each(tmp_path: Path) -> None:
+async def test_a_run_does_its_steps_in_order_and_records_each(place: Any) -> None:
     journal = Journal()
 
     async def body(steps: Steps, parameters: dict[str, Any]) -> None:
@@ -58,28 +57,28 @@ async def test_a_run_does_its_steps_in_order_and_records_each(tmp_path: Path) ->
             await steps.step(name, lambda name=name: journal.note(name))
         journal.ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         assert await engine.start("work", {"names": ["one", "two"]}, run="r1")
         await journal.ended.wait()
         assert [step["result"] for step in await engine.steps("r1")] == ["one", "two"]
     assert journal.done == ["one", "two"]
 
 
-async def test_the_same_id_is_not_started_twice(tmp_path: Path) -> None:
+async def test_the_same_id_is_not_started_twice(place: Any) -> None:
     journal = Journal()
 
     async def body(steps: Steps, _: dict[str, Any]) -> None:
         await steps.step("once", lambda: journal.note("once"))
         journal.ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         assert await engine.start("work", {}, run="r1")
         assert not await engine.start("work", {}, run="r1")
         await journal.ended.wait()
     assert journal.done == ["once"]
 
 
-async def test_a_foreseen_error_of_a_step_reaches_the_body_with_code_and_hint(tmp_path: Path) -> None:
+async def test_a_foreseen_error_of_a_step_reaches_the_body_with_code_and_hint(place: Any) -> None:
     seen: list[HomeportError] = []
     ended = anyio.Event()
 
@@ -93,14 +92,14 @@ async def test_a_foreseen_error_of_a_step_reaches_the_body_with_code_and_hint(tm
             seen.append(error)
         ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await ended.wait()
         assert (await engine.steps("r1"))[0]["error"]["code"] == "denied"
     assert (seen[0].code, seen[0].hint) == ("denied", "Ask.")
 
 
-async def test_a_run_waits_for_its_signals_in_their_order(tmp_path: Path) -> None:
+async def test_a_run_waits_for_its_signals_in_their_order(place: Any) -> None:
     got: list[Any] = []
     ended = anyio.Event()
 
@@ -108,7 +107,7 @@ async def test_a_run_waits_for_its_signals_in_their_order(tmp_path: Path) -> Non
         got.extend([await steps.signal("word"), await steps.signal("word"), await steps.signal("never", 0.01)])
         ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await engine.send("r1", "word", "first")
         await engine.send("r1", "word", "second")
@@ -116,7 +115,7 @@ async def test_a_run_waits_for_its_signals_in_their_order(tmp_path: Path) -> Non
     assert got == ["first", "second", None]
 
 
-async def test_cancel_stops_the_call_that_the_run_is_in(tmp_path: Path) -> None:
+async def test_cancel_stops_the_call_that_the_run_is_in(place: Any) -> None:
     inside, stopped = anyio.Event(), anyio.Event()
 
     async def endless() -> None:
@@ -129,17 +128,17 @@ async def test_cancel_stops_the_call_that_the_run_is_in(tmp_path: Path) -> None:
     async def body(steps: Steps, _: dict[str, Any]) -> None:
         await steps.step("endless", endless)
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await inside.wait()
         await engine.cancel("r1")
         assert stopped.is_set()
         assert await engine.steps("r1") == []
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         assert engine._dbos is None  # nothing is left to go on with
 
 
-async def test_a_stopped_engine_goes_on_with_its_runs_at_the_next_launch(tmp_path: Path) -> None:
+async def test_a_stopped_engine_goes_on_with_its_runs_at_the_next_launch(place: Any) -> None:
     journal = Journal()
     waiting = anyio.Event()
 
@@ -150,16 +149,16 @@ async def test_a_stopped_engine_goes_on_with_its_runs_at_the_next_launch(tmp_pat
         await steps.step("after", lambda: journal.note(f"after {answer}"))
         journal.ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await waiting.wait()
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.send("r1", "answer", "yes")
         await journal.ended.wait()
     assert journal.done == ["before", "after yes"]
 
 
-async def test_an_unforeseen_error_ends_the_run_and_leaves_the_engine_usable(tmp_path: Path) -> None:
+async def test_an_unforeseen_error_ends_the_run_and_leaves_the_engine_usable(place: Any) -> None:
     journal = Journal()
 
     async def broken(steps: Steps, _: dict[str, Any]) -> None:
@@ -168,14 +167,14 @@ async def test_an_unforeseen_error_ends_the_run_and_leaves_the_engine_usable(tmp
     async def body(steps: Steps, _: dict[str, Any]) -> None:
         journal.ended.set()
 
-    async with engine_with(tmp_path, broken=broken, work=body) as engine:
+    async with engine_with(place, broken=broken, work=body) as engine:
         await engine.start("broken", {}, run="r1")
         await engine.start("work", {}, run="r2")
         await journal.ended.wait()
 
 
-async def test_a_kind_that_nobody_registered_is_refused(tmp_path: Path) -> None:
-    async with engine_with(tmp_path) as engine:
+async def test_a_kind_that_nobody_registered_is_refused(place: Any) -> None:
+    async with engine_with(place) as engine:
         with pytest.raises(HomeportError, match="no kind of run 'unknown'"):
             await engine.start("unknown", {}, run="r1")
 

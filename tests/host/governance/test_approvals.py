@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +33,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def approvals(tmp_path: Path, clock: Clock, anyio_backend: str) -> AsyncGenerator[Approvals]:
-    database = Database(tmp_path / "host.db")
+async def approvals(place: Any, clock: Clock, anyio_backend: str) -> AsyncGenerator[Approvals]:
+    database = Database(place.database)
     await database.open()
     yield Approvals(database, ChangeBus(), clock)
     await database.aclose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,12 +78,12 @@ async def test_only_the_approved_call_runs_and_only_once(setup: Setup) -> None:
     assert setup.world.calls == [("mail__send", {"to": "bob"})]
 
 
-async def test_an_approval_survives_a_restart(tmp_path: Path) -> None:
+async def test_an_approval_survives_a_restart(place: Any) -> None:
     world = World()
-    async with opened(tmp_path, world, []) as before:
+    async with opened(place, world, []) as before:
         held = await before.dispatcher.call_tool(CHAT, "mail__send", {"to": "bob"})
         await before.approvals.decide(held["_meta"][APPROVAL], True, by="ada")
-    async with opened(tmp_path, world, []) as after:
+    async with opened(place, world, []) as after:
         await after.dispatcher.call_tool(CHAT, "mail__send", {"to": "bob"})
     assert world.calls == [("mail__send", {"to": "bob"})]
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import JSON, Column, Connection, String, Table, delete, select, update
 
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_shared.clock import Clock, SystemClock, iso
 
 effects = Table(
@@ -48,12 +49,12 @@ class Ledger:
         now = iso(self._clock.now())
 
         def work(connection: Connection) -> Earlier | None:
-            row = connection.execute(select(effects.c.state, effects.c.result).where(effects.c.key == key)).first()
-            if row is not None:
-                return Earlier("done", row[1]) if row[0] == "done" else Earlier("unknown")
-            values = {"key": key, "tool": tool, "digest": digest, "state": "started", "started": now}
-            connection.execute(effects.insert().values(values))
-            return None
+            values = {"key": key, "tool": tool, "digest": digest, "state": "started", "started": now, "finished": ""}
+            statement = insert(connection, effects).values(values).on_conflict_do_nothing().returning(effects.c.key)
+            if connection.execute(statement).first() is not None:
+                return None
+            row = connection.execute(select(effects.c.state, effects.c.result).where(effects.c.key == key)).one()
+            return Earlier("done", row[1]) if row[0] == "done" else Earlier("unknown")
 
         return await self._database.write(work)
 

@@ -1,0 +1,28 @@
+"""Several hosts may share a database: a run knows its worker, and workers show that they live."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Add the table of workers; the runs that there are belong to the worker of a SQLite file."""
+    op.create_table(
+        "engine_workers",
+        sa.Column("worker", sa.String(), primary_key=True),
+        sa.Column("beats", sa.Integer(), nullable=False),
+    )
+    op.add_column("engine_runs", sa.Column("worker", sa.String(), nullable=False, server_default="local"))
+    op.add_column("engine_runs", sa.Column("starts", sa.Integer(), nullable=False, server_default="0"))
+
+
+def downgrade() -> None:
+    """Drop them."""
+    with op.batch_alter_table("engine_runs") as runs:
+        runs.drop_column("worker")
+        runs.drop_column("starts")
+    op.drop_table("engine_workers")
