@@ -15,7 +15,8 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import BUSY_MS, explain
 
 Where = Path | URL
-_GONE = ("08", "57P01", "57P02", "57P03")  # SQLSTATE: connection exceptions, shutdown, crash, starting up
+FROZEN_SECONDS = 8  # a process that is frozen inside a transaction keeps its locks from the others for so long
+_GONE = ("08", "25P03", "57P01", "57P02", "57P03")  # SQLSTATE: lost, idle too long, shutdown, crash, starting
 
 
 def parse(url: str) -> URL:
@@ -41,7 +42,9 @@ def engine_for(where: Where) -> Engine:
     """Return an engine on a SQLite file, with WAL, synchronous=FULL and real transactions, or on PostgreSQL."""
     if isinstance(where, Path):
         return _sqlite_engine(where)
-    return create_engine(where, json_serializer=_json, pool_size=2, connect_args={"connect_timeout": 10})
+    options = f"-c idle_in_transaction_session_timeout={FROZEN_SECONDS * 1000}"
+    arguments = {"connect_timeout": 10, "options": options}
+    return create_engine(where, json_serializer=_json, pool_size=2, connect_args=arguments)
 
 
 def _sqlite_engine(path: Path) -> Engine:

@@ -164,6 +164,7 @@ class Host:
         self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
         self.documents = Documents(self.home, self.call, self._ready, self.chats)
         self._take_orders(admission.ended)
+        self.engine.on_given_up.append(self.runs.given_up)
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)

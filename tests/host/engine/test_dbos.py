@@ -9,22 +9,26 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+from sqlalchemy import update
 
 from homeport_host.database import Database
-from homeport_host.engine.dbos import DbosEngine
+from homeport_host.engine.dbos import MOST_STARTS, DbosEngine
 from homeport_host.engine.protocol import Body, Steps
+from homeport_host.engine.records import accepted
 from homeport_shared.errors import HomeportError
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def engine_with(place: Any, **bodies: Body) -> AsyncGenerator[DbosEngine]:
+async def engine_with(place: Any, *given_up: Any, **bodies: Body) -> AsyncGenerator[DbosEngine]:
     database = Database(place.database)
     await database.open()
     async with anyio.create_task_group() as tasks:
         engine = DbosEngine(place.engine, database, tasks, watch_seconds=0.2)
+        engine.on_given_up.extend(given_up)
         for kind, body in bodies.items():
             engine.register(kind, body)
         await engine.launch()
@@ -182,3 +186,51 @@ async def test_a_kind_that_nobody_registered_is_refused(place: Any) -> None:
 def test_the_engine_is_imported_without_dbos() -> None:
     code = "import sys, homeport_host.engine.dbos; sys.exit('dbos' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_a_run_that_is_cut_off_again_and_again_at_one_step_is_given_up(place: Any) -> None:
+    told: list[str] = []
+    inside = anyio.Event()
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        await steps.step("first", lambda: anyio.lowlevel.checkpoint())
+        inside.set()
+        await steps.step("deadly", anyio.sleep_forever)
+
+    async with engine_with(place, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await inside.wait()
+    database = Database(place.database)
+    crashed = update(accepted).values(starts=MOST_STARTS)  # as many crashes leave it; a stop is none
+    await database.write(lambda connection: connection.execute(crashed))
+    await database.aclose()
+    gone = anyio.Event()
+
+    async def given_up(run: str, error: HomeportError) -> None:
+        told.append(f"{run}: {error}")
+        gone.set()
+
+    async with engine_with(place, given_up, work=body):
+        await gone.wait()
+    assert len(told) == 1 and "cut off 20 times" in told[0]
+
+
+async def test_a_fork_takes_over_what_was_recorded_before_its_step(place: Any) -> None:
+    journal = Journal()
+
+    async def body(steps: Steps, parameters: dict[str, Any]) -> None:
+        for name in parameters["names"]:
+            await steps.step(name, lambda name=name: journal.note(f"{steps.run} {name}"))
+        if len(journal.done) >= 5:
+            journal.ended.set()
+
+    async with engine_with(place, work=body) as engine:
+        await engine.start("work", {"names": ["a", "b", "c"]}, run="r1")
+        while len(steps := await engine.steps("r1")) < 3:
+            await anyio.sleep(0.01)
+        await engine.fork("r1", steps[1]["number"], into="r2")
+        await journal.ended.wait()
+        assert await engine.parameters("r2") == {"names": ["a", "b", "c"]}
+        with pytest.raises(HomeportError, match="no run"):
+            await engine.fork("unknown", 1, into="r3")
+    assert journal.done == ["r1 a", "r1 b", "r1 c", "r2 b", "r2 c"]

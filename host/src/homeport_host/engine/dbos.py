@@ -198,7 +198,7 @@ class DbosEngine:
     async def _awake(self) -> type[DBOS]:
         async with self._waking:
             if self._dbos is None:
-                await anyio.to_thread.run_sync(system.load)
+                await system.load()
                 self._dbos = self._open()
                 await self._recover()
                 self._tasks.start_soon(self._watch)

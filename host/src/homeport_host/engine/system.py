@@ -6,9 +6,10 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio.to_thread
 from sqlalchemy import create_engine, event
 
-from homeport_host.dialects import Where, set_pragmas
+from homeport_host.dialects import FROZEN_SECONDS, Where, set_pragmas
 
 if TYPE_CHECKING:
     from dbos import DBOSConfig, StepInfo
@@ -17,9 +18,18 @@ if TYPE_CHECKING:
 ABI = "graph-abi-1"  # changes only when recorded steps can no longer be replayed by this code
 
 
-def load() -> None:
-    """Import DBOS: 0.4 s, so it is done in a thread."""
-    import dbos  # noqa: F401  # pyright: ignore[reportUnusedImport]
+async def load() -> None:
+    """Import DBOS, which takes 0.4 s, in a thread.
+
+    The part of SQLAlchemy that DBOS needs comes first, in this thread: it registers itself while it is imported, and
+    statements that are made meanwhile would meet it half done.
+    """
+    import sqlalchemy.orm  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    def rest() -> None:
+        import dbos  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    await anyio.to_thread.run_sync(rest)
 
 
 def configuration(where: Where, worker: str) -> DBOSConfig:
@@ -47,6 +57,7 @@ def configuration(where: Where, worker: str) -> DBOSConfig:
     else:
         config["system_database_url"] = where.render_as_string(hide_password=False)
         config["sys_db_pool_size"] = 5
+        config["sys_db_idle_transaction_timeout_sec"] = FROZEN_SECONDS
     return config
 
 
