@@ -90,14 +90,23 @@ class Postgres:
         """Return the address of a database."""
         return f"postgresql://homeport@127.0.0.1:{self.port}/{database}"
 
-    def new(self, template: str = "template1") -> str:
+    def new(self) -> str:
         """Make a database and return its name."""
         self._made += 1
         name = f"d{self._made}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
-            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return name
+
+    def empty(self, database: str) -> None:
+        """Throw everybody out of a database and empty its tables, but for those that tell its version."""
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+        named = "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN ('public', 'dbos')"
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            connection.execute(others, (database,))
+            names = [row[0] for row in connection.execute(named)]
+            tables = [sql.SQL(name) for name in names if "version" not in name and "migration" not in name]
+            connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(tables)))
 
     def remove(self) -> None:
         """Stop the server and delete everything."""

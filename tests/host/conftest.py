@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,12 +228,24 @@ class Place:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Each test that asks for it runs once on each database."""
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each test that asks for it runs once on each database; the tables are there, and empty."""
+    if request.param == "sqlite":
+        yield Place(tmp_path / "host.db", tmp_path / "engine.db")
+        return
+    postgres, name = request.getfixturevalue("postgres"), request.getfixturevalue("template")
+    where = parse(postgres.url(name))
+    yield Place(where, where)
+    postgres.empty(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """As `place`, without any tables."""
     if request.param == "sqlite":
         return Place(tmp_path / "host.db", tmp_path / "engine.db")
     postgres = request.getfixturevalue("postgres")
-    where = parse(postgres.url(postgres.new(request.getfixturevalue("template"))))
+    where = parse(postgres.url(postgres.new()))
     return Place(where, where)
 
 
@@ -250,7 +262,7 @@ def quick_stop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def template(postgres: Postgres) -> str:
-    """A PostgreSQL database with all tables, to be copied: making them takes most of a short test."""
+    """A PostgreSQL database with all tables, used again and again: making them takes most of a short test."""
     name = postgres.new()
     where = parse(postgres.url(name))
 

@@ -61,12 +61,12 @@ def test_every_version_has_its_script_and_its_dump() -> None:
 
 
 async def test_an_older_database_is_led_up_as_a_whole_or_not_at_all(
-    tmp_path: Path, place: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fresh_place: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = tmp_path / "migrations"
     shutil.copytree(migrations.FOLDER, later)
     script = later / "versions" / "9001_later.py"
-    database = Database(place.database)
+    database = Database(fresh_place.database)
     await database.open()
     monkeypatch.setattr(migrations, "FOLDER", later)
     monkeypatch.setattr(migrations, "HEAD", "9001")
@@ -80,8 +80,8 @@ async def test_an_older_database_is_led_up_as_a_whole_or_not_at_all(
     await database.aclose()
 
 
-async def test_every_step_between_versions_works_on_both_databases(place: Any) -> None:
-    database = Database(place.database)
+async def test_every_step_between_versions_works_on_both_databases(fresh_place: Any) -> None:
+    database = Database(fresh_place.database)
     await database.open()
 
     def down_and_up(connection: Connection) -> None:
@@ -98,8 +98,8 @@ async def test_every_step_between_versions_works_on_both_databases(place: Any) -
     await database.aclose()
 
 
-async def test_a_database_of_a_newer_homeport_is_left_alone(place: Any) -> None:
-    database = Database(place.database)
+async def test_a_database_of_a_newer_homeport_is_left_alone(fresh_place: Any) -> None:
+    database = Database(fresh_place.database)
     await database.open()
     await database.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'") and None)
     with pytest.raises(HomeportError, match="newer Homeport") as refused:

@@ -32,7 +32,7 @@ from homeport_host.chat.store import ChatStore
 from homeport_host.configuration import HostSettings
 from homeport_host.database import Database, refuse_damaged
 from homeport_host.documents import Documents
-from homeport_host.engine.dbos import DbosEngine
+from homeport_host.engine.dbos import LOCAL, DbosEngine
 from homeport_host.events.bus import EventBus
 from homeport_host.gateway import config
 from homeport_host.gateway.catalog import Catalog
@@ -43,6 +43,7 @@ from homeport_host.gateway.neighbours import HostNeighbours
 from homeport_host.gateway.routing import OWN_SERVER, Routing
 from homeport_host.gateway.search import ToolIndex
 from homeport_host.gateway.serverfile import ServerFile
+from homeport_host.gateway.tasks import CallTasks
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.approvals import Approvals
 from homeport_host.governance.calls import Caller
@@ -101,6 +102,8 @@ class Host:
         folder = home / "host"
         shared = dialects.parse(self.settings.database) if self.settings.database else None
         self.database = Database(shared or folder / "host.db")
+        self.worker = process.worker_id(folder) if shared else LOCAL
+        self.call_tasks = CallTasks(tasks, self.database, host=self.worker)
         self.audit = AuditLog(folder / "audit.db")
         self.changes = ChangeBus()
         self.tickets = Tickets()
@@ -173,8 +176,8 @@ class Host:
         where = self.database.where
         if isinstance(where, Path):
             return DbosEngine(folder / "engine.db", self.database, self._tasks)
-        worker, lease = process.worker_id(folder), self.settings.lease_seconds
-        return DbosEngine(where, self.database, self._tasks, worker=worker, lease=lease)
+        lease = self.settings.lease_seconds
+        return DbosEngine(where, self.database, self._tasks, worker=self.worker, lease=lease)
 
     def _take_orders(self, ended: Callable[[str], None]) -> None:
         """What servers order, such as the scheduler, as runs."""
@@ -190,6 +193,7 @@ class Host:
         for store in ("host.db", "audit.db", "engine.db"):  # damage that shows when first needed shows too late
             await anyio.to_thread.run_sync(refuse_damaged, self.home / "host" / store)
         await self.database.open()
+        await self.call_tasks.open()
         await anyio.to_thread.run_sync(self._load_secrets)
         self.file = ServerFile(self.home / "mcp.json")
         own = config.ServerConfig(OWN_SERVER, "in-process", build=self._build_own_server)
@@ -235,6 +239,7 @@ class Host:
             tasks=self._tasks,
             index=ToolIndex,
             pinned=self.settings.pinned,
+            call_tasks=self.call_tasks,
         )
 
     def close_streams(self) -> None:
