@@ -49,7 +49,7 @@ from homeport_host.gateway.exposure import (
 )
 from homeport_host.gateway.listening import Listening
 from homeport_host.gateway.search import ToolIndex
-from homeport_host.gateway.taskmethods import declares_tasks, offer, owner_of, takes_long
+from homeport_host.gateway.taskmethods import declares_tasks, offer, owner_of, require_tasks, takes_long
 from homeport_host.gateway.tasks import CallTasks
 from homeport_host.gateway.turns import Elicit, asking
 from homeport_host.gateway.upstream import RESOURCE_NOT_FOUND_2025, RefusedError
@@ -255,6 +255,8 @@ class Front:
 
             at_once = takes_long(self._catalog.tool(name))
             return await self._call_tasks.call(owner_of(self._caller_of(context)), work, at_once=at_once)
+        if self._call_tasks is not None:
+            require_tasks(context, self._catalog.tool(name))
         if can_ask(context):
             return await self.parked.begin(lambda elicit, progress: call(elicit, progress, extra), report)
         return await call(None, report, extra)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from mcp import MCPError
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import require_client_extension
-from mcp.types import INVALID_PARAMS, RequestParams
+from mcp.types import HEADER_MISMATCH, INVALID_PARAMS, RequestParams
 
 from homeport_host.gateway.eras import Context
 from homeport_host.gateway.tasks import EXTENSION, CallTasks
@@ -38,16 +38,16 @@ def offer(server: Server[Any], tasks: CallTasks, owner: Callable[[Context], str]
     """
 
     async def get(context: Context, params: TaskParams) -> dict[str, Any]:
-        require_client_extension(context, EXTENSION)
+        _check(context, params)
         return await _found(tasks.get(owner(context), params.task_id))
 
     async def answer(context: Context, params: AnswerParams) -> dict[str, Any]:
-        require_client_extension(context, EXTENSION)
+        _check(context, params)
         await _found(tasks.answer(owner(context), params.task_id, params.input_responses))
         return {"resultType": "complete"}
 
     async def cancel(context: Context, params: TaskParams) -> dict[str, Any]:
-        require_client_extension(context, EXTENSION)
+        _check(context, params)
         await _found(tasks.cancel(owner(context), params.task_id))
         return {"resultType": "complete"}
 
@@ -65,8 +65,29 @@ def declares_tasks(context: Context) -> bool:
 
 def takes_long(tool: Tool | None) -> bool:
     """Say whether a tool declares that its calls are better made as tasks."""
-    execution = cast("dict[str, Any]", tool.definition.get("execution") or {}) if tool else {}
-    return execution.get("taskSupport") in {"optional", "required"}
+    return _support(tool) in {"optional", "required"}
+
+
+def require_tasks(context: Context, tool: Tool | None) -> None:
+    """Refuse a call of a tool that works only as a task, when its client does not understand tasks.
+
+    Raises:
+        MCPError: Naming the extension.
+    """
+    if _support(tool) == "required":
+        require_client_extension(context, EXTENSION)
+
+
+def _support(tool: Tool | None) -> str:
+    execution = cast("dict[str, str]", tool.definition.get("execution") or {}) if tool else {}
+    return execution.get("taskSupport", "forbidden")
+
+
+def _check(context: Context, params: TaskParams) -> None:
+    require_client_extension(context, EXTENSION)
+    headers: Mapping[str, str] = getattr(context.request, "headers", None) or {}
+    if headers.get("mcp-name", params.task_id) != params.task_id:  # by which proxies route
+        raise MCPError(code=HEADER_MISMATCH, message="The header Mcp-Name does not name the task of the request.")
 
 
 def owner_of(caller: Caller) -> str:
