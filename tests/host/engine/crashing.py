@@ -22,6 +22,7 @@ from homeport_host.engine.dbos import LOCAL, DbosEngine
 from homeport_host.engine.protocol import Steps
 from homeport_host.engine.records import accepted
 from homeport_host.governance.ledger import Ledger
+from homeport_shared.errors import HomeportError
 
 LEASE = 2.0
 
@@ -60,7 +61,12 @@ def body_of(notes: Notes, ledger: Ledger) -> Any:
                     await ledger.finish(f"{steps.run}:{number}", {"done": True})
                 return "unknown" if earlier is not None and earlier.state == "unknown" else "done"
 
-            fate = await steps.step(f"step {number}", work)
+            fate = ""
+            while not fate:
+                try:
+                    fate = await steps.step(f"step {number}", work)
+                except HomeportError:  # the disk is full, say; it is tried again, as the next recorded step
+                    await anyio.sleep(0.1)
             notes.write("after" if fate == "done" else "unknown", steps.run, number)
 
     return body
@@ -72,7 +78,9 @@ async def main(folder: Path, address: str, worker: str, runs: int, count: int) -
     await database.open()
     async with anyio.create_task_group() as tasks:
         lease = 0.0 if worker == LOCAL else LEASE
-        engine = DbosEngine(where or folder / "engine.db", database, tasks, worker=worker, lease=lease)
+        engine = DbosEngine(
+            where or folder / "engine.db", database, tasks, worker=worker, lease=lease, watch_seconds=0.5
+        )
         engine.register("work", body_of(Notes(folder, worker), Ledger(database)))
         await engine.launch()
         say("up")

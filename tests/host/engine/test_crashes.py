@@ -6,27 +6,40 @@ unknown is lost. `HOMEPORT_KILLS` asks for more kills; the figures are printed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.postgres import Postgres
 
-from homeport_host.dialects import Where
+from homeport_host.dialects import Where, parse
 
 RUNS, STEPS = 4, 12
+OUTAGE = float(os.environ.get("HOMEPORT_OUTAGE", "2"))  # seconds
 KILLS = int(os.environ.get("HOMEPORT_KILLS", "3"))
 PROGRAM = Path(__file__).with_name("crashing.py")
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 + 10 * KILLS)]
 Program = subprocess.Popen[str]
+
+
+@dataclass
+class Place:
+    """Where a worker keeps its tables and its engine's."""
+
+    database: Where
+    engine: Where
 
 
 def start(
@@ -141,6 +154,50 @@ def test_two_workers_on_one_database_share_the_work_and_repeat_nothing(place: An
     finished(first)
     finished(second)
     Told(tmp_path).check(f"{name_of(place.database)} two workers", RUNS, STEPS, 0)
+
+
+def test_a_postgresql_that_stops_hard_is_waited_for(tmp_path: Path) -> None:
+    server = Postgres()
+    try:
+        server.start()
+        where = parse(server.url(server.new()))
+        program = start(tmp_path, Place(where, where), steps=100)
+        wait_for(tmp_path, "local")
+        server.stop(hard=True)
+        time.sleep(OUTAGE)
+        server.start()
+        finished(program)
+    finally:
+        server.remove()
+    told = Told(tmp_path)
+    told.check(f"PostgreSQL away for {OUTAGE:g} s", RUNS, 100, 0)
+
+
+def test_runs_go_on_when_a_full_disk_has_space_again(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        print("\nNo small disk can be mounted here, so none was filled.")
+        return
+    try:
+        place = Place(disk / "host.db", disk / "engine.db")
+        program = start(tmp_path, place, steps=60)
+        wait_for(tmp_path, "local")
+        fill(disk / "ballast")
+        time.sleep(1)  # it goes on, and nothing can be stored
+        assert program.poll() is None
+        (disk / "ballast").unlink()
+        finished(program)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+    Told(tmp_path).check("SQLite on a full disk", RUNS, 60, 1)
+
+
+def fill(file: Path) -> None:
+    with file.open("wb", buffering=0) as handle, contextlib.suppress(OSError):
+        while True:
+            handle.write(b"0" * 4096)
 
 
 def wait_for(folder: Path, worker: str) -> None:
