@@ -24,6 +24,7 @@ soak: setup ## the long tests: in a browser, by conformance clients, and whole h
 	@$(RUN) python -m pytest -q tests/attacks tests/conformance tests/end_to_end tests/faults
 	@$(RUN) python -m pytest -q -n 2 -m "browser or faults"
 	@HOMEPORT_KILLS=50 $(RUN) python -m pytest -q tests/servers/rag/test_faults.py -k kill
+	@HOMEPORT_KILLS=100 HOMEPORT_OUTAGE=10 $(RUN) python -m pytest -q -s tests/host/engine/test_crashes.py
 
 wheels: setup ## build every package into dist/
 	@rm -rf dist && $(UV) build --quiet --all-packages --wheel --out-dir dist

@@ -18,6 +18,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import CallToolResult
+from tests.postgres import Postgres
 
 from homeport.connection import call
 from homeport_host import process
@@ -37,6 +38,17 @@ PATIENCE = 60  # seconds for anything at all; never asserted
 def anyio_backend() -> str:
     """The one event loop that Homeport supports."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A private PostgreSQL server of these tests."""
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @dataclass

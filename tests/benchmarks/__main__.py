@@ -28,6 +28,7 @@ NAMES = (
     "surface",
     "calls",
     "agent_step",
+    "engine",
     "toolsearch",
     "retrieval",
     "ingest",

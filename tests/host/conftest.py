@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from tests.postgres import Postgres
 
 from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
@@ -23,6 +25,8 @@ from homeport_host.chat.attach import Attaching
 from homeport_host.chat.service import Chats
 from homeport_host.chat.store import ChatStore, Message
 from homeport_host.database import Database
+from homeport_host.dialects import Where, parse
+from homeport_host.engine import system
 from homeport_host.engine.dbos import DbosEngine
 from homeport_host.engine.protocol import FINAL
 from homeport_host.governance.approvals import Approvals
@@ -149,7 +153,9 @@ class Desk:
 class Stage:
     """The agent layer of one host."""
 
-    def __init__(self, home: Path, tasks: anyio.abc.TaskGroup, database: Database, model: Scripted, desk: Desk) -> None:
+    def __init__(
+        self, home: Path, place: Place, tasks: anyio.abc.TaskGroup, database: Database, model: Scripted, desk: Desk
+    ) -> None:
         self.model, self.desk, self.database = model, desk, database
         self.changes = ChangeBus()
         self.approvals = Approvals(database, self.changes)
@@ -163,7 +169,7 @@ class Stage:
             ledger=Ledger(database),
             record=self._record,
         )
-        self.engine = DbosEngine(home / "engine.db", database, tasks)
+        self.engine = DbosEngine(place.engine, database, tasks)
         self.store = RunStore(database)
         self.recorder = Recorder(tasks, self.store, self.changes)
         self.admission = Admission({"job": 1})
@@ -213,21 +219,82 @@ class Stage:
         return [event for event in events if not kind or event.kind == kind]
 
 
+@dataclass
+class Place:
+    """Where a host keeps its tables and its engine's."""
+
+    database: Where
+    engine: Where
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Each test that asks for it runs once on each database; the tables are there, and empty."""
+    if request.param == "sqlite":
+        yield Place(tmp_path / "host.db", tmp_path / "engine.db")
+        return
+    postgres, name = request.getfixturevalue("postgres"), request.getfixturevalue("template")
+    where = parse(postgres.url(name))
+    yield Place(where, where)
+    postgres.empty(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """As `place`, without any tables."""
+    if request.param == "sqlite":
+        return Place(tmp_path / "host.db", tmp_path / "engine.db")
+    postgres = request.getfixturevalue("postgres")
+    where = parse(postgres.url(postgres.new()))
+    return Place(where, where)
+
+
+@pytest.fixture(autouse=True)
+def quick_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let DBOS look every 20 ms whether it is stopped, not every second: tests stop it often."""
+    configured = system.configuration
+
+    def quick(where: Where, worker: str) -> Any:
+        return {**configured(where, worker), "notification_listener_polling_interval_sec": 0.02}
+
+    monkeypatch.setattr(system, "configuration", quick)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """A PostgreSQL database with all tables, used again and again: making them takes most of a short test."""
+    name = postgres.new()
+    where = parse(postgres.url(name))
+
+    async def make() -> None:
+        database = Database(where)
+        await database.open()
+        async with anyio.create_task_group() as tasks:
+            engine = DbosEngine(where, database, tasks)
+            await engine.steps("none")
+            await engine.aclose()
+            tasks.cancel_scope.cancel()
+        await database.aclose()
+
+    anyio.run(make)
+    return name
+
+
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
 
 
 @pytest.fixture
-def staged(tmp_path: Path, desk: Desk) -> Callable[..., AbstractAsyncContextManager[Stage]]:
+def staged(tmp_path: Path, place: Place, desk: Desk) -> Callable[..., AbstractAsyncContextManager[Stage]]:
     """Open the agent layer on a model that gives these replies; again and again on the same folder, as after a stop."""
 
     @asynccontextmanager
     async def open_stage(*replies: Reply, endless: bool = False) -> AsyncIterator[Stage]:
-        database = Database(tmp_path / "host.db")
+        database = Database(place.database)
         await database.open()
         async with anyio.create_task_group() as tasks:
-            stage = Stage(tmp_path, tasks, database, Scripted(replies), desk)
+            stage = Stage(tmp_path, place, tasks, database, Scripted(replies), desk)
             stage.model.endless = endless
             await stage.engine.launch()
             await stage.chats.recover()

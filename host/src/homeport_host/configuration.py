@@ -32,6 +32,13 @@ class HostSettings(BaseModel):
         default_factory=lambda: {"job": 4}, description="kind of run (chat, ask, job) → how many may work at once"
     )
     keep_days: int = Field(90, ge=0, description="days until an ended run is forgotten; 0 = never")
+    database: str = Field(
+        "",
+        description="address of a PostgreSQL database for runs and chats; empty = SQLite in the data root",
+    )
+    lease_seconds: float = Field(
+        20.0, ge=1, description="with PostgreSQL: how long a host may be silent before another takes over its runs"
+    )
     isolated: list[str] = Field(
         default_factory=list[str], description="bundled servers that run in a process of their own"
     )

@@ -1,9 +1,9 @@
-"""The host's own database through SQLAlchemy Core: SQLite now, the same tables on PostgreSQL."""
+"""The host's own database through SQLAlchemy Core: a SQLite file, or the same tables on PostgreSQL."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import MetaData
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from homeport_host import dialects
+from homeport_host.dialects import Where
 from homeport_host.migrations import bring_up
 from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import BUSY_MS, explain
@@ -21,69 +24,110 @@ from homeport_shared.sqlite import BUSY_MS, explain
 T = TypeVar("T")
 metadata = MetaData()
 WHOLE_CHECK_BYTES = 64 << 20  # larger files are only opened: reading them whole would delay each start
+OUTAGE_SECONDS = 30.0  # how long a statement waits for a PostgreSQL that went away
+AGAIN_SECONDS = 0.1
 
 
 class Database:
     """One database, used off the event loop by one thread at a time.
 
+    A PostgreSQL that goes away is waited for; what was under way is then done again, unless it turns out to be stored.
+
     Args:
-        path: The SQLite file; folder and tables are made by `open`.
+        where: The SQLite file, whose folder and tables are made by `open`, or the address of a PostgreSQL database.
+        outage_seconds: How long a PostgreSQL that went away is waited for.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, where: Where, *, outage_seconds: float = OUTAGE_SECONDS) -> None:
+        self.where = where
+        self.engine = dialects.engine_for(where)
+        self._outage_seconds = outage_seconds
         self._limiter = anyio.CapacityLimiter(1)
-        self.engine: Engine = sqlite_engine(path)
 
     async def open(self) -> None:
         """Make the tables, or lead those of an earlier version up to this one.
 
         Raises:
-            HomeportError: `damaged`, `denied` or `unavailable`, when SQLite says so; `conflict` for a newer version.
+            HomeportError: `damaged`, `denied` or `unavailable`, when the database says so; `conflict` for a newer
+                version.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        await self.write(lambda connection: bring_up(connection, metadata))
+        if isinstance(self.where, Path):
+            self.where.parent.mkdir(parents=True, exist_ok=True)
+        await self._off_loop(lambda: self._write(lambda connection: bring_up(connection, metadata)), patience=0)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work(connection)` and return its result; nothing it writes is kept.
 
         Raises:
-            HomeportError: `damaged`, `denied` or `unavailable`, when SQLite says so.
+            HomeportError: `damaged`, `denied` or `unavailable`, when the database says so.
         """
 
         def run() -> T:
             with self.engine.connect().execution_options(reads=True) as connection:
                 return work(connection)
 
-        return await self._off_loop(run)
+        return await self._off_loop(run, patience=self._outage_seconds)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work(connection)` in one transaction: kept as a whole, or on an exception not at all.
 
         Raises:
-            HomeportError: `damaged`, `denied` or `unavailable`, when SQLite says so.
+            HomeportError: `damaged`, `denied` or `unavailable`, when the database says so.
         """
-
-        def run() -> T:
-            with self.engine.begin() as connection:
-                return work(connection)
-
-        return await self._off_loop(run)
+        return await self._off_loop(lambda: self._write(work), patience=self._outage_seconds)
 
     async def aclose(self) -> None:
         """Close the connections."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self.engine.dispose, limiter=self._limiter)
 
-    async def _off_loop(self, run: Callable[[], T]) -> T:
-        try:
-            return await anyio.to_thread.run_sync(run, limiter=self._limiter)
-        except DBAPIError as error:
-            if isinstance(error.orig, sqlite3.Error):
-                raise explain(error.orig, self.path) from error
-            raise HomeportError("internal", f"The database {self.path} refused a statement.") from error
-        except OverflowError as error:
-            raise HomeportError("invalid", "A number is too large to be stored.", "Use a smaller one.") from error
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as connection:
+            with connection.begin() as transaction:
+                result = work(connection)
+                number = dialects.transaction_number(connection)
+                try:
+                    transaction.commit()
+                except DBAPIError as error:
+                    if number is None or not dialects.is_lost(error):
+                        raise
+                    unsure = _UnsureError(error, number, result)
+                    unsure.settle = lambda: self._settle(unsure, work)
+                    raise unsure from error
+            return result
+
+    async def _off_loop(self, run: Callable[[], T], *, patience: float) -> T:
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return await anyio.to_thread.run_sync(run, limiter=self._limiter)
+            except _UnsureError as error:
+                lost, run = error.cause, error.settle
+            except DBAPIError as error:
+                lost = error
+            except OverflowError as error:
+                raise HomeportError("invalid", "A number is too large to be stored.", "Use a smaller one.") from error
+            if not dialects.is_lost(lost) or time.monotonic() >= until:
+                raise dialects.explained(lost, self.where) from lost
+            await anyio.sleep(AGAIN_SECONDS)
+
+    def _settle(self, unsure: _UnsureError, work: Callable[[Connection], T]) -> T:
+        with self.engine.connect() as connection:
+            kept = dialects.was_committed(connection, unsure.number)
+        if kept is None:
+            raise unsure
+        return unsure.result if kept else self._write(work)
+
+
+class _UnsureError(Exception):
+    """The connection broke in the COMMIT, so only the server knows whether the transaction was kept."""
+
+    def __init__(self, cause: DBAPIError, number: str, result: Any) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.number = number
+        self.result = result
+        self.settle: Callable[[], Any] = lambda: result
 
 
 def refuse_damaged(path: Path) -> None:
@@ -103,25 +147,3 @@ def refuse_damaged(path: Path) -> None:
                     raise sqlite3.DatabaseError(f"malformed: {' '.join(found.split())}")
     except sqlite3.Error as error:
         raise explain(error, path) from error
-
-
-def sqlite_engine(path: Path) -> Engine:
-    """Return an engine on `path` with WAL, synchronous=FULL and real transactions."""
-    engine = create_engine(f"sqlite:///{path}", json_serializer=_json)
-
-    @event.listens_for(engine, "connect")
-    def pragmas(connection: sqlite3.Connection, _: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.isolation_level = None  # the driver's own BEGIN comes too late and takes no write lock
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:  # pyright: ignore[reportUnusedFunction]
-        only_reads = connection.get_execution_options().get("reads")
-        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
-
-    return engine
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -17,7 +17,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server as LowLevelServer
 from starlette.applications import Starlette
 
-from homeport_host import metrics
+from homeport_host import dialects, metrics, process
 from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
@@ -32,7 +32,7 @@ from homeport_host.chat.store import ChatStore
 from homeport_host.configuration import HostSettings
 from homeport_host.database import Database, refuse_damaged
 from homeport_host.documents import Documents
-from homeport_host.engine.dbos import DbosEngine
+from homeport_host.engine.dbos import LOCAL, DbosEngine
 from homeport_host.events.bus import EventBus
 from homeport_host.gateway import config
 from homeport_host.gateway.catalog import Catalog
@@ -43,6 +43,7 @@ from homeport_host.gateway.neighbours import HostNeighbours
 from homeport_host.gateway.routing import OWN_SERVER, Routing
 from homeport_host.gateway.search import ToolIndex
 from homeport_host.gateway.serverfile import ServerFile
+from homeport_host.gateway.tasks import CallTasks
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.approvals import Approvals
 from homeport_host.governance.calls import Caller
@@ -99,7 +100,10 @@ class Host:
         self._started = time.monotonic()
         self.settings = settings.load(HostSettings, "host", home=home)
         folder = home / "host"
-        self.database = Database(folder / "host.db")
+        shared = dialects.parse(self.settings.database) if self.settings.database else None
+        self.database = Database(shared or folder / "host.db")
+        self.worker = process.worker_id(folder) if shared else LOCAL
+        self.call_tasks = CallTasks(tasks, self.database, host=self.worker)
         self.audit = AuditLog(folder / "audit.db")
         self.changes = ChangeBus()
         self.tickets = Tickets()
@@ -148,7 +152,7 @@ class Host:
         self.models = Models(providers, models, self.usage, admit=self.dispatcher.admit_model, home=self.home)
         ollama = cast("OllamaProvider", providers["ollama"])
         self.pulling = Pulling(self._tasks, ollama.library.pull, lambda: self.changes.updated("homeport://models"))
-        self.engine = DbosEngine(folder / "engine.db", self.database, self._tasks)
+        self.engine = self._engine(folder)
         self.run_store = RunStore(self.database)
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
         ready, admission = self.upstreams.wait_ready, Admission(self.settings.most_runs)
@@ -163,9 +167,17 @@ class Host:
         self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
         self.documents = Documents(self.home, self.call, self._ready, self.chats)
         self._take_orders(admission.ended)
+        self.engine.on_given_up.append(self.runs.given_up)
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)
+
+    def _engine(self, folder: Path) -> DbosEngine:
+        where = self.database.where
+        if isinstance(where, Path):
+            return DbosEngine(folder / "engine.db", self.database, self._tasks)
+        lease = self.settings.lease_seconds
+        return DbosEngine(where, self.database, self._tasks, worker=self.worker, lease=lease)
 
     def _take_orders(self, ended: Callable[[str], None]) -> None:
         """What servers order, such as the scheduler, as runs."""
@@ -181,6 +193,7 @@ class Host:
         for store in ("host.db", "audit.db", "engine.db"):  # damage that shows when first needed shows too late
             await anyio.to_thread.run_sync(refuse_damaged, self.home / "host" / store)
         await self.database.open()
+        await self.call_tasks.open()
         await anyio.to_thread.run_sync(self._load_secrets)
         self.file = ServerFile(self.home / "mcp.json")
         own = config.ServerConfig(OWN_SERVER, "in-process", build=self._build_own_server)
@@ -226,6 +239,7 @@ class Host:
             tasks=self._tasks,
             index=ToolIndex,
             pinned=self.settings.pinned,
+            call_tasks=self.call_tasks,
         )
 
     def close_streams(self) -> None:

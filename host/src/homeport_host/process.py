@@ -66,6 +66,14 @@ def running(home: Path) -> HostRecord | None:
     return record if alive else None
 
 
+def worker_id(folder: Path) -> str:
+    """Return the name of this host among those that share a database: made once, kept in its folder."""
+    path = folder / "worker"
+    if not path.exists():
+        write_atomically(path, secrets.token_hex(8).encode())
+    return path.read_text("ascii")
+
+
 @contextmanager
 def sole_host(home: Path) -> Generator[None]:
     """Hold the data root for this process; the lock goes with the process, however it ends.

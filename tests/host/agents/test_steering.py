@@ -236,3 +236,20 @@ async def _steps(stage: Any, run: str, count: int) -> bool:
 
 async def _is_paused(stage: Any, run: str) -> bool:
     return stage.admission.is_paused(run)
+
+
+async def test_a_run_is_done_anew_from_one_of_its_steps_on(staged: Any, desk: Any, say: Any, call: Any) -> None:
+    desk.add("shop__price", lambda: "9 euro")
+    async with staged(say("", call("shop__price", {})), "It costs 9 euro.", "It costs nine euro.") as stage:
+        run = await stage.ask("What does it cost?")
+        with anyio.fail_after(30):
+            while len(steps := await stage.runs.steps(run.id)) < 5:  # the last is recorded after its effect is seen
+                await anyio.sleep(0.01)
+        assert [step["name"].split(" ")[0] for step in steps] == ["window", "model", "tool", "model", "finish"]
+        assert all(step["started"] <= step["completed"] for step in steps)
+        again = await stage.ended(await stage.steering.act(run.id, "retry", step=steps[3]["number"]))
+        assert (run.answer, again.answer, again.parent) == ("It costs 9 euro.", "It costs nine euro.", run.id)
+        assert len(desk.calls) == 1, "what came before the step is taken over, not done again"
+        assert (again.usage["turns"], again.usage["tool_calls"]) == (2, 1)
+        with pytest.raises(HomeportError, match="has no step 99"):
+            await stage.steering.act(run.id, "retry", step=99)

@@ -6,26 +6,29 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
+from sqlalchemy import update
 
 from homeport_host.database import Database
-from homeport_host.engine.dbos import DbosEngine
+from homeport_host.engine.dbos import MOST_STARTS, DbosEngine
 from homeport_host.engine.protocol import Body, Steps
+from homeport_host.engine.records import accepted
 from homeport_shared.errors import HomeportError
 
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def engine_with(home: Path, **bodies: Body) -> AsyncGenerator[DbosEngine]:
-    database = Database(home / "host.db")
+async def engine_with(place: Any, *given_up: Any, **bodies: Body) -> AsyncGenerator[DbosEngine]:
+    database = Database(place.database)
     await database.open()
     async with anyio.create_task_group() as tasks:
-        engine = DbosEngine(home / "engine.db", database, tasks, watch_seconds=0.2)
+        engine = DbosEngine(place.engine, database, tasks, watch_seconds=0.2)
+        engine.on_given_up.extend(given_up)
         for kind, body in bodies.items():
             engine.register(kind, body)
         await engine.launch()
@@ -50,7 +53,7 @@ class Journal:
         return what
 
 
-async def test_a_run_does_its_steps_in_order_and_records_each(tmp_path: Path) -> None:
+async def test_a_run_does_its_steps_in_order_and_records_each(place: Any) -> None:
     journal = Journal()
 
     async def body(steps: Steps, parameters: dict[str, Any]) -> None:
@@ -58,28 +61,28 @@ async def test_a_run_does_its_steps_in_order_and_records_each(tmp_path: Path) ->
             await steps.step(name, lambda name=name: journal.note(name))
         journal.ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         assert await engine.start("work", {"names": ["one", "two"]}, run="r1")
         await journal.ended.wait()
         assert [step["result"] for step in await engine.steps("r1")] == ["one", "two"]
     assert journal.done == ["one", "two"]
 
 
-async def test_the_same_id_is_not_started_twice(tmp_path: Path) -> None:
+async def test_the_same_id_is_not_started_twice(place: Any) -> None:
     journal = Journal()
 
     async def body(steps: Steps, _: dict[str, Any]) -> None:
         await steps.step("once", lambda: journal.note("once"))
         journal.ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         assert await engine.start("work", {}, run="r1")
         assert not await engine.start("work", {}, run="r1")
         await journal.ended.wait()
     assert journal.done == ["once"]
 
 
-async def test_a_foreseen_error_of_a_step_reaches_the_body_with_code_and_hint(tmp_path: Path) -> None:
+async def test_a_foreseen_error_of_a_step_reaches_the_body_with_code_and_hint(place: Any) -> None:
     seen: list[HomeportError] = []
     ended = anyio.Event()
 
@@ -93,14 +96,14 @@ async def test_a_foreseen_error_of_a_step_reaches_the_body_with_code_and_hint(tm
             seen.append(error)
         ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await ended.wait()
         assert (await engine.steps("r1"))[0]["error"]["code"] == "denied"
     assert (seen[0].code, seen[0].hint) == ("denied", "Ask.")
 
 
-async def test_a_run_waits_for_its_signals_in_their_order(tmp_path: Path) -> None:
+async def test_a_run_waits_for_its_signals_in_their_order(place: Any) -> None:
     got: list[Any] = []
     ended = anyio.Event()
 
@@ -108,7 +111,7 @@ async def test_a_run_waits_for_its_signals_in_their_order(tmp_path: Path) -> Non
         got.extend([await steps.signal("word"), await steps.signal("word"), await steps.signal("never", 0.01)])
         ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await engine.send("r1", "word", "first")
         await engine.send("r1", "word", "second")
@@ -116,7 +119,7 @@ async def test_a_run_waits_for_its_signals_in_their_order(tmp_path: Path) -> Non
     assert got == ["first", "second", None]
 
 
-async def test_cancel_stops_the_call_that_the_run_is_in(tmp_path: Path) -> None:
+async def test_cancel_stops_the_call_that_the_run_is_in(place: Any) -> None:
     inside, stopped = anyio.Event(), anyio.Event()
 
     async def endless() -> None:
@@ -129,17 +132,17 @@ async def test_cancel_stops_the_call_that_the_run_is_in(tmp_path: Path) -> None:
     async def body(steps: Steps, _: dict[str, Any]) -> None:
         await steps.step("endless", endless)
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await inside.wait()
         await engine.cancel("r1")
         assert stopped.is_set()
         assert await engine.steps("r1") == []
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         assert engine._dbos is None  # nothing is left to go on with
 
 
-async def test_a_stopped_engine_goes_on_with_its_runs_at_the_next_launch(tmp_path: Path) -> None:
+async def test_a_stopped_engine_goes_on_with_its_runs_at_the_next_launch(place: Any) -> None:
     journal = Journal()
     waiting = anyio.Event()
 
@@ -150,16 +153,16 @@ async def test_a_stopped_engine_goes_on_with_its_runs_at_the_next_launch(tmp_pat
         await steps.step("after", lambda: journal.note(f"after {answer}"))
         journal.ended.set()
 
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.start("work", {}, run="r1")
         await waiting.wait()
-    async with engine_with(tmp_path, work=body) as engine:
+    async with engine_with(place, work=body) as engine:
         await engine.send("r1", "answer", "yes")
         await journal.ended.wait()
     assert journal.done == ["before", "after yes"]
 
 
-async def test_an_unforeseen_error_ends_the_run_and_leaves_the_engine_usable(tmp_path: Path) -> None:
+async def test_an_unforeseen_error_ends_the_run_and_leaves_the_engine_usable(place: Any) -> None:
     journal = Journal()
 
     async def broken(steps: Steps, _: dict[str, Any]) -> None:
@@ -168,14 +171,14 @@ async def test_an_unforeseen_error_ends_the_run_and_leaves_the_engine_usable(tmp
     async def body(steps: Steps, _: dict[str, Any]) -> None:
         journal.ended.set()
 
-    async with engine_with(tmp_path, broken=broken, work=body) as engine:
+    async with engine_with(place, broken=broken, work=body) as engine:
         await engine.start("broken", {}, run="r1")
         await engine.start("work", {}, run="r2")
         await journal.ended.wait()
 
 
-async def test_a_kind_that_nobody_registered_is_refused(tmp_path: Path) -> None:
-    async with engine_with(tmp_path) as engine:
+async def test_a_kind_that_nobody_registered_is_refused(place: Any) -> None:
+    async with engine_with(place) as engine:
         with pytest.raises(HomeportError, match="no kind of run 'unknown'"):
             await engine.start("unknown", {}, run="r1")
 
@@ -183,3 +186,51 @@ async def test_a_kind_that_nobody_registered_is_refused(tmp_path: Path) -> None:
 def test_the_engine_is_imported_without_dbos() -> None:
     code = "import sys, homeport_host.engine.dbos; sys.exit('dbos' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_a_run_that_is_cut_off_again_and_again_at_one_step_is_given_up(place: Any) -> None:
+    told: list[str] = []
+    inside = anyio.Event()
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        await steps.step("first", lambda: anyio.lowlevel.checkpoint())
+        inside.set()
+        await steps.step("deadly", anyio.sleep_forever)
+
+    async with engine_with(place, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await inside.wait()
+    database = Database(place.database)
+    crashed = update(accepted).values(starts=MOST_STARTS)  # as many crashes leave it; a stop is none
+    await database.write(lambda connection: connection.execute(crashed))
+    await database.aclose()
+    gone = anyio.Event()
+
+    async def given_up(run: str, error: HomeportError) -> None:
+        told.append(f"{run}: {error}")
+        gone.set()
+
+    async with engine_with(place, given_up, work=body):
+        await gone.wait()
+    assert len(told) == 1 and "cut off 20 times" in told[0]
+
+
+async def test_a_fork_takes_over_what_was_recorded_before_its_step(place: Any) -> None:
+    journal = Journal()
+
+    async def body(steps: Steps, parameters: dict[str, Any]) -> None:
+        for name in parameters["names"]:
+            await steps.step(name, lambda name=name: journal.note(f"{steps.run} {name}"))
+        if len(journal.done) >= 5:
+            journal.ended.set()
+
+    async with engine_with(place, work=body) as engine:
+        await engine.start("work", {"names": ["a", "b", "c"]}, run="r1")
+        while len(steps := await engine.steps("r1")) < 3:
+            await anyio.sleep(0.01)
+        await engine.fork("r1", steps[1]["number"], into="r2")
+        await journal.ended.wait()
+        assert await engine.parameters("r2") == {"names": ["a", "b", "c"]}
+        with pytest.raises(HomeportError, match="no run"):
+            await engine.fork("unknown", 1, into="r3")
+    assert journal.done == ["r1 a", "r1 b", "r1 c", "r2 b", "r2 c"]

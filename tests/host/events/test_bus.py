@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -15,8 +15,8 @@ from homeport_shared.events import Event
 pytestmark = pytest.mark.anyio
 
 
-async def test_events_are_stored_in_order_and_delivered_to_those_who_want_them(tmp_path: Path) -> None:
-    database = Database(tmp_path / "host.db")
+async def test_events_are_stored_in_order_and_delivered_to_those_who_want_them(place: Any) -> None:
+    database = Database(place.database)
     await database.open()
     async with anyio.create_task_group() as tasks:
         bus = EventBus(tasks, database, ChangeBus())
@@ -32,8 +32,8 @@ async def test_events_are_stored_in_order_and_delivered_to_those_who_want_them(t
     await database.aclose()
 
 
-async def test_a_slow_subscriber_does_not_hold_up_the_others(tmp_path: Path) -> None:
-    database = Database(tmp_path / "host.db")
+async def test_a_slow_subscriber_does_not_hold_up_the_others(place: Any) -> None:
+    database = Database(place.database)
     await database.open()
     async with anyio.create_task_group() as tasks:
         bus = EventBus(tasks, database, ChangeBus())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,8 +103,8 @@ class Setup:
 
 
 @asynccontextmanager
-async def opened(home: Path, world: World, secrets: list[str]) -> AsyncGenerator[Setup]:
-    database = Database(home / "host.db")
+async def opened(place: Any, world: World, secrets: list[str]) -> AsyncGenerator[Setup]:
+    database = Database(place.database)
     await database.open()
     rows: list[tuple[Entry, bool]] = []
 
@@ -133,6 +132,6 @@ async def opened(home: Path, world: World, secrets: list[str]) -> AsyncGenerator
 
 
 @pytest.fixture
-async def setup(tmp_path: Path, anyio_backend: str) -> AsyncGenerator[Setup]:
-    async with opened(tmp_path, World(), ["canary-secret-value"]) as made:
+async def setup(place: Any, anyio_backend: str) -> AsyncGenerator[Setup]:
+    async with opened(place, World(), ["canary-secret-value"]) as made:
         yield made

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
 from homeport_host.database import Database
@@ -33,8 +34,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def approvals(tmp_path: Path, clock: Clock, anyio_backend: str) -> AsyncGenerator[Approvals]:
-    database = Database(tmp_path / "host.db")
+async def approvals(place: Any, clock: Clock, anyio_backend: str) -> AsyncGenerator[Approvals]:
+    database = Database(place.database)
     await database.open()
     yield Approvals(database, ChangeBus(), clock)
     await database.aclose()
@@ -86,3 +87,23 @@ async def test_never_is_not_overwritten_by_always(approvals: Approvals) -> None:
 async def test_an_unknown_approval_is_named(approvals: Approvals) -> None:
     with pytest.raises(HomeportError, match="no approval 'nope'"):
         await approvals.decide("nope", True, by="ada")
+
+
+async def test_an_approval_that_arrives_twice_counts_once(approvals: Approvals) -> None:
+    hold = await approvals.hold("a__b", {"x": 1}, caller="chat", run="r", reason="because")
+    outcomes: list[str] = []
+
+    async def decide() -> None:
+        try:
+            outcomes.append((await approvals.decide(hold.id, True, by="ada")).state)
+        except HomeportError as error:
+            outcomes.append(error.code)
+
+    async def take() -> None:
+        outcomes.append(str(await approvals.take(hold.digest, caller="chat", run="r")))
+
+    for work in (decide, take):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(work)
+    assert sorted(outcomes) == sorted(["approved", *["conflict"] * 4, "True", *["False"] * 4])

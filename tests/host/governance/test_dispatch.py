@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,12 +78,12 @@ async def test_only_the_approved_call_runs_and_only_once(setup: Setup) -> None:
     assert setup.world.calls == [("mail__send", {"to": "bob"})]
 
 
-async def test_an_approval_survives_a_restart(tmp_path: Path) -> None:
+async def test_an_approval_survives_a_restart(place: Any) -> None:
     world = World()
-    async with opened(tmp_path, world, []) as before:
+    async with opened(place, world, []) as before:
         held = await before.dispatcher.call_tool(CHAT, "mail__send", {"to": "bob"})
         await before.approvals.decide(held["_meta"][APPROVAL], True, by="ada")
-    async with opened(tmp_path, world, []) as after:
+    async with opened(place, world, []) as after:
         await after.dispatcher.call_tool(CHAT, "mail__send", {"to": "bob"})
     assert world.calls == [("mail__send", {"to": "bob"})]
 
@@ -154,6 +154,27 @@ async def test_an_effect_of_unknown_fate_is_repeated_only_when_that_does_no_harm
     result = await setup.dispatcher.call_tool(person, name, {"to": "a"}, key="r1:1")
     assert len(setup.world.calls) == calls
     assert bool(result.get("isError")) is (calls == 1)
+
+
+async def test_a_person_is_asked_about_an_effect_of_unknown_fate_and_what_they_say_is_done(setup: Setup) -> None:
+    setup.world.dies = HomeportError("unavailable", "The server stopped during the call.")
+    await setup.dispatcher.call_tool(CHAT, "files__write", {"to": "a"}, key="r1:1")
+    setup.world.dies = None
+    held = await setup.dispatcher.call_tool(CHAT, "files__write", {"to": "a"}, key="r1:1")
+    assert code(held) == "approval_required" and "not known" in str(held)
+    assert len(setup.world.calls) == 1
+    await setup.approvals.decide(held["_meta"][APPROVAL], True, by="ada")
+    assert not (await setup.dispatcher.call_tool(CHAT, "files__write", {"to": "a"}, key="r1:1")).get("isError")
+    await setup.dispatcher.call_tool(CHAT, "files__write", {"to": "a"}, key="r1:1")
+    assert len(setup.world.calls) == 2, "once before, once again as the person said, and never a third time"
+
+
+async def test_a_step_whose_approval_is_used_up_returns_its_result_after_a_crash(setup: Setup) -> None:
+    held = await setup.dispatcher.call_tool(CHAT, "mail__send", {"to": "bob"}, key="r1:2")
+    await setup.approvals.decide(held["_meta"][APPROVAL], True, by="ada")
+    first = await setup.dispatcher.call_tool(CHAT, "mail__send", {"to": "bob"}, key="r1:2")
+    assert await setup.dispatcher.call_tool(CHAT, "mail__send", {"to": "bob"}, key="r1:2") == first
+    assert setup.world.calls == [("mail__send", {"to": "bob"})]
 
 
 async def test_a_known_secret_leaves_through_no_result(setup: Setup) -> None:

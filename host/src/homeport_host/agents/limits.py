@@ -40,6 +40,7 @@ class Spent:
     tokens_out: int = 0
     usd: float = 0.0
     seconds: float = 0.0
+    model_seconds: float = 0.0
 
     def turn(self, usage: Usage, seconds: float) -> None:
         """Count one answer of the model."""
@@ -48,6 +49,7 @@ class Spent:
         self.tokens_out += usage.completion_tokens
         self.usd += usage.usd
         self.seconds += seconds
+        self.model_seconds += seconds
 
     def call(self, seconds: float) -> None:
         """Count one call of a tool."""
@@ -80,6 +82,9 @@ class Spent:
             "completion_tokens": self.tokens_out,
             "usd": round(self.usd, 6),
             "seconds": round(self.seconds, 3),
+            "model_seconds": round(self.model_seconds, 3),
+            "turns": self.turns,
+            "tool_calls": self.tool_calls,
         }
 
 

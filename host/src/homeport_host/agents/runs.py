@@ -23,9 +23,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_host.engine.protocol import FINAL, RunState
 from homeport_shared.clock import Clock, SystemClock, iso
 from homeport_shared.errors import HomeportError
@@ -176,8 +176,12 @@ class RunStore:
     async def add(self, run: Run) -> bool:
         """Store a new run; False when its id is there already."""
         values = {name: getattr(run, name) for name in runs.c.keys()}  # noqa: SIM118 - columns, not a dict
-        statement = insert(runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
-        return await self._database.write(lambda connection: connection.execute(statement).first() is not None)
+
+        def work(connection: Connection) -> bool:
+            statement = insert(connection, runs).values(values).on_conflict_do_nothing().returning(runs.c.id)
+            return connection.execute(statement).first() is not None
+
+        return await self._database.write(work)
 
     async def get(self, run: str) -> Run:
         """Return one run.
@@ -264,9 +268,7 @@ class RunStore:
 
     async def mark(self, run: str, key: str) -> bool:
         """Store a key without an event; False when the run has it already, so what follows is a repetition."""
-        statement = insert(run_event_keys).values(run=run, key=key).on_conflict_do_nothing()
-        returning = statement.returning(run_event_keys.c.key)
-        return await self._database.write(lambda connection: connection.execute(returning).first() is not None)
+        return await self._database.write(lambda connection: _mark(connection, run, key))
 
 
 def not_found(run: str) -> HomeportError:
@@ -298,14 +300,18 @@ def _run(row: Row[Any]) -> Run:
     return Run(**dict(row._mapping))  # pyright: ignore[reportPrivateUsage] - SQLAlchemy documents it as public
 
 
+def _mark(connection: Connection, run: str, key: str) -> bool:
+    statement = insert(connection, run_event_keys).values(run=run, key=key).on_conflict_do_nothing()
+    return connection.execute(statement.returning(run_event_keys.c.key)).first() is not None
+
+
 def _append(connection: Connection, events: list[NewEvent]) -> None:
     last: dict[str, int] = {}
     for event in events:
-        if event.key:
-            mark = insert(run_event_keys).values(run=event.run, key=event.key).on_conflict_do_nothing()
-            if connection.execute(mark.returning(run_event_keys.c.key)).first() is None:
-                continue
+        if event.key and not _mark(connection, event.run, event.key):
+            continue
         if event.run not in last:
+            connection.execute(select(runs.c.id).where(runs.c.id == event.run).with_for_update())  # one after the other
             highest = select(func.max(run_events.c.seq)).where(run_events.c.run == event.run)
             last[event.run] = connection.scalar(highest) or 0
         last[event.run] += 1

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Unpack
 
 from homeport_host.agents.admission import Admission
@@ -17,6 +18,7 @@ from homeport_host.agents.task import LONGEST_TITLE, Options, Task, row_of
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.governance.calls import Hold
 from homeport_shared import identity, paging
+from homeport_shared.clock import iso
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import Identity
 
@@ -171,6 +173,29 @@ class Runs:
             await self._recorder.end(row)
             self._admission.ended(run)
         return row
+
+    async def given_up(self, run: str, error: HomeportError) -> None:
+        """Fail a run that could not end by itself; to be registered with the engine."""
+        row = await self._store.get(run)
+        if row.state not in FINAL:
+            row = replace(row, state="failed", finished=self._store.now(), error=error.as_dict())
+            for told in self.on_cancelled:
+                await told(row)
+            await self._recorder.end(row)
+            self._admission.ended(run)
+
+    async def steps(self, run: str) -> list[dict[str, Any]]:
+        """List what a run recorded: number, name, and when it was begun and done, RFC 3339.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        await self._store.get(run)
+        return [
+            {"number": each["number"], "name": each["name"]}
+            | {name: iso(datetime.fromtimestamp(each[name] / 1000, UTC)) for name in ("started", "completed")}
+            for each in await self._engine.steps(run)
+        ]
 
     async def decided(self, hold: Hold) -> None:
         """Wake the run that waits for this approval; to be registered with the approvals."""

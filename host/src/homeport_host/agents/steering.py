@@ -12,7 +12,7 @@ from homeport_host.agents.admission import Admission
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunStore
 from homeport_host.agents.service import Runs
-from homeport_host.agents.task import LONGEST_TITLE, Task
+from homeport_host.agents.task import LONGEST_TITLE, Task, row_of
 from homeport_host.engine.protocol import FINAL, Engine, RunState
 from homeport_shared import identity
 from homeport_shared.clock import iso
@@ -47,8 +47,13 @@ class Steering:
         self._recorder = recorder
         self._admission = admission
 
-    async def act(self, run: str, action: Action) -> str:
+    async def act(self, run: str, action: Action, *, step: int = 0) -> str:
         """Do one thing with one run; return the run that matters after it, which for `retry` is a new one.
+
+        Args:
+            run: The run.
+            action: What to do.
+            step: For `retry`: the number of the recorded step from which on it is done anew; 0 = everything.
 
         Raises:
             HomeportError: `not_found`; `conflict`, when its state does not allow it.
@@ -76,7 +81,7 @@ class Steering:
             case "cancel":
                 await self._runs.cancel(run)
             case "retry":
-                return await self._retry(row)
+                return await self._retry(row, step)
         return run
 
     async def label(
@@ -128,7 +133,7 @@ class Steering:
             await self.sweep(keep)
             await anyio.sleep(SWEEP_SECONDS)
 
-    async def _retry(self, row: Run) -> str:
+    async def _retry(self, row: Run, step: int) -> str:
         if row.session_id:
             raise HomeportError(
                 "conflict", f"The run {row.id} is an answer in a chat.", "Use Regenerate under the answer."
@@ -136,7 +141,15 @@ class Steering:
         task = Task.model_validate(await self._engine.parameters(row.id))
         who = identity.current()
         again = task.model_copy(update={"parent": row.id, "actor": who.actor, "owner": row.owner})
-        return await self._runs.begin(again, self._runs.run_id())
+        new = self._runs.run_id()
+        if not step:
+            return await self._runs.begin(again, new)
+        if step not in {each["number"] for each in await self._engine.steps(row.id)}:
+            raise HomeportError("invalid", f"The run {row.id} has no step {step}.", "Read its steps and use a number.")
+        await self._engine.fork(row.id, step, into=new)
+        await self._store.add(row_of(new, again, self._store.now()))
+        await self._store.label(new, parent=row.id)  # the run may have begun, and made its row, before us
+        return new
 
     async def _forget(self, runs: Sequence[str]) -> None:
         for run in runs:

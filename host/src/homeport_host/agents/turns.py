@@ -224,16 +224,18 @@ class Turns:
         await self._parts.unpaused(self._steps.run)
         made = Made.from_json(await self._steps.step(name, lambda: self._make(place, call, digest)))
         await self._told(place, call, made, "made")
-        if not made.approval or not self._caller.interactive:
-            return made
-        decision = await self._wait(made, call)
-        if decision is None or not decision.get("approve"):
-            why = "declined it" if decision else "did not answer in time"
-            made = refused("denied", f"{call.name} was not called: the person {why}.", "Go on without it.")
-        else:
-            again = await self._steps.step(f"{name} approved", lambda: self._make(place, call, digest))
-            made = Made.from_json(again)
-        await self._told(place, call, made, "decided")
+        asked = 0
+        while made.approval and self._caller.interactive:  # a second time, when a crash cut off the approved call
+            asked += 1
+            time = "" if asked == 1 else f" {asked}"
+            decision = await self._wait(made, call)
+            if decision is None or not decision.get("approve"):
+                why = "declined it" if decision else "did not answer in time"
+                made = refused("denied", f"The person {why}, so {call.name} is not called.", "Go on without it.")
+            else:
+                again = await self._steps.step(f"{name} approved{time}", lambda: self._make(place, call, digest))
+                made = Made.from_json(again)
+            await self._told(place, call, made, f"decided{time}")
         return made
 
     async def _told(self, place: str, call: ToolCall, made: Made, key: str) -> None:

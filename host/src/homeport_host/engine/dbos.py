@@ -9,70 +9,83 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
-from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from homeport_host.database import Database
+from homeport_host.dialects import Where
+from homeport_host.engine import system
 from homeport_host.engine.protocol import Body
 from homeport_host.engine.records import Records
+from homeport_host.engine.workers import Sightings, Workers
 from homeport_shared.clock import Clock, SystemClock
 from homeport_shared.errors import HomeportError
-from homeport_shared.sqlite import BUSY_MS
 
 if TYPE_CHECKING:
-    from dbos import DBOS, DBOSConfig, StepInfo
-    from sqlalchemy import Engine as SqlEngine
+    from dbos import DBOS
 
 T = TypeVar("T")
-ABI = "graph-abi-1"  # changes only when recorded steps can no longer be replayed by this code
-EXECUTOR = "local"  # recovery finds the runs of this executor, so the name must survive restarts
+LOCAL = "local"  # recovery finds the runs of this worker, so the name must survive restarts
 WATCH_SECONDS = 30.0
-MOST_RECOVERIES = 1_000  # a waiting run sees many restarts; one that kills the process each time ends here
+BEATS = 4  # in a lease
+MOST_RECOVERIES = 1_000_000  # ours is the counter below: DBOS's begins anew when a run is taken over
+MOST_STARTS = 20  # without one step recorded between them: such a run kills the process each time
 logger = logging.getLogger(__name__)
 
 
 class DbosEngine:
-    """Durable runs in one SQLite file.
+    """Durable runs in one SQLite file, or in a PostgreSQL database that several workers may share.
 
     Args:
-        path: DBOS's own file, such as `host/engine.db`.
+        where: DBOS's own file, such as `host/engine.db`, or a PostgreSQL database.
         database: The host's database, for accepted runs and signals.
         tasks: Runs the watchdog.
         clock: Decides when a signal's time is over.
         watch_seconds: How often runs without a task are looked for.
+        worker: The name of this process among those that share the database; the same after each restart.
+        lease: Seconds after which the runs of a silent worker are taken over; 0 = nobody shares the database.
+
+    Attributes:
+        on_given_up: Awaited with a run that ends although its body could not end it, and why.
     """
 
     def __init__(
         self,
-        path: Path,
+        where: Where,
         database: Database,
         tasks: TaskGroup,
         *,
         clock: Clock | None = None,
         watch_seconds: float = WATCH_SECONDS,
+        worker: str = LOCAL,
+        lease: float = 0.0,
     ) -> None:
-        self._path = path
+        self._where = where
+        self._worker = worker
+        self._lease = lease
+        self._workers = Workers(database)
         self._clock = clock or SystemClock()
         self._records = Records(database, self._clock)
         self._tasks = tasks
         self._watch_seconds = watch_seconds
         self._bodies: dict[str, Body] = {}
         self._live: dict[str, _Live] = {}
+        self._fresh = set[str]()
         self._signalled: dict[str, anyio.Event] = {}
         self._waking = anyio.Lock()
         self._watchdog: anyio.CancelScope | None = None
+        self._sharing: anyio.CancelScope | None = None
         self._dbos: type[DBOS] | None = None
         self._workflow: Callable[..., Any] | None = None
+        self.on_given_up: list[Callable[[str, HomeportError], Awaitable[None]]] = []
 
     def register(self, kind: str, body: Body) -> None:
         """Make `kind` startable."""
@@ -80,8 +93,10 @@ class DbosEngine:
 
     async def launch(self) -> None:
         """Go on with what a crash cut off; without such runs, DBOS is not even loaded."""
-        if await self._records.unfinished():
+        if await self._records.unfinished(self._worker):
             await self._awake()
+        if self._lease:
+            self._tasks.start_soon(self._share)
 
     async def start(self, kind: str, parameters: dict[str, Any], *, run: str) -> bool:
         """Start a run under the id `run`; False when that id was started before.
@@ -92,8 +107,9 @@ class DbosEngine:
         if kind not in self._bodies:
             raise HomeportError("invalid", f"There is no kind of run {kind!r}.", f"Use one of {sorted(self._bodies)}.")
         await self._awake()
-        if not await self._records.accept(run, kind, parameters):
+        if not await self._records.accept(run, kind, parameters, self._worker):
             return False
+        self._fresh.add(run)
         await self._begin(run, kind, parameters)
         return True
 
@@ -115,14 +131,26 @@ class DbosEngine:
     async def steps(self, run: str) -> list[dict[str, Any]]:
         """List the recorded steps of a run."""
         dbos = await self._awake()
-        return [_step(step) for step in await dbos.list_workflow_steps_async(run)]
+        return [system.shaped(step) for step in await dbos.list_workflow_steps_async(run)]
+
+    async def fork(self, run: str, step: int, *, into: str) -> None:
+        """Start the run `into` with what `run` recorded before the step of that number."""
+        from dbos import SetWorkflowID
+
+        dbos = await self._awake()
+        found = await self._records.find(run)
+        if found is None:
+            raise _unknown(run)
+        with SetWorkflowID(into):  # durable with this: should we die now, it is found and begun all the same
+            await dbos.fork_workflow_async(run, step)
+        await self._records.accept(into, *found, self._worker)
 
     async def parameters(self, run: str) -> dict[str, Any]:
         """Return what a run was started with."""
-        found = await self._records.parameters(run)
+        found = await self._records.find(run)
         if found is None:
-            raise HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")
-        return found
+            raise _unknown(run)
+        return found[1]
 
     async def forget(self, run: str) -> None:
         """Forget an ended run."""
@@ -132,12 +160,15 @@ class DbosEngine:
 
     async def aclose(self) -> None:
         """Stop without ending the runs: they go on at the next launch."""
-        if self._dbos is None:
-            return
         with anyio.CancelScope(shield=True):
+            if self._sharing is not None:
+                self._sharing.cancel()
+            if self._dbos is None:
+                return
             if self._watchdog is not None:
                 self._watchdog.cancel()
             live = list(self._live.values())
+            await self._records.sound(list(self._live))
             for one in live:
                 one.scope.cancel()
             for one in live:
@@ -160,10 +191,14 @@ class DbosEngine:
             with anyio.move_on_after(left):
                 await changed.wait()
 
+    async def got_further(self, run: str) -> None:
+        """Note that a run that was cut off has done the step at which that happened."""
+        await self._records.sound([run])
+
     async def _awake(self) -> type[DBOS]:
         async with self._waking:
             if self._dbos is None:
-                await anyio.to_thread.run_sync(_import_dbos)
+                await system.load()
                 self._dbos = self._open()
                 await self._recover()
                 self._tasks.start_soon(self._watch)
@@ -174,8 +209,9 @@ class DbosEngine:
         from dbos import DBOS
 
         logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it writes to the console by itself
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        DBOS(config=_configuration(self._path))
+        if isinstance(self._where, Path):
+            self._where.parent.mkdir(parents=True, exist_ok=True)
+        DBOS(config=system.configuration(self._where, self._worker))
 
         @DBOS.workflow(name="homeport.run", max_recovery_attempts=MOST_RECOVERIES)
         async def workflow(kind: str, parameters: dict[str, Any]) -> Any:
@@ -198,15 +234,15 @@ class DbosEngine:
         with anyio.CancelScope() as scope:
             live = self._live[run] = _Live(scope)
             try:
-                result = await self._bodies[kind](_Steps(self, run), parameters)
+                result = await self._bodies[kind](_Steps(self, run, cut_off=await self._cut_off(run)), parameters)
                 await self._records.end(run)
                 return result
             except DBAPIError:
                 # The disk is full, say: an ERROR would be final, so the run stays open for the watchdog.
                 logger.exception("run %s stopped: its database refused a write; it is tried again", run)
-            except Exception:
+            except Exception as error:
                 if not scope.cancel_called:
-                    await self._records.end(run)
+                    await self._give_up(run, error)
                     raise
             finally:
                 live.ended.set()
@@ -214,9 +250,33 @@ class DbosEngine:
                     del self._live[run]
         raise anyio.get_cancelled_exc_class()  # DBOS records nothing for a cancelled task
 
+    async def _cut_off(self, run: str) -> bool:
+        """Say whether a run that begins here goes on after a stop.
+
+        Raises:
+            HomeportError: `internal`, when it was cut off again and again at the same step.
+        """
+        if run in self._fresh:
+            self._fresh.discard(run)
+            return False
+        if await self._records.go_on(run, self._worker) > MOST_STARTS:
+            raise HomeportError(
+                "internal",
+                f"The run was cut off {MOST_STARTS} times at the same step, so it is not tried again.",
+                "Look into the host's log for what ended it, then retry the run.",
+            )
+        return True
+
+    async def _give_up(self, run: str, error: Exception) -> None:
+        if not isinstance(error, HomeportError):
+            error = HomeportError("internal", f"The run ended in a way nobody foresaw ({type(error).__name__}).")
+        await self._records.end(run)
+        for told in self.on_given_up:
+            await told(run, error)
+
     async def _recover(self) -> None:
         """Start what was accepted and never begun; what DBOS began it recovers by itself."""
-        for run, kind, parameters in await self._records.unfinished():
+        for run, kind, parameters in await self._records.unfinished(self._worker):
             await self._look_after(run, kind, parameters, resume=False)
 
     async def _watch(self) -> None:
@@ -226,7 +286,7 @@ class DbosEngine:
             while True:
                 await anyio.sleep(self._watch_seconds)
                 try:
-                    unfinished = await self._records.unfinished()
+                    unfinished = await self._records.unfinished(self._worker)
                 except HomeportError:  # such as a full disk: the host goes on, and looks again
                     logger.exception("unfinished runs could not be looked up")
                     continue
@@ -249,6 +309,35 @@ class DbosEngine:
         elif resume and status.status == "PENDING" and run not in self._live:
             await DBOS.resume_workflow_async(run)
 
+    async def _share(self) -> None:
+        """Show that this worker lives, hear what others did to its runs, and take over the runs of the dead."""
+        sightings = Sightings(self._lease)
+        newest, _ = await self._records.signalled(0)
+        with anyio.CancelScope() as self._sharing:
+            while True:
+                try:
+                    beats = await self._workers.beat(self._worker)
+                    newest, runs = await self._records.signalled(newest)
+                    for run in await self._records.ended(list(self._live)):  # cancelled by another
+                        self._live[run].scope.cancel()
+                    for run in runs & self._signalled.keys():
+                        self._signalled.pop(run).set()
+                    for worker in sightings.dead(beats, self._clock.monotonic()):
+                        await self._take_over(worker)
+                except HomeportError:  # the database is away: it is looked for again
+                    logger.exception("the other workers could not be looked up")
+                await anyio.sleep(self._lease / BEATS)
+
+    async def _take_over(self, dead: str) -> None:
+        unfinished = await self._records.unfinished(dead)
+        if unfinished:
+            await self._awake()
+        for run, kind, parameters in unfinished:
+            if await self._records.take_over(run, self._worker, of=dead):
+                logger.warning("run %s of the worker %s, which is silent, is taken over", run, dead)
+                await self._look_after(run, kind, parameters, resume=True)
+        await self._workers.leave(dead)
+
 
 class _Live:
     """A run that has a task now."""
@@ -261,21 +350,29 @@ class _Live:
 class _Steps:
     """The steps of one run; results and foreseen errors are recorded alike, so a replay raises what was raised."""
 
-    def __init__(self, engine: DbosEngine, run: str) -> None:
+    def __init__(self, engine: DbosEngine, run: str, *, cut_off: bool) -> None:
         self._engine = engine
+        self._cut_off = cut_off
         self._asked = Counter[str]()
         self.run = run
 
     async def step(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         from dbos import DBOS
 
+        done_now = False
+
         async def recorded() -> dict[str, Any]:
+            nonlocal done_now
+            done_now = True
             try:
                 return {"value": await work()}
             except HomeportError as error:
                 return {"failed": error.as_dict()}
 
         outcome = await DBOS.run_step_async({"name": name}, recorded)
+        if done_now and self._cut_off:
+            self._cut_off = False
+            await self._engine.got_further(self.run)
         if "failed" in outcome:
             raise HomeportError.from_dict(outcome["failed"])
         return outcome["value"]
@@ -292,21 +389,6 @@ class _Steps:
         return self._engine._clock.now().timestamp() + seconds  # pyright: ignore[reportPrivateUsage]
 
 
-def _step(step: StepInfo) -> dict[str, Any]:
-    recorded = cast("dict[str, Any]", step["output"] or {})
-    return {
-        "name": step["function_name"],
-        "result": recorded.get("value"),
-        "error": recorded.get("failed") or (str(step["error"]) if step["error"] else None),
-        "started": step["started_at_epoch_ms"],
-        "completed": step["completed_at_epoch_ms"],
-    }
-
-
-def _import_dbos() -> None:
-    import dbos  # noqa: F401  # pyright: ignore[reportUnusedImport]
-
-
 def _own_id() -> str:
     from dbos import DBOS
 
@@ -315,30 +397,5 @@ def _own_id() -> str:
     return run
 
 
-def _configuration(path: Path) -> DBOSConfig:
-    from dbos import DBOSConfig, DBOSPortableJSONSerializer
-
-    return DBOSConfig(
-        name="homeport",
-        system_database_url=f"sqlite:///{path}",
-        system_database_engine=_engine(path),
-        application_version=ABI,
-        executor_id=EXECUTOR,
-        serializer=DBOSPortableJSONSerializer(),  # its default is pickle: whoever writes the file would run code
-        log_level="ERROR",
-        enable_otlp=False,
-        max_executor_threads=8,
-    )
-
-
-def _engine(path: Path) -> SqlEngine:
-    """Return an engine as DBOS wants it: it begins its own transactions, so the driver takes the write lock."""
-    engine = create_engine(f"sqlite:///{path}")
-
-    @event.listens_for(engine, "connect")
-    def pragmas(connection: sqlite3.Connection, _: Any) -> None:  # pyright: ignore[reportUnusedFunction]
-        connection.isolation_level = "IMMEDIATE"
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
+def _unknown(run: str) -> HomeportError:
+    return HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")

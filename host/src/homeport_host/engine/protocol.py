@@ -57,7 +57,15 @@ class Engine(Protocol):
         ...
 
     async def steps(self, run: str) -> list[dict[str, Any]]:
-        """List the recorded steps of a run: name, result, error, started and completed in epoch milliseconds."""
+        """List the recorded steps: number, name, result, error, started and completed in epoch milliseconds."""
+        ...
+
+    async def fork(self, run: str, step: int, *, into: str) -> None:
+        """Start the run `into`: what `run` recorded before the step of that number is taken over, the rest done anew.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
         ...
 
     async def parameters(self, run: str) -> dict[str, Any]:

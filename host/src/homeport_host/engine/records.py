@@ -6,12 +6,13 @@ never started twice. Signals wait here until a run asks for them, so a waiting r
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, delete, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_shared.clock import Clock, SystemClock, iso
 
 accepted = Table(
@@ -22,6 +23,8 @@ accepted = Table(
     Column("parameters", JSON, nullable=False),
     Column("accepted", String, nullable=False),
     Column("ended", String, nullable=False, default="", index=True),
+    Column("worker", String, nullable=False, server_default="local"),
+    Column("starts", Integer, nullable=False, server_default="0"),
 )
 signals = Table(
     "engine_signals",
@@ -41,26 +44,55 @@ class Records:
         self._database = database
         self._clock = clock or SystemClock()
 
-    async def accept(self, run: str, kind: str, parameters: dict[str, Any]) -> bool:
-        """Store a run; False when its id was accepted before."""
+    async def accept(self, run: str, kind: str, parameters: dict[str, Any], worker: str) -> bool:
+        """Store a run for a worker; False when its id was accepted before."""
         values = {"run": run, "kind": kind, "parameters": parameters, "accepted": iso(self._clock.now()), "ended": ""}
-        statement = insert(accepted).values(values).on_conflict_do_nothing().returning(accepted.c.run)
-        return await self._database.write(lambda connection: connection.execute(statement).first() is not None)
+        values |= {"worker": worker, "starts": 1}
+
+        def work(connection: Connection) -> bool:
+            statement = insert(connection, accepted).values(values).on_conflict_do_nothing()
+            return connection.execute(statement.returning(accepted.c.run)).first() is not None
+
+        return await self._database.write(work)
 
     async def end(self, run: str) -> None:
         """Note that a run needs no further care."""
         change = update(accepted).where(accepted.c.run == run).values(ended=iso(self._clock.now()))
         await self._database.write(lambda connection: connection.execute(change))
 
-    async def unfinished(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return id, kind and parameters of the runs that were accepted and did not end."""
-        query = select(accepted.c.run, accepted.c.kind, accepted.c.parameters).where(accepted.c.ended == "")
+    async def go_on(self, run: str, worker: str) -> int:
+        """Note that a worker goes on with a run; return how often it was begun since it last got a step further."""
+        change = update(accepted).where(accepted.c.run == run)
+        change = change.values(worker=worker, starts=accepted.c.starts + 1).returning(accepted.c.starts)
+        return await self._database.write(lambda connection: connection.scalar(change)) or 1
+
+    async def sound(self, runs: Collection[str]) -> None:
+        """Note that runs got further, or stop because their worker is stopped: nothing is wrong with them."""
+        change = update(accepted).where(accepted.c.run.in_(runs)).values(starts=0)
+        await self._database.write(lambda connection: connection.execute(change))
+
+    async def take_over(self, run: str, worker: str, *, of: str) -> bool:
+        """Give a run of a dead worker to another; False when somebody was faster."""
+        change = update(accepted).where(accepted.c.run == run, accepted.c.worker == of, accepted.c.ended == "")
+        change = change.values(worker=worker)
+        return await self._database.write(lambda connection: connection.execute(change).rowcount > 0)
+
+    async def ended(self, runs: Collection[str]) -> set[str]:
+        """Return which of these runs need no further care."""
+        query = select(accepted.c.run).where(accepted.c.run.in_(runs), accepted.c.ended != "")
+        return await self._database.read(lambda connection: set(connection.scalars(query)))
+
+    async def unfinished(self, worker: str) -> list[tuple[str, str, dict[str, Any]]]:
+        """Return id, kind and parameters of the runs that a worker accepted and that did not end."""
+        query = select(accepted.c.run, accepted.c.kind, accepted.c.parameters)
+        query = query.where(accepted.c.ended == "", accepted.c.worker == worker)
         return await self._database.read(lambda connection: [tuple(row) for row in connection.execute(query)])
 
-    async def parameters(self, run: str) -> dict[str, Any] | None:
-        """Return what a run was started with; None when it is not known."""
-        query = select(accepted.c.parameters).where(accepted.c.run == run)
-        return await self._database.read(lambda connection: connection.scalar(query))
+    async def find(self, run: str) -> tuple[str, dict[str, Any]] | None:
+        """Return the kind of a run and what it was started with; None when it is not known."""
+        query = select(accepted.c.kind, accepted.c.parameters).where(accepted.c.run == run)
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        return (row[0], row[1]) if row else None
 
     async def forget(self, run: str) -> None:
         """Forget a run and its signals."""
@@ -75,6 +107,12 @@ class Records:
         """Keep a signal for a run."""
         statement = signals.insert().values(run=run, name=name, value=value)
         await self._database.write(lambda connection: connection.execute(statement))
+
+    async def signalled(self, after: int) -> tuple[int, set[str]]:
+        """Return the number of the newest signal, and which runs got one after the number `after`."""
+        query = select(signals.c.seq, signals.c.run).where(signals.c.seq > after)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return max((row[0] for row in rows), default=after), {row[1] for row in rows}
 
     async def signal(self, run: str, name: str, number: int) -> tuple[Any] | None:
         """Return the value of the signal with this number among those of one name, from 0; None when not sent yet."""

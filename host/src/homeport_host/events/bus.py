@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -81,8 +82,8 @@ class EventBus:
 
     async def after(self, seq: int, *, kinds: str = "*", limit: int = 200) -> list[Stored]:
         """Return up to `limit` events with a number above `seq`, oldest first."""
-        glob = events.c.kind.op("GLOB")(kinds)
-        query = select(events).where(events.c.seq > seq, glob).order_by(events.c.seq).limit(limit)
+        like = events.c.kind.like(_like(kinds), escape="\\")
+        query = select(events).where(events.c.seq > seq, like).order_by(events.c.seq).limit(limit)
         return await self._database.read(lambda connection: [Stored(*row) for row in connection.execute(query)])
 
     async def latest(self, limit: int = 50) -> list[Stored]:
@@ -101,6 +102,10 @@ class EventBus:
                 if fnmatch.fnmatchcase(event.kind, kinds):
                     _offer(stream, event)
         await self._changes.updated(RECENT)
+
+
+def _like(pattern: str) -> str:
+    return re.sub(r"([%_\\])", r"\\\1", pattern).replace("*", "%").replace("?", "_")
 
 
 def _offer(stream: MemoryObjectSendStream[Stored], event: Stored) -> None:

@@ -49,6 +49,8 @@ from homeport_host.gateway.exposure import (
 )
 from homeport_host.gateway.listening import Listening
 from homeport_host.gateway.search import ToolIndex
+from homeport_host.gateway.taskmethods import declares_tasks, offer, owner_of, require_tasks, takes_long
+from homeport_host.gateway.tasks import CallTasks
 from homeport_host.gateway.turns import Elicit, asking
 from homeport_host.gateway.upstream import RESOURCE_NOT_FOUND_2025, RefusedError
 from homeport_host.gateway.upstreams import Upstreams
@@ -76,6 +78,7 @@ class Front:
         tasks: Where calls run that may wait for a person.
         index: Makes the index for the exposure `search`.
         pinned: Public names of the tools that the exposure `search` shows besides its own.
+        call_tasks: Keeps the calls that take long as tasks; None = that is not offered.
         state_key: Seals `requestState`, at least 32 bytes; None = a new one, so that open questions end with the host.
 
     Attributes:
@@ -94,6 +97,7 @@ class Front:
         tasks: TaskGroup,
         index: Index = ToolIndex,
         pinned: Iterable[str] = (),
+        call_tasks: CallTasks | None = None,
         state_key: bytes | None = None,
     ) -> None:
         self._catalog = catalog
@@ -104,6 +108,7 @@ class Front:
         self._pinned = frozenset(pinned)
         self.listening = Listening(catalog, upstreams, self._may_follow)
         self.parked = ParkedCalls(tasks)
+        self._call_tasks = call_tasks
         self.server = self._build(state_key or secrets.token_bytes(32))
 
     def _build(self, state_key: bytes) -> Server[Any]:
@@ -138,6 +143,8 @@ class Front:
         )
         server.add_notification_handler("notifications/initialized", NotificationParams, self.listening.initialized)
         security = RequestStateSecurity(keys=[state_key], bind_principal=lambda context: self._caller_of(context).name)
+        if self._call_tasks is not None:
+            offer(server, self._call_tasks, lambda context: owner_of(self._caller_of(context)))
         server.middleware.append(RequestStateBoundary(security, default_audience="homeport"))
         return server
 
@@ -241,6 +248,15 @@ class Front:
         state = str(extra.get("requestState") or "")
         if state.startswith(PREFIX):
             return await self.parked.resume(state, extra.get("inputResponses") or {}, report)
+        if self._call_tasks is not None and declares_tasks(context):
+
+            async def work(elicit: Elicit, progress: Progress, more: Mapping[str, Any]) -> dict[str, Any]:
+                return await call(elicit if can_ask(context) else None, progress, {**extra, **more})
+
+            at_once = takes_long(self._catalog.tool(name))
+            return await self._call_tasks.call(owner_of(self._caller_of(context)), work, at_once=at_once)
+        if self._call_tasks is not None:
+            require_tasks(context, self._catalog.tool(name))
         if can_ask(context):
             return await self.parked.begin(lambda elicit, progress: call(elicit, progress, extra), report)
         return await call(None, report, extra)

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any, Literal, cast
 
 from sqlalchemy import JSON, Column, Connection, Index, RowMapping, String, Table, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_host.governance.calls import Hold, digest
 from homeport_host.governance.policy import Remembered
 from homeport_shared.changes import ChangeBus
@@ -151,8 +151,12 @@ class Approvals:
         if await self.remembered(tool, caller) == "never":
             return
         values = {"tool": tool, "caller": caller, "effect": effect}
-        statement = insert(rules).values(values).on_conflict_do_update(index_elements=["tool", "caller"], set_=values)
-        await self._database.write(lambda connection: connection.execute(statement))
+
+        def work(connection: Connection) -> None:
+            statement = insert(connection, rules).values(values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["tool", "caller"], set_=values))
+
+        await self._database.write(work)
         self._rules = None
 
     async def remembered(self, tool: str, caller: str) -> Remembered | None:
@@ -200,7 +204,7 @@ def _take(connection: Connection, call_digest: str, caller: str, run: str, now: 
         approvals.c.state == "approved",
         approvals.c.expires > now,
     )
-    found = connection.scalar(usable.limit(1))
+    found = connection.scalar(usable.limit(1).with_for_update(skip_locked=True))  # nobody else takes it meanwhile
     if found is None:
         return False
     connection.execute(update(approvals).where(approvals.c.id == found).values(state="used"))
@@ -208,6 +212,7 @@ def _take(connection: Connection, call_digest: str, caller: str, run: str, now: 
 
 
 def _decide(connection: Connection, approval: str, state: str, by: str, note: str, now: str) -> Hold:
+    connection.execute(select(approvals.c.id).where(approvals.c.id == approval).with_for_update())
     hold = _find(connection, approval, now)
     if hold.state != "pending":
         raise HomeportError("conflict", f"The approval {approval} is {hold.state} already.", "Make the call again.")

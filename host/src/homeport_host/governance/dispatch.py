@@ -25,6 +25,7 @@ from homeport_host.governance.stages import (
     ledger_stage,
     pin_stage,
     policy_stage,
+    recall_stage,
 )
 from homeport_host.governance.taint import Taints, subject_of
 from homeport_host.governance.visibility import Exposures, Offers, View, view_of, visible
@@ -113,6 +114,7 @@ class Dispatcher:
             pin_stage(pins),
             SchemaStage(),
             RateStage(self._clock),
+            recall_stage(ledger, approvals),
             policy_stage(taints, approvals, internet),
             ledger_stage(ledger),
         )

@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import JSON, Column, Connection, String, Table, select
-from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_host.governance.calls import Tool
 from homeport_shared.errors import HomeportError
 
@@ -114,7 +114,7 @@ def _compare(connection: Connection, server: str, offered: dict[str, dict[str, A
 
 def _pin(connection: Connection, server: str, tool: str, part: Mapping[str, Any]) -> None:
     values = {"server": server, "tool": tool, "hash": _hash(part), "definition": dict(part)}
-    statement = insert(pins).values(values)
+    statement = insert(connection, pins).values(values)
     connection.execute(statement.on_conflict_do_update(index_elements=["server", "tool"], set_=values))
 
 

@@ -143,6 +143,8 @@ def policy_stage(taints: Taints, approvals: Approvals, internet: Callable[[], bo
     """Decide by policy; hold the call for a person where it says so."""
 
     async def stage(call: Pending) -> None:
+        if call.decision is not None:
+            return  # settled by what happened before
         call.digest = digest(call.tool.name, call.arguments)
         caller = call.caller
         tainted = "outward" in call.tool.labels and await taints.is_tainted(subject_of(caller))
@@ -201,23 +203,55 @@ class ApprovalRequiredError(HomeportError):
         self.decision = decision
 
 
-def ledger_stage(ledger: Ledger) -> Stage:
-    """Return the earlier result of a repeated step; refuse to repeat one whose fate is unknown."""
+def recall_stage(ledger: Ledger, approvals: Approvals) -> Stage:
+    """Look up a step that was begun before: return its result, or ask a person when nobody knows its fate.
+
+    This comes before policy, because an approval that the step used is used up.
+    """
 
     async def stage(call: Pending) -> None:
-        if not call.key or not call.effectful:
+        earlier = await ledger.find(call.key) if call.key and call.effectful else None
+        if earlier is None:
+            return
+        if earlier.state == "done":
+            call.earlier = earlier.result
+            call.decision = Decision("allow", "ledger/done", "This step was done before Homeport stopped.")
+        elif not _idempotent(call.tool):
+            await _ask_again(call, approvals)
+            call.begun = True
+
+    return stage
+
+
+async def _ask_again(call: Pending, approvals: Approvals) -> None:
+    """Ask whether a call of unknown fate is to be made again.
+
+    Raises:
+        HomeportError: `conflict`, when nobody can be asked.
+    """
+    unknown = f"{call.tool.name} was under way when Homeport stopped; whether it took effect is not known."
+    if not call.caller.interactive:
+        raise HomeportError("conflict", unknown, "Look whether it happened before you call it again.")
+    call.digest = digest(call.tool.name, call.arguments)
+    if not await approvals.take(call.digest, caller=holder(call.caller), run=call.caller.identity.run):
+        reason = f"{unknown} Look whether it happened: approving does it again."
+        await _ask(call, approvals, Decision("ask", "ledger/unknown", reason))
+    call.decision = Decision("allow", "approved/ledger", "A person looked and said to do it again.")
+
+
+def ledger_stage(ledger: Ledger) -> Stage:
+    """Write down that the effect begins; whoever begins the same step later finds it."""
+
+    async def stage(call: Pending) -> None:
+        if not call.key or not call.effectful or call.begun or call.earlier is not None:
             return
         earlier = await ledger.begin(call.key, call.tool.name, call.digest)
-        if earlier is None:
-            call.begun = True
-        elif earlier.state == "done":
+        if earlier is not None and earlier.state == "done":
             call.earlier = earlier.result
-        elif not _idempotent(call.tool):
-            raise HomeportError(
-                "conflict",
-                f"{call.tool.name} was under way when Homeport stopped; whether it took effect is not known.",
-                "Look whether it happened before you call it again.",
-            )
+        elif earlier is not None and not _idempotent(call.tool):
+            raise HomeportError("conflict", f"{call.tool.name} is being called for this step by another host.", "Wait.")
+        else:
+            call.begun = True
 
     return stage
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import Boolean, Column, Connection, String, Table, select
-from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_host.governance.calls import Caller, Label
 
 taints = Table(
@@ -69,5 +69,5 @@ class Taints:
 
 def _store(connection: Connection, subject: str, marks: tuple[bool, bool]) -> None:
     values = {"subject": subject, "private": marks[0], "untrusted": marks[1]}
-    statement = insert(taints).values(values)
+    statement = insert(connection, taints).values(values)
     connection.execute(statement.on_conflict_do_update(index_elements=["subject"], set_=values))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from anyio.abc import TaskGroup
-from sqlalchemy import Column, Connection, Float, Integer, Select, Table, Text, func, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import Column, Connection, Float, Integer, Select, Table, Text, func, literal_column, select
 
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_host.providers.protocol import ModelAnswer, UsageOwner
 from homeport_shared.batching import Batcher
 from homeport_shared.clock import Clock, SystemClock, iso
@@ -63,7 +63,7 @@ class UsageStore:
     def __init__(self, database: Database, clock: Clock | None = None, *, tasks: TaskGroup | None = None) -> None:
         self._database = database
         self._clock = clock or SystemClock()
-        self._rows = Batcher[Insert](tasks, self._write, gather=GATHER) if tasks else None
+        self._rows = Batcher[dict[str, Any]](tasks, self._write, gather=GATHER) if tasks else None
 
     async def record(self, answer: ModelAnswer, who: UsageOwner, *, key: str = "") -> None:
         """Keep what `answer` used.
@@ -77,28 +77,33 @@ class UsageStore:
             HomeportError: When the database cannot be written.
         """
         used = answer.usage
-        row = insert(model_calls).values(
-            key=f"{key} {answer.provider}/{answer.model}" if key else None, created=iso(self._clock.now()), calls=1,
-            provider=answer.provider, model=answer.model, prompt_tokens=used.prompt_tokens,
-            completion_tokens=used.completion_tokens, usd=used.usd, session=who.session, agent=who.agent, run=who.run,
-            user=who.user, tenant=who.tenant,
-        )  # fmt: skip
-        sums = {name: model_calls.c[name] + row.excluded[name] for name in _SUMMED}
-        statement = row.on_conflict_do_update(index_elements=["key"], set_=sums)
+        row = {
+            "key": f"{key} {answer.provider}/{answer.model}" if key else None,
+            "created": iso(self._clock.now()),
+            "calls": 1,
+            "provider": answer.provider,
+            "model": answer.model,
+            "prompt_tokens": used.prompt_tokens,
+            "completion_tokens": used.completion_tokens,
+            "usd": used.usd,
+            **asdict(who),
+        }
         if self._rows is None:
-            await self._write([statement])
+            await self._write([row])
         else:
-            await self._rows.add(statement, durable=False)
+            await self._rows.add(row, durable=False)
 
     async def drain(self) -> None:
         """Wait until everything is stored."""
         if self._rows is not None:
             await self._rows.drain()
 
-    async def _write(self, statements: list[Insert]) -> None:
+    async def _write(self, rows: list[dict[str, Any]]) -> None:
         def work(connection: Connection) -> None:
-            for statement in statements:
-                connection.execute(statement)
+            for row in rows:
+                statement = insert(connection, model_calls).values(row)
+                sums = {name: model_calls.c[name] + statement.excluded[name] for name in _SUMMED}
+                connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=sums))
 
         await self._database.write(work)
 
@@ -129,7 +134,10 @@ _SUMMED = ("calls", "prompt_tokens", "completion_tokens", "usd")
 
 
 def _totals(by: GroupBy, since: str) -> Select[tuple[str, int, int, int, float]]:
-    group = func.substr(model_calls.c.created, 1, 10) if by == "day" else model_calls.c[by]
+    day = func.substr(
+        model_calls.c.created, literal_column("1"), literal_column("10")
+    )  # it is grouped by: no parameters
+    group = day if by == "day" else model_calls.c[by]
     sums = [func.sum(model_calls.c[name]) for name in _SUMMED]
     order = group.desc() if by == "day" else (sums[1] + sums[2]).desc()
     statement = select(group, *sums).group_by(group).order_by(order)

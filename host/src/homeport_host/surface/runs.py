@@ -93,9 +93,13 @@ def _steering(server: Server, host: HostServices) -> None:
         return Item(**run_json(await host.runs.cancel(run_id)))
 
     @changing(server, "Steer runs")
-    async def run_steer(run_ids: Annotated[list[str], Field(min_length=1, max_length=500)], action: Action) -> Rows:
+    async def run_steer(
+        run_ids: Annotated[list[str], Field(min_length=1, max_length=500)],
+        action: Action,
+        step: Annotated[int, Field(ge=0, description="retry: from this recorded step on")] = 0,
+    ) -> Rows:
         """Pause, resume, cancel or retry (as a new run) runs; each row tells how it went."""
-        return Rows(rows=[await _told(run, _steered(host, run, action)) for run in run_ids])
+        return Rows(rows=[await _told(run, _steered(host, run, action, step)) for run in run_ids])
 
     @destroying(server, "Forget runs", "person-only")
     async def run_forget(run_ids: Annotated[list[str], Field(min_length=1, max_length=500)]) -> Rows:
@@ -121,6 +125,12 @@ def _watching(server: Server, host: HostServices) -> None:
     async def run_events(run_id: str, after: int = 0, limit: Annotated[int, Field(ge=1, le=2000)] = 500) -> RunEvents:
         """Read what happened in a run after event number `after`."""
         return RunEvents(**await _events(host, run_id, after, limit))
+
+    @reading(server, "Steps of a run")
+    async def run_steps(run_id: str) -> Rows:
+        """List a run's recorded steps, in order."""
+        await _own(host, run_id)
+        return Rows(rows=await host.runs.steps(run_id))
 
     @reading(server, "Runs")
     async def list_runs(
@@ -180,6 +190,12 @@ def _resources(server: Server, host: HostServices) -> None:
         """One run."""
         return dumped(run_json(await _own(host, run_id)))
 
+    @server.resource("run://{run_id}/steps", title="Steps of a run", mime_type="application/json")
+    async def steps(run_id: str) -> str:
+        """The recorded steps of a run."""
+        await _own(host, run_id)
+        return dumped({"steps": await host.runs.steps(run_id)})
+
     @server.resource("run://{run_id}/events", title="Events of a run", mime_type="application/json")
     async def events(run_id: str) -> str:
         """The first 2,000 events of a run; read on with /events/{after}."""
@@ -199,9 +215,9 @@ async def _own(host: HostServices, run: str) -> Run:
     return found
 
 
-async def _steered(host: HostServices, run: str, action: Action) -> Json:
+async def _steered(host: HostServices, run: str, action: Action, step: int) -> Json:
     await _own(host, run)
-    now = await host.steering.act(run, action)
+    now = await host.steering.act(run, action, step=step)
     return {"run_id": now, "state": (await host.runs.get(now)).state, "error": None}
 
 
