@@ -65,6 +65,13 @@ from homeport_host.server import build_server
 from homeport_host.surface.servers import Registry
 from homeport_host.surface.services import HostServices
 from homeport_host.tickets import Tickets
+from homeport_host.workflows.body import WorkflowBody
+from homeport_host.workflows.journal import Journal
+from homeport_host.workflows.library import WorkflowLibrary
+from homeport_host.workflows.means import Means
+from homeport_host.workflows.service import Workflows
+from homeport_host.workflows.store import WorkflowStore
+from homeport_host.workflows.task import KIND as WORKFLOW
 from homeport_shared import settings
 from homeport_shared.audit import AuditLog, Entry
 from homeport_shared.batching import Batcher
@@ -156,7 +163,8 @@ class Host:
         self.run_store = RunStore(self.database)
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
         ready, admission = self.upstreams.wait_ready, Admission(self.settings.most_runs)
-        self.loop = AgentLoop(Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready, admission))
+        parts = Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready, admission)
+        self.loop = AgentLoop(parts)
         self.engine.register(KIND, self.loop)
         self.agents = AgentFolder(self.home / "agents")
         self.runs = Runs(
@@ -166,8 +174,9 @@ class Host:
         attaching = Attaching(self.call, self.home / "uploads")
         self.chats = Chats(ChatStore(self.database), self.runs, attaching, self.changes)
         self.documents = Documents(self.home, self.call, self._ready, self.chats)
-        self._take_orders(admission.ended)
         self.engine.on_given_up.append(self.runs.given_up)
+        walks = self._run_workflows(parts)
+        self._take_orders(admission.ended, walks)
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)
@@ -179,13 +188,28 @@ class Host:
         lease = self.settings.lease_seconds
         return DbosEngine(where, self.database, self._tasks, worker=self.worker, lease=lease)
 
-    def _take_orders(self, ended: Callable[[str], None]) -> None:
+    def _run_workflows(self, parts: Parts) -> WorkflowBody:
+        """Workflows, as runs beside those of agents."""
+        journal = Journal(self.database)
+        library = WorkflowLibrary(WorkflowStore(self.database), self.routing, self.agents, self.changes)
+        means = Means(parts, self.engine, self.approvals, self.runs, journal, library.known)
+        body = WorkflowBody(means)
+        self.engine.register(WORKFLOW, body)
+        self.workflows = Workflows(library, self.engine, self.runs, journal, means)
+        self.steering.repeat[WORKFLOW] = self.workflows.repeat
+        self.steering.on_forgotten.append(journal.forget)
+        self.runs.on_cancelled.append(body.cancelled)
+        return body
+
+    def _take_orders(self, ended: Callable[[str], None], walks: WorkflowBody) -> None:
         """What servers order, such as the scheduler, as runs."""
         calls = CallBody(self.dispatcher, self.run_store, self.recorder, self.upstreams.wait_ready, ended)
         self.engine.register(CALL, calls)
         inherit = self.dispatcher.inherit
-        self.orders = HostGateway(self.engine, self.runs, self.run_store, self.routing, self.events, inherit)
-        for told in (calls.on_done, self.loop.on_done, self.runs.on_cancelled):
+        self.orders = HostGateway(
+            self.engine, self.runs, self.workflows, self.run_store, self.routing, self.events, inherit
+        )
+        for told in (calls.on_done, self.loop.on_done, walks.on_done, self.runs.on_cancelled):
             told.append(self.orders.ended)
 
     async def open(self) -> None:
@@ -318,6 +342,7 @@ class Host:
             runs=self.runs,
             run_store=self.run_store,
             steering=self.steering,
+            workflows=self.workflows,
             agents=self.agents,
             chats=self.chats,
             approvals=self.approvals,

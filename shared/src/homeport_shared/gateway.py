@@ -1,4 +1,4 @@
-"""How a server has work done that is not its own: a tool of another server is called, or an agent is given a task.
+"""How a server has work done that is not its own: a tool, an agent or a workflow of somebody else does it.
 
 In a host that is the host's business, under its policy. A server that runs alone calls the servers of its own
 configuration: `homeport_shared.peers`.
@@ -19,7 +19,9 @@ class Order:
         id: The same id is carried out once, whoever asks again.
         title: What people see.
         tool: The public name of a tool, `server__tool`; empty for an agent's task.
-        arguments: Of the tool.
+        arguments: Of the tool, or the workflow's parameters.
+        workflow: The name of a workflow; empty for anything else.
+        event: The event that started it, as data.
         agent: The agent's name; empty = the host's assistant.
         prompt: The agent's task.
         tools: Tools that the agent may change things with.
@@ -34,6 +36,8 @@ class Order:
     id: str
     title: str
     tool: str = ""
+    workflow: str = ""
+    event: dict[str, Any] = field(default_factory=dict[str, Any])
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
     agent: str = ""
     prompt: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -38,6 +38,10 @@ class Steering:
         store: Where they are kept.
         recorder: Told about changes of state.
         admission: Holds runs back.
+
+    Attributes:
+        repeat: How a run of another kind than an agent's is started again.
+        on_forgotten: Awaited with the ids of runs that are forgotten.
     """
 
     def __init__(self, runs: Runs, engine: Engine, store: RunStore, recorder: Recorder, admission: Admission) -> None:
@@ -46,6 +50,8 @@ class Steering:
         self._store = store
         self._recorder = recorder
         self._admission = admission
+        self.repeat: dict[str, Callable[[Run], Awaitable[str]]] = {}
+        self.on_forgotten: list[Callable[[Sequence[str]], Awaitable[None]]] = []
 
     async def act(self, run: str, action: Action, *, step: int = 0) -> str:
         """Do one thing with one run; return the run that matters after it, which for `retry` is a new one.
@@ -138,6 +144,8 @@ class Steering:
             raise HomeportError(
                 "conflict", f"The run {row.id} is an answer in a chat.", "Use Regenerate under the answer."
             )
+        if row.kind in self.repeat:
+            return await self.repeat[row.kind](row)
         task = Task.model_validate(await self._engine.parameters(row.id))
         who = identity.current()
         again = task.model_copy(update={"parent": row.id, "actor": who.actor, "owner": row.owner})
@@ -154,6 +162,8 @@ class Steering:
     async def _forget(self, runs: Sequence[str]) -> None:
         for run in runs:
             await self._engine.forget(run)
+        for told in self.on_forgotten:
+            await told(runs)
         await self._store.remove(runs)
         await self._recorder.changed(*runs)
 

@@ -52,6 +52,14 @@ class Engine(Protocol):
         """Give a waiting run its signal; a signal sent before the run waits is kept for it."""
         ...
 
+    async def wait_signal(self, run: str, name: str, number: int, until: float | None) -> Any:
+        """Wait, parked, for the signal with this number among those of one name, from 0, outside of any step.
+
+        Returns:
+            Its value; None when the epoch second `until` passes first.
+        """
+        ...
+
     async def cancel(self, run: str) -> None:
         """Stop a run for good: the call that it is in is cancelled, and no further step begins."""
         ...

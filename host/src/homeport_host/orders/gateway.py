@@ -12,6 +12,8 @@ from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.events.bus import EventBus
 from homeport_host.governance.dispatch import Upstreams
 from homeport_host.orders.calls import KIND, TAG, CallTask
+from homeport_host.workflows.library import require_valid
+from homeport_host.workflows.service import Workflows, given
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
 from homeport_shared.gateway import Happened, Order, Outcome
@@ -26,6 +28,7 @@ class HostGateway:
     Args:
         engine: Starts them; the kind `call` must be registered with it.
         runs: Starts and stops runs of agents.
+        workflows: Starts those of workflows.
         store: Where runs are kept.
         tools: Which tools there are.
         bus: The host's events.
@@ -36,6 +39,7 @@ class HostGateway:
         self,
         engine: Engine,
         runs: Runs,
+        workflows: Workflows,
         store: RunStore,
         tools: Upstreams,
         bus: EventBus,
@@ -43,6 +47,7 @@ class HostGateway:
     ) -> None:
         self._engine = engine
         self._runs = runs
+        self._workflows = workflows
         self._store = store
         self._tools = tools
         self._bus = bus
@@ -87,7 +92,9 @@ class HostGateway:
                     raise
 
     async def problems(self, order: Order) -> list[str]:
-        """Say whether there is such a tool or agent, and whether the tool's arguments are all there."""
+        """Say whether there is such a tool, agent or workflow, and whether the tool's arguments are all there."""
+        if order.workflow:
+            return await self._workflow_problems(order)
         if not order.tool:
             return self._agent_problems(order)
         tool = self._tools.tool(order.tool)
@@ -141,6 +148,19 @@ class HostGateway:
         raise AssertionError("it sleeps for ever")
 
     async def _start(self, order: Order) -> str:
+        if order.workflow:
+            return await self._workflows.start(
+                order.workflow,
+                order.arguments,
+                run=order.id,
+                job=True,
+                agreed=order.agreed,
+                origin=order.origin,
+                trigger=order.event,
+                priority=order.priority,
+                sources=order.sources,
+                tags=(TAG,),
+            )
         if not order.tool:
             return await self._runs.start(
                 order.prompt,
@@ -162,6 +182,16 @@ class HostGateway:
         await self._engine.start(KIND, task.model_dump(mode="json"), run=order.id)
         await self._store.add(task.row(order.id, self._store.now()))
         return order.id
+
+    async def _workflow_problems(self, order: Order) -> list[str]:
+        try:
+            workflow, version = await self._workflows.library.get(order.workflow)
+            graph, problems = await self._workflows.library.check(version.graph)
+            require_valid(workflow.name, problems)
+            given(graph, order.arguments)
+        except HomeportError as error:
+            return [str(error)]
+        return [f"{workflow.name} is a draft."] if workflow.status != "active" else []
 
     def _agent_problems(self, order: Order) -> list[str]:
         try:

@@ -19,6 +19,7 @@ from homeport_host.providers.router import Models
 from homeport_host.providers.usage import UsageStore
 from homeport_host.surface.servers import Registry
 from homeport_host.tickets import Tickets
+from homeport_host.workflows.service import Workflows
 from homeport_shared.audit import AuditLog
 
 Json = dict[str, Any]
@@ -42,6 +43,7 @@ class HostServices:
     runs: Runs
     run_store: RunStore
     steering: Steering
+    workflows: Workflows
     agents: AgentFolder
     chats: Chats
     approvals: Approvals

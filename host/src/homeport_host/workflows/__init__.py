@@ -1,0 +1,1 @@
+"""Workflows: graphs of steps, checked, versioned, and interpreted inside one durable run each."""

@@ -1,0 +1,263 @@
+"""A workflow as it is written down: nodes by id, each with where it goes next, in the shape of Amazon States Language.
+
+A loop, a map and a parallel node name the first node of each part that they repeat or run beside each other; such a
+part ends at a node without `next`. The schema of the whole is `Graph.model_json_schema()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from homeport_shared.errors import HomeportError
+
+FORMAT = "homeport.workflow/1"
+MOST_NODES, MOST_ROUNDS, MOST_ITEMS, MOST_AT_ONCE = 500, 50, 1_000, 16
+LARGEST = 512 * 1024  # bytes of one graph
+BREAK, CONTINUE = "break", "continue"
+NAME = r"^[a-z][a-z0-9_]{0,39}$"
+RESERVED = frozenset({BREAK, CONTINUE, "trigger", "index", "last", "error", "true", "false", "none", "and", "or", "not",
+                      "in", "is", "if", "else"})  # fmt: skip
+Type = Literal["text", "number", "boolean", "list", "object", "any"]
+Id = Annotated[str, Field(pattern=NAME)]
+Next = Annotated[str, Field(description="the node after it; empty = the end of this part; in a loop break or continue")]
+Seconds = Annotated[float, Field(gt=0, le=30 * 86_400)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Retry(_Strict):
+    """How often a step is tried, and how long it waits before the second time; doubled each time after."""
+
+    attempts: Annotated[int, Field(ge=1, le=10)] = 1
+    seconds: Annotated[float, Field(ge=0, le=3_600)] = 2
+
+
+class Undo(_Strict):
+    """The call that takes a step back when the workflow fails later."""
+
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Node(_Strict):
+    title: str = ""
+    next: Next = ""
+    catch: Annotated[str, Field(description="the node to go on with after an error")] = ""
+    retry: Retry = Retry()
+    limit: Annotated[Seconds | None, Field(description="seconds that it may take")] = None
+    undo: Undo | None = None
+    position: tuple[float, float] | None = None
+
+
+class ToolNode(_Node):
+    """Calls a tool. A `tool` with `{{ }}` is chosen at run time, among those that `allowed` names."""
+
+    kind: Literal["tool"]
+    tool: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    allowed: tuple[str, ...] = ()
+
+
+class AgentNode(_Node):
+    """Gives an agent a task. Without `wait` the task is only created."""
+
+    kind: Literal["agent"]
+    prompt: str
+    agent: str = ""
+    tools: Annotated[tuple[str, ...], Field(description="patterns that narrow its tools")] = ()
+    limits: Annotated[dict[str, Any], Field(description="such as tokens, tool_calls, seconds, usd")] = Field(
+        default_factory=dict
+    )
+    wait: bool = True
+
+
+class RagNode(_Node):
+    """Finds passages in the knowledge base, with their sources."""
+
+    kind: Literal["rag"]
+    query: str
+    collections: tuple[str, ...] = ()
+    most: Annotated[int, Field(ge=1, le=100)] = 8
+
+
+class Choice(_Strict):
+    """Where to go when `when` holds."""
+
+    when: str
+    next: Id
+
+
+class ConditionNode(_Node):
+    """Goes where the first choice that holds says, else to `next`."""
+
+    kind: Literal["condition"]
+    choices: Annotated[tuple[Choice, ...], Field(min_length=1, max_length=50)]
+
+
+class LoopNode(_Node):
+    """Repeats its body for each item of `over`, or as long as `while` holds, one after the other."""
+
+    kind: Literal["loop"]
+    body: Id
+    over: Any = None
+    while_: Annotated[str, Field(alias="while")] = ""
+    item: Id = "item"
+    most: Annotated[int, Field(ge=1, le=MOST_ROUNDS)] = MOST_ROUNDS
+
+    @model_validator(mode="after")
+    def _one_of(self) -> LoopNode:
+        if (self.over is None) == (not self.while_):
+            raise ValueError("a loop has either `over` or `while`")
+        return self
+
+
+class MapNode(_Node):
+    """Does its body for each item of `over`, several at once."""
+
+    kind: Literal["map"]
+    body: Id
+    over: Any
+    item: Id = "item"
+    at_once: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 4
+    most: Annotated[int, Field(ge=1, le=MOST_ITEMS)] = 100
+
+
+class ParallelNode(_Node):
+    """Does several parts at the same time and goes on when all have ended."""
+
+    kind: Literal["parallel"]
+    branches: Annotated[tuple[Id, ...], Field(min_length=2, max_length=MOST_AT_ONCE)]
+
+
+class TimerNode(_Node):
+    """Waits some seconds, until a moment (RFC 3339), or until a task has ended."""
+
+    kind: Literal["timer"]
+    seconds: float | str | None = None
+    until: str = ""
+    task: str = ""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> TimerNode:
+        if sum((self.seconds is not None, bool(self.until), bool(self.task))) != 1:
+            raise ValueError("a timer has one of `seconds`, `until` and `task`")
+        return self
+
+
+class ApprovalNode(_Node):
+    """Waits for a person to agree; `refused` is where it goes when the answer is no, otherwise that is an error."""
+
+    kind: Literal["approval"]
+    question: str
+    refused: str = ""
+    hours: Annotated[float, Field(gt=0, le=24)] = 24
+
+
+class WorkflowNode(_Node):
+    """Runs another workflow and waits for its result."""
+
+    kind: Literal["workflow"]
+    workflow: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class EndNode(_Node):
+    """Ends the workflow with a result; with `failed` as a failure that says so."""
+
+    kind: Literal["end"]
+    result: Any = ""
+    failed: bool = False
+
+
+Node = Annotated[
+    ToolNode | AgentNode | RagNode | ConditionNode | LoopNode | MapNode | ParallelNode | TimerNode | ApprovalNode
+    | WorkflowNode | EndNode,
+    Field(discriminator="kind"),
+]  # fmt: skip
+
+
+class Variable(_Strict):
+    """A parameter of the whole workflow; without a default it must be given."""
+
+    type: Type = "text"
+    default: Any = None
+    required: bool = False
+    description: str = ""
+
+
+class Graph(_Strict):
+    """A whole workflow.
+
+    Attributes:
+        start: The entry point.
+        variables: The global parameters, by name.
+        limit: Seconds that a run may take, waiting included.
+        needs: Servers without which it cannot work, for people.
+    """
+
+    format: Literal["homeport.workflow/1"] = FORMAT
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    start: Id
+    variables: Annotated[dict[Id, Variable], Field(max_length=100)] = Field(default_factory=dict)
+    nodes: Annotated[dict[Id, Node], Field(min_length=1, max_length=MOST_NODES)]
+    limit: Seconds | None = None
+    needs: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as it is stored and exported: without what says nothing."""
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True) | {
+            "format": self.format,
+            "nodes": {
+                id: {"kind": node.kind, **node.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
+                for id, node in self.nodes.items()
+            },
+        }
+
+
+def parts_of(node: Node) -> tuple[str, ...]:
+    """Return the first nodes of the parts that a node repeats or runs beside each other."""
+    if isinstance(node, LoopNode | MapNode):
+        return (node.body,)
+    return node.branches if isinstance(node, ParallelNode) else ()
+
+
+def exits_of(node: Node) -> Iterator[tuple[str, str]]:
+    """Yield each way out of a node as the field that names it and the node that it names."""
+    if node.next:
+        yield "next", node.next
+    if node.catch:
+        yield "catch", node.catch
+    if isinstance(node, ConditionNode):
+        for choice in node.choices:
+            yield "choices", choice.next
+    if isinstance(node, ApprovalNode) and node.refused:
+        yield "refused", node.refused
+
+
+def parsed(value: Any) -> Graph:
+    """Return `value` as a graph.
+
+    Raises:
+        HomeportError: `invalid`, naming the place of each error.
+    """
+    try:
+        graph = Graph.model_validate(value)
+    except ValidationError as error:
+        wrong = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()[:8])
+        raise HomeportError("invalid", f"This is no workflow: {wrong}.", "Correct it; workflow://schema.") from error
+    if len(graph.model_dump_json()) > LARGEST:
+        raise HomeportError("invalid", f"A workflow has at most {LARGEST >> 10} KB.", "Divide it into several.")
+    return graph
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """Return where an error is, as a path; the kind of a node, which pydantic puts in between, says nothing."""
+    parts = [str(part) for at, part in enumerate(location) if not (at == 2 and location[0] == "nodes")]
+    return ".".join(parts) or "workflow"
