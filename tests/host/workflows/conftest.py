@@ -19,6 +19,15 @@ from homeport_host.host import Host, open_host
 from homeport_shared.testing.model import ModelDouble
 
 PATIENCE = 45
+SETTINGS = """
+[models]
+default = "ollama/qwen3:8b"
+
+[host.labels]
+ledger__note = ["can-be-taken-back"]
+ledger__flaky = ["can-be-taken-back"]
+ledger__wait = ["can-be-taken-back"]
+"""
 LEDGER = Path(__file__).with_name("ledger.py")
 
 
@@ -72,7 +81,7 @@ def houses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Abs
     async def opened(*replies: Any) -> AsyncGenerator[House]:
         async with ModelDouble(list(replies) or ["Done."]) as double:
             monkeypatch.setenv("OLLAMA_HOST", double.ollama_url)
-            (tmp_path / "homeport.toml").write_text('[models]\ndefault = "ollama/qwen3:8b"\n', "utf-8")
+            (tmp_path / "homeport.toml").write_text(SETTINGS, "utf-8")
             async with open_host(tmp_path) as host:
                 with anyio.fail_after(PATIENCE):
                     while host.routing.tool("ledger__note") is None or host.routing.tool("files__list") is None:

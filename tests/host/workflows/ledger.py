@@ -12,7 +12,6 @@ from mcp.types import ToolAnnotations
 
 CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-LABELS = {"io.homeport/labels": ["can-be-taken-back"]}
 file = Path(sys.argv[1])
 server = MCPServer("ledger")
 
@@ -23,14 +22,14 @@ def write(word: str) -> None:
     os.close(handle)
 
 
-@server.tool(annotations=CHANGES, meta=LABELS)
+@server.tool(annotations=CHANGES)
 def note(word: str) -> dict[str, str]:
     """Write a word down."""
     write(word)
     return {"word": word}
 
 
-@server.tool(annotations=CHANGES, meta=LABELS)
+@server.tool(annotations=CHANGES)
 def flaky(word: str, fails: int) -> dict[str, str]:
     """Write a word down and fail the first times."""
     write(word)
@@ -39,7 +38,7 @@ def flaky(word: str, fails: int) -> dict[str, str]:
     return {"word": word}
 
 
-@server.tool(annotations=CHANGES, meta=LABELS)
+@server.tool(annotations=CHANGES)
 async def wait(word: str) -> str:
     """Write a word down and wait until cancelled."""
     write(word)

@@ -11,7 +11,7 @@ import anyio
 from homeport_host.agents.calling import made_of
 from homeport_host.governance.calls import Caller, Tool, digest
 from homeport_host.governance.policy import matches
-from homeport_host.workflows.checking import RAG_TOOL, output_of, sample_of
+from homeport_host.workflows.checking import RAG_TOOL, sample_of
 from homeport_host.workflows.graph import AgentNode, ApprovalNode, Node, RagNode, TimerNode, ToolNode, WorkflowNode
 from homeport_host.workflows.journal import Step
 from homeport_host.workflows.values import render, texts_in
@@ -81,7 +81,7 @@ class Acting:
             raise HomeportError("not_found", f"There is no tool {name!r}.", f"Tools like it: {near}.")
         if self._task.dry and not _harmless(tool):
             step.state = "shown"
-            return sample_of(output_of(ToolNode(kind="tool", tool=name), self._means.known()), step.node)
+            return self._sample(ToolNode(kind="tool", tool=name), step)
         caller, run = self._caller(name, stated), self._walk.run
         key = f"{run}:{step.path}:{step.attempts}:{digest(name, arguments)[:16]}"
         while True:
@@ -126,6 +126,9 @@ class Acting:
             with anyio.CancelScope(shield=True):
                 await self._walk.record(mark)
 
+    def _sample(self, node: Node, step: Step) -> dict[str, Any]:
+        return sample_of(node, step.node, self._walk.graph, self._means.known())
+
     # Agents and workflows
 
     async def _agent(self, step: Step, node: AgentNode, scope: Scope) -> Any:
@@ -133,7 +136,7 @@ class Acting:
         step.input = {"agent": node.agent, "prompt": prompt}
         if self._task.dry:
             step.state = "shown"
-            return sample_of(output_of(node, self._means.known()), step.node)
+            return self._sample(node, step)
         task, run = self._task, self._walk.run
         child = await self._means.runs.start(
             prompt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -226,7 +227,7 @@ def _flow(graph: Graph, found: Sequence[Part], known: Known) -> Iterator[Problem
                 continue
             seen = at[id] = _merged(ways)
             node = graph.nodes[id]
-            yield from _references(id, node, seen)
+            yield from _references(id, node, seen, output_of(node, known))
             for name, target in exits_of(node):
                 if target in graph.nodes:
                     more = {"error": Value("object")} if name == "catch" else {id: output_of(node, known)}
@@ -247,8 +248,9 @@ def _merged(ways: Sequence[Seen]) -> Seen:
     return Seen({name: ways[0].always[name] for name in shared}, sometimes)
 
 
-def _references(id: str, node: Node, seen: Seen) -> Iterator[Problem]:
+def _references(id: str, node: Node, seen: Seen, output: Value) -> Iterator[Problem]:
     for field, value, own in _fields(node):
+        own = {**own, id: output} if field == "undo" else own
         available = Seen({**seen.always, **own}, {**seen.sometimes, **own})
         try:
             names = names_of_condition(value) if field in {"choices", "while"} else names_in(value)
@@ -326,10 +328,11 @@ def fits(value: Any, type: Type) -> bool:
             return isinstance(value, {"text": str, "boolean": bool, "list": list, "object": dict}[type])
 
 
-def sample_of(value: Value, name: str) -> dict[str, Any]:
-    """Return what a dry run takes for the output of a node that it does not do."""
+def sample_of(node: Node, name: str, graph: Graph, known: Known) -> dict[str, Any]:
+    """Return what a dry run takes for the output of a node that it does not do: the fields that others refer to."""
     made: dict[Type, Any] = {"number": 0, "boolean": True, "list": [], "object": {}}
-    fields = value.fields or {"text": "text"}
+    referred = re.findall(rf"\b{name}\.(\w+)", graph.model_dump_json())
+    fields: dict[str, Type] = {**dict.fromkeys(referred, "any"), **(output_of(node, known).fields or {"text": "text"})}
     return {field: made.get(type, f"[{name}.{field}]") for field, type in fields.items()}
 
 
