@@ -115,7 +115,7 @@ async def test_a_call_is_stopped_on_demand(peers: Peers) -> None:
 
 async def test_what_is_wrong_with_the_file_is_said(peers: Peers, tmp_path: Path) -> None:
     assert await peers.problems(Order("1", "Ask", prompt="Hello")) == [
-        "There is no host, so no agent can be given a task."
+        "There is no host, so no agent or workflow can be run."
     ]
     (tmp_path / "mcp.json").write_text("{}", "utf-8")
     assert "has no table mcpServers" in (await peers.problems(Order("1", "List", "notes__list")))[0]

@@ -49,12 +49,12 @@ class Peers:
         """Call the tool of `order`.
 
         Raises:
-            HomeportError: `unsupported` for an agent's task; `conflict`, when the call may have been made before and
+            HomeportError: `unsupported` for an agent's task or a workflow; `conflict`, when the call may have been made before and
                 the tool does not bear it twice; or what the tool says.
         """
         if not order.tool:
             raise HomeportError(
-                "unsupported", "There is no host, so no agent can be given a task.", "Use it in Homeport, or a tool."
+                "unsupported", "There is no host, so no agent or workflow can be run.", "Use it in Homeport, or a tool."
             )
         connection, tool = await self._tool(order.tool)
         hints = tool.annotations
@@ -80,7 +80,7 @@ class Peers:
     async def problems(self, order: Order) -> list[str]:
         """Return why the call cannot be made; starts the server to find out."""
         if not order.tool:
-            return ["There is no host, so no agent can be given a task."]
+            return ["There is no host, so no agent or workflow can be run."]
         try:
             _, tool = await self._tool(order.tool)
         except HomeportError as error:

@@ -45,7 +45,9 @@ class House:
         return await self.call("workflow_save", graph={"name": name, "start": start, "nodes": nodes, **more})
 
     async def start(self, name: str = "Test", /, **arguments: Any) -> str:
-        return (await self.call("workflow_run", workflow=name, **arguments))["run_id"]
+        tool = "workflow_try" if arguments.keys() - {"parameters"} else "workflow_run"
+        arguments = {"dry": False, **arguments} if tool == "workflow_try" else arguments
+        return (await self.call(tool, workflow=name, **arguments))["run_id"]
 
     async def until(self, run: str, *states: str) -> Run:
         with anyio.fail_after(PATIENCE):

@@ -16,7 +16,6 @@ from homeport_host.workflows.library import requirements_of, templates
 from homeport_host.workflows.making import by_calls, from_task, suggested, suggestion
 from homeport_host.workflows.parts import Problem
 from homeport_host.workflows.store import Workflow
-from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
@@ -36,16 +35,23 @@ def _running(server: Server, host: HostServices) -> None:
     async def workflow_run(
         workflow: Annotated[str, Field(description="id or name")],
         parameters: Json = NO_JSON,
-        dry: Annotated[bool, Field(description="change nothing outside")] = False,
+        idempotency_key: str = "",
+    ) -> Started:
+        """Start a workflow; returns at once. Follow `run_events`."""
+        run = await host.workflows.start(workflow, parameters, idempotency_key=idempotency_key)
+        return Started(run_id=run)
+
+    @changing(server, "Try a workflow", "person-only")
+    async def workflow_try(
+        workflow: str,
+        parameters: Json = NO_JSON,
+        dry: Annotated[bool, Field(description="change nothing outside")] = True,
         start: Annotated[str, Field(description="node to begin at")] = "",
         pinned: Annotated[Json, Field(description="node → output to take instead of doing it")] = NO_JSON,
         from_run: Annotated[str, Field(description="run whose outputs are taken up to start")] = "",
         version: int = 0,
-        idempotency_key: str = "",
     ) -> Started:
-        """Start a workflow; returns at once. Follow `run_events`, or read `workflow_steps`."""
-        if from_run:
-            await _seen(host, from_run)
+        """Run a workflow without outside effects, or from a node on, or an earlier version; see workflow_steps."""
         run = await host.workflows.start(
             workflow,
             parameters,
@@ -54,11 +60,10 @@ def _running(server: Server, host: HostServices) -> None:
             pinned=pinned,
             from_run=from_run,
             version=version,
-            idempotency_key=idempotency_key,
         )
         return Started(run_id=run)
 
-    @reading(server, "Steps of a workflow's run")
+    @reading(server, "Steps of a workflow's run", "person-only")
     async def workflow_steps(run_id: str) -> Item:
         """Read what went through each node of a run: state, input, output, error, times."""
         return Item(**await _steps(host, run_id))
@@ -67,10 +72,10 @@ def _running(server: Server, host: HostServices) -> None:
 def _reading(server: Server, host: HostServices) -> None:
     @reading(server, "Workflows")
     async def list_workflows(query: str = "", status: str = "") -> Rows:
-        """List the workflows."""
+        """List the workflows with their variables."""
         return Rows(rows=await _list(host, query, status))
 
-    @reading(server, "Workflow")
+    @reading(server, "Workflow", "person-only")
     async def workflow_get(workflow: str, version: int = 0) -> Item:
         """Read a workflow: nodes, variables, problems, runs."""
         return Item(**await _shown(host, workflow, version))
@@ -181,12 +186,12 @@ def _resources(server: Server, host: HostServices) -> None:
         """What a new workflow can start from; also the tool workflow_templates."""
         return dumped({"rows": await _templates(host)})
 
-    @server.resource("workflow://{workflow}", title="Workflow", mime_type="application/json")
+    @server.resource("workflow://{workflow}", title="Workflow", mime_type="application/json", meta=FOR_PERSONS)
     async def workflow(workflow: str) -> str:
         """One workflow; also the tool workflow_get."""
         return dumped(await _shown(host, workflow, 0))
 
-    @server.resource("run://{run_id}/steps", title="Steps of a run", mime_type="application/json")
+    @server.resource("run://{run_id}/steps", title="Steps of a run", mime_type="application/json", meta=FOR_PERSONS)
     async def steps(run_id: str) -> str:
         """What went through each node of a workflow's run; also the tool workflow_steps."""
         return dumped(await _steps(host, run_id))
@@ -197,7 +202,9 @@ async def _list(host: HostServices, query: str, status: str) -> list[Json]:
     for workflow in await host.workflows.library.store.list(query, status):
         _, version = await host.workflows.library.get(workflow.id)
         last = await host.workflows.history(workflow.id, 1)
-        rows.append({**asdict(workflow), "steps": len(version.graph["nodes"]), "last_run": last[0] if last else None})
+        variables = version.graph.get("variables", {})
+        more = {"variables": variables, "steps": len(version.graph["nodes"]), "last_run": last[0] if last else None}
+        rows.append({**asdict(workflow), **more})
     return rows
 
 
@@ -218,7 +225,6 @@ async def _shown(host: HostServices, key: str, number: int) -> Json:
 
 
 async def _steps(host: HostServices, run: str) -> Json:
-    await _seen(host, run)
     task, row = await host.workflows.task(run), await host.runs.get(run)
     return {
         "run": asdict(row),
@@ -230,12 +236,6 @@ async def _steps(host: HostServices, run: str) -> Json:
         "graph": task.graph,
         "steps": [asdict(step) for step in await host.workflows.steps(run)],
     }
-
-
-async def _seen(host: HostServices, run: str) -> None:
-    owner = identity.current().owner
-    if owner and (await host.runs.get(run)).owner != owner:
-        raise HomeportError("not_found", f"There is no run {run[:64]!r}.", "List the runs.")
 
 
 async def _templates(host: HostServices) -> list[Json]:

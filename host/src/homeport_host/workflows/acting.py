@@ -173,7 +173,7 @@ class Acting:
     async def _child(self, step: Step, child: str) -> Any:
         """Wait, parked, for a run that belongs to a step."""
         step.notes["run"] = child
-        async with self._walk.parked(step):
+        async with self._walk.parked(step, child=True):
             row = await self._means.ended(child)
         if row.state == "completed":
             return row

@@ -62,8 +62,9 @@ class Walk:
         self.steps = {step.path: step for step in recorded}
         self.acting = Acting(self)
         self._active, self._parked = 1, 0
+        self._children = 0
         self._room: Any = None
-        self._is_parked = False
+        self._gave_room = self._is_waiting = False
 
     async def result(self) -> Any:
         """Walk from the start to an end and return the result.
@@ -249,32 +250,38 @@ class Walk:
     # Waiting
 
     @asynccontextmanager
-    async def parked(self, step: Step) -> AsyncGenerator[None]:
-        """Wait in here: when nothing else in the run goes on, it gives its room to other runs."""
+    async def parked(self, step: Step, *, child: bool = False) -> AsyncGenerator[None]:
+        """Wait in here: when nothing else in the run goes on, it gives its room to other runs.
+
+        Args:
+            step: Which step waits.
+            child: It waits for a run of its own, which works.
+        """
         self._parked += 1
-        step.state = "waiting"
+        self._children += child
+        step.state = "running" if child else "waiting"
         await self.record(step)
         await self._settle()
         try:
             yield
         finally:
             self._parked -= 1
+            self._children -= child
         step.state = "running"
         await self._settle()
 
     async def _settle(self) -> None:
         """Tell whether the run works or only waits."""
         parked = self._parked > 0 and self._parked >= self._active
-        if parked == self._is_parked:
-            return
-        self._is_parked = parked
-        if parked:
-            self._room = self.means.parts.admission.give_back(self.run)
-            await self.means.parts.enter(self.run, "waiting")
-        else:
-            room, self._room = self._room, None
+        if parked and not self._gave_room:
+            self._gave_room, self._room = True, self.means.parts.admission.give_back(self.run)
+        elif self._gave_room and not parked:
+            room, self._gave_room, self._room = self._room, False, None
             await self.means.parts.admission.again(self.run, room)
-            await self.means.parts.enter(self.run, "running")
+        waiting = parked and not self._children
+        if waiting != self._is_waiting:
+            self._is_waiting = waiting
+            await self.means.parts.enter(self.run, "waiting" if waiting else "running")
 
     # Records
 

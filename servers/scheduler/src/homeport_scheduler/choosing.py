@@ -20,7 +20,7 @@ class Limits:
 
     def of(self, kind: Kind) -> int:
         """Return the limit of one kind."""
-        return {"tool": self.tool, "agent": self.agent, "event": 1_000_000}[kind]
+        return {"tool": self.tool, "agent": self.agent, "workflow": self.total, "event": 1_000_000}[kind]
 
 
 @dataclass(slots=True)

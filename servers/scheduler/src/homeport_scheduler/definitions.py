@@ -14,7 +14,7 @@ Overlap = Literal["skip", "queue", "allow"]
 OnFailedDependency = Literal["wait", "skip", "run"]
 Priority = Literal["low", "normal", "high", "critical"]
 TriggerKind = Literal["cron", "interval", "date", "event", "manual"]
-Kind = Literal["tool", "agent", "event"]
+Kind = Literal["tool", "agent", "workflow", "event"]
 PRIORITIES: dict[Priority, int] = {"low": 0, "normal": 1, "high": 2, "critical": 3}
 FORMAT = "homeport.jobs/1"
 LONGEST_NAME = 120
@@ -75,7 +75,10 @@ class Trigger(BaseModel):
 
 
 class Action(BaseModel):
-    """What a job does: call a tool, give an agent a task, or emit an event. {{event.data.x}} is filled in."""
+    """What a job does: call a tool, give an agent a task, run a workflow, or emit an event.
+
+    {{event.data.x}} is filled in.
+    """
 
     model_config = STRICT
 
@@ -84,16 +87,19 @@ class Action(BaseModel):
     agent: str = ""
     prompt: str = Field("", description="the agent's task")
     tools: list[str] = Field(default_factory=list, description="it may change things with")
+    workflow: str = Field("", description="to run, with arguments")
     event: str = Field("", description="to emit, with arguments")
 
     @property
     def kind(self) -> Kind:
-        """Which of the three it is."""
-        return "tool" if self.tool else "event" if self.event else "agent"
+        """Which of the four it is."""
+        return "tool" if self.tool else "event" if self.event else "workflow" if self.workflow else "agent"
 
     @property
     def text(self) -> str:
         """The action in a few words."""
+        if self.workflow:
+            return f"workflow {self.workflow}"
         return self.tool or (f"emit {self.event}" if self.event else f"{self.agent or 'assistant'}: {self.prompt[:80]}")
 
 

@@ -112,6 +112,8 @@ def order_of(run: Run, definition: Definition) -> Order:
         id=run.order,
         title=definition.name,
         tool=action.tool,
+        workflow=action.workflow,
+        event=event,
         arguments=fill(action.arguments, event),
         agent=action.agent,
         prompt=prompt,

@@ -97,10 +97,11 @@ def _trigger(definition: Definition) -> list[str]:
 
 def _action(definition: Definition) -> list[str]:
     action = definition.action
-    given = [name for name in ("tool", "prompt", "event") if getattr(action, name)]
+    given = [name for name in ("tool", "prompt", "workflow", "event") if getattr(action, name)]
     if len(given) != 1:
         return [
-            f"A job calls a tool, gives an agent a prompt, or emits an event: {' and '.join(given) or 'none'} given."
+            "A job calls a tool, gives an agent a prompt, runs a workflow, or emits an event: "
+            f"{' and '.join(given) or 'none'} given."
         ]
     if action.kind == "tool" and "__" not in action.tool:
         return [f"{action.tool!r} is no tool; write server__tool, such as files__list."]

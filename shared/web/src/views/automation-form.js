@@ -27,8 +27,8 @@ export function form(known, { call }) {
   const when = h("select", {}, options([["cron", "At set times (cron)"], ["every", "At an interval"], ["at", "Once"], ["event", "On an event"], ["manual", "On demand only"]], of(trigger)));
   const cron = input(trigger.cron || "0 9 * * *"), every = input(trigger.every || "1h"), at = h("input", { type: "text", value: trigger.at ?? "", placeholder: "2026-12-01T09:00" });
   const event = input(trigger.event ?? "", { placeholder: "file.created, job.failed, mail.*" }), where = input(JSON.stringify(trigger.where ?? {}), { class: "mono" });
-  const type = h("select", {}, options([["tool", "Call a tool"], ["agent", "Give an agent a task"], ["emit", "Emit an event"]], action.event ? "emit" : action.prompt ? "agent" : "tool"));
-  const tool = input(action.tool ?? "", { placeholder: "files__list" }), agent = input(action.agent ?? "", { placeholder: "assistant" }), emitted = input(action.event ?? "", { placeholder: "report.wanted" });
+  const type = h("select", {}, options([["tool", "Call a tool"], ["agent", "Give an agent a task"], ["workflow", "Run a workflow"], ["emit", "Emit an event"]], action.event ? "emit" : action.workflow ? "workflow" : action.prompt ? "agent" : "tool"));
+  const tool = input(action.tool ?? "", { placeholder: "files__list" }), agent = input(action.agent ?? "", { placeholder: "assistant" }), emitted = input(action.event ?? "", { placeholder: "report.wanted" }), workflow = input(action.workflow ?? "", { placeholder: "the workflow's name" });
   const prompt = h("textarea", { rows: 3 }); prompt.value = action.prompt ?? "";
   const tools = input((action.tools ?? []).join(", "), { placeholder: "files__write" });
   const args = h("textarea", { class: "mono", rows: 4, spellcheck: "false" }); args.value = JSON.stringify(action.arguments ?? {}, null, 1);
@@ -45,7 +45,7 @@ export function form(known, { call }) {
 
   const definition = () => {
     const triggered = { cron: { cron: cron.value }, every: { every: every.value, start: trigger.every === every.value ? trigger.start ?? "" : "" }, at: { at: at.value }, event: { event: event.value, where: JSON.parse(where.value || "{}") }, manual: {} }[when.value];
-    const acted = { tool: { tool: tool.value.trim(), arguments: JSON.parse(args.value || "{}") }, agent: { agent: agent.value.trim(), prompt: prompt.value, tools: names(tools) }, emit: { event: emitted.value.trim(), arguments: JSON.parse(args.value || "{}") } }[type.value];
+    const acted = { tool: { tool: tool.value.trim(), arguments: JSON.parse(args.value || "{}") }, agent: { agent: agent.value.trim(), prompt: prompt.value, tools: names(tools) }, workflow: { workflow: workflow.value.trim(), arguments: JSON.parse(args.value || "{}") }, emit: { event: emitted.value.trim(), arguments: JSON.parse(args.value || "{}") } }[type.value];
     return { ...was, name: name.value.trim(), description: description.value, trigger: triggered, action: acted, time_zone: zone.value.trim(), overlap: overlap.value, missed: missed.value, dst: dst.value, priority: priority.value, retries: Number(retries.value), back_off: Number(backOff.value), timeout: Number(timeout.value), jitter: Number(jitter.value), after: names(after), notify: notify.checked };
   };
   const tell = (ok, ...content) => { checked.dataset.ok = ok ? "yes" : "no"; checked.replaceChildren(...content); };
@@ -74,6 +74,7 @@ export function form(known, { call }) {
       manual: () => [],
       tool: () => [labelled("Tool", tool), labelled("Arguments (JSON)", args)],
       agent: () => [labelled("Agent", agent), labelled("Task", prompt), labelled("Tools it may change things with", tools)],
+      workflow: () => [labelled("Workflow", workflow), labelled("Parameters (JSON)", args)],
       emit: () => [labelled("Kind of event", emitted), labelled("Data (JSON)", args)],
     };
     triggers.replaceChildren(...layout[when.value]());
