@@ -14,7 +14,7 @@ from homeport_host.surface.tools import FOR_PERSONS, changing, destroying, readi
 from homeport_host.workflows.graph import Graph
 from homeport_host.workflows.library import requirements_of, templates
 from homeport_host.workflows.making import by_calls, from_task, suggested, suggestion
-from homeport_host.workflows.parts import Problem
+from homeport_host.workflows.parts import Problem, outline
 from homeport_host.workflows.store import Workflow
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
@@ -71,9 +71,9 @@ def _running(server: Server, host: HostServices) -> None:
 
 def _reading(server: Server, host: HostServices) -> None:
     @reading(server, "Workflows")
-    async def list_workflows(query: str = "", status: str = "") -> Rows:
+    async def list_workflows(query: str = "") -> Rows:
         """List the workflows with their variables."""
-        return Rows(rows=await _list(host, query, status))
+        return Rows(rows=await _list(host, query))
 
     @reading(server, "Workflow", "person-only")
     async def workflow_get(workflow: str, version: int = 0) -> Item:
@@ -172,7 +172,7 @@ def _resources(server: Server, host: HostServices) -> None:
     @server.resource("workflows://", title="Workflows", mime_type="application/json")
     async def workflows() -> str:
         """The workflows; the tool list_workflows filters."""
-        return dumped({"rows": await _list(host, "", "")})
+        return dumped({"rows": await _list(host, "")})
 
     @server.resource("workflows://schema", title="Schema of workflows", mime_type="application/json")
     async def schema() -> str:
@@ -197,9 +197,9 @@ def _resources(server: Server, host: HostServices) -> None:
         return dumped(await _steps(host, run_id))
 
 
-async def _list(host: HostServices, query: str, status: str) -> list[Json]:
+async def _list(host: HostServices, query: str) -> list[Json]:
     rows: list[Json] = []
-    for workflow in await host.workflows.library.store.list(query, status):
+    for workflow in await host.workflows.library.store.list(query):
         _, version = await host.workflows.library.get(workflow.id)
         last = await host.workflows.history(workflow.id, 1)
         variables = version.graph.get("variables", {})
@@ -218,6 +218,7 @@ async def _shown(host: HostServices, key: str, number: int) -> Json:
         "author": version.author,
         "graph": version.graph,
         "problems": _told(problems),
+        "outline": outline(graph),
         "uses": requirements_of(graph),
         "runs": await host.workflows.history(workflow.id, 20),
         "statistics": await host.workflows.statistics(workflow.id),
@@ -234,6 +235,7 @@ async def _steps(host: HostServices, run: str) -> Json:
         "trigger": task.trigger,
         "parameters": task.parameters,
         "graph": task.graph,
+        "outline": outline(Graph.model_validate(task.graph)),
         "steps": [asdict(step) for step in await host.workflows.steps(run)],
     }
 

@@ -90,3 +90,19 @@ def _fill(graph: Graph, part: Part, part_of: dict[str, str]) -> Iterator[Problem
             else:
                 stack.append((target, False))
     part.nodes = done[::-1]
+
+
+def outline(graph: Graph) -> list[tuple[str, int]]:
+    """Return the nodes in the order in which people read them, with how deep each is inside of others."""
+    found, _ = parts(graph)
+    within: dict[str, list[Part]] = {}
+    for part in found:
+        within.setdefault(part.owner, []).append(part)
+
+    def lines(owner: str, depth: int) -> Iterator[tuple[str, int]]:
+        for part in within.get(owner, []):
+            for node in part.nodes:
+                yield node, depth
+                yield from lines(node, depth + 1)
+
+    return list(lines(TOP, 0))

@@ -135,7 +135,7 @@ class WorkflowStore:
         """
         return await self._database.read(lambda connection: _get(connection, key))
 
-    async def list(self, query: str = "", status: str = "") -> list[Workflow]:
+    async def list(self, query: str = "") -> list[Workflow]:
         """Return the workflows by name; `query` looks into names, descriptions, tags and makers."""
 
         def work(connection: Connection) -> list[Workflow]:
@@ -143,11 +143,7 @@ class WorkflowStore:
             found = [Workflow(**dict(row)) for row in rows]
             words = query.lower().split()
             texts = {one.id: f"{one.name} {one.description} {' '.join(one.tags)} {one.owner}".lower() for one in found}
-            return [
-                one
-                for one in found
-                if all(word in texts[one.id] for word in words) and (not status or one.status == status)
-            ]
+            return [one for one in found if all(word in texts[one.id] for word in words)]
 
         return await self._database.read(work)
 

@@ -18,7 +18,7 @@ from homeport_shared.errors import HomeportError
 
 ENDED = ("completed", "failed", "cancelled")
 STATES = ("running", "waiting", "queued", "paused", *ENDED)
-KINDS = {"": "All", "chat": "Chat", "ask": "Questions", "job": "Automation"}
+KINDS = {"": "All", "chat": "Chat", "ask": "Questions", "job": "Automation", "workflow": "Workflows"}
 PRIORITIES = ("Low", "Normal", "High", "Critical")
 TABS = ("overview", "progress", "log", "resources")
 ORIGINS = {"user": "you", "agent": "an agent", "schedule": "a schedule", "event": "an event", "client": "a program"}
@@ -160,6 +160,9 @@ def _line(event: Json) -> Json:
         text = f"{data['tool']} {data['state']}" + (f": {error['message']}" if error else "")
     elif kind == "approval":
         level, text = "warn", f"{data['tool']} waits for approval: {data['reason']}"
+    elif kind == "step":
+        error = data.get("error")
+        level, text = "error" if error else "info", f"{data['path']} {data['state']}" + (f": {error['message']}" if error else "")
     elif kind == "restart":
         level, text = "warn", data["reason"]
     elif kind == "note":
