@@ -83,6 +83,8 @@ def check(graph: Graph, known: Known) -> list[Problem]:
     found, problems = parts(graph)
     problems += _names(graph)
     for id, node in graph.nodes.items():
+        if node.retry.attempts > 1 and not isinstance(node, ToolNode | AgentNode | RagNode | WorkflowNode):
+            problems.append(Problem(id, "Only what is called can be tried again; put `retry` at the steps.", "retry"))
         problems += [Problem(id, problem.message, problem.field, problem.level) for problem in _needs(node, known)]
     if not any(problem.level == "error" and "leads back" in problem.message for problem in problems):
         problems += _flow(graph, found, known)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from homeport_host.workflows.graph import BREAK, CONTINUE, Graph, LoopNode, exits_of, parts_of
+from homeport_host.workflows.graph import BREAK, CONTINUE, EndNode, Graph, LoopNode, MapNode, ParallelNode, exits_of, parts_of
 
 TOP = ""
 
@@ -33,11 +33,13 @@ class Part:
     Attributes:
         owner: The node whose part it is; empty for the top.
         nodes: Their ids in an order in which each comes after all that lead to it.
+        beside: It is done beside others, so it cannot end the whole.
     """
 
     owner: str
     start: str
     nodes: list[str] = field(default_factory=list[str])
+    beside: bool = False
 
 
 def parts(graph: Graph) -> tuple[list[Part], list[Problem]]:
@@ -56,7 +58,12 @@ def parts(graph: Graph) -> tuple[list[Part], list[Problem]]:
             continue
         problems += _fill(graph, part, part_of)
         found.append(part)
-        waiting.extend(Part(node, start) for node in part.nodes for start in parts_of(graph.nodes[node]))
+        for id in part.nodes:
+            node = graph.nodes[id]
+            beside = part.beside or isinstance(node, MapNode | ParallelNode)
+            waiting.extend(Part(id, start, beside=beside) for start in parts_of(node))
+            if part.beside and isinstance(node, EndNode):
+                problems.append(Problem(id, "It cannot end the workflow from here, where others run beside it."))
     lost = sorted(graph.nodes.keys() - part_of.keys())
     return found, problems + [Problem(node, "Nothing leads to it.") for node in lost]
 

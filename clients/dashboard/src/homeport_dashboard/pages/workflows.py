@@ -84,7 +84,7 @@ def _rows(workflows: Sequence[Json], jobs: Outcome) -> list[Json]:
     """Return the rows of the table: each workflow with how it is started and when next."""
     by_name: dict[str, list[Json]] = {}
     for job in jobs.value["jobs"] if jobs.value else []:
-        by_name.setdefault(job["action"].removeprefix("workflow "), []).append(job)
+        by_name.setdefault(job["what"].removeprefix("workflow "), []).append(job)
     return [row | _started_by([*by_name.get(row["name"], []), *by_name.get(row["id"], [])]) for row in workflows]
 
 
@@ -93,7 +93,7 @@ def _started_by(jobs: Sequence[Json]) -> Json:
     active = [job for job in jobs if job["enabled"]]
     if not active:
         return {"type": "Manual", "next": ""}
-    by_event = all(job["trigger_kind"] == "event" for job in active)
+    by_event = all(job["trigger"] == "event" for job in active)
     return {"type": "Event-triggered" if by_event else "Scheduled", "next": min(job["next"] or "~" for job in active)}
 
 

@@ -1,0 +1,128 @@
+"""A process that runs one workflow with a node of each kind and kills itself: `python crashing.py FOLDER AFTER WHEN`.
+
+It dies at the AFTER-th record of a step, WHEN = `before` or `after` it is written, and prints `done` when the run ends
+first. Its tools note what they do in `effects.log`: nothing of Homeport knows that file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from conftest import Desk, Scripted, Stage  # noqa: E402
+
+from homeport_host.database import Database  # noqa: E402
+from homeport_host.engine.protocol import FINAL  # noqa: E402
+from homeport_host.workflows.body import WorkflowBody  # noqa: E402
+from homeport_host.workflows.journal import Journal, Step  # noqa: E402
+from homeport_host.workflows.library import WorkflowLibrary  # noqa: E402
+from homeport_host.workflows.means import Means  # noqa: E402
+from homeport_host.workflows.service import Workflows  # noqa: E402
+from homeport_host.workflows.store import WorkflowStore  # noqa: E402
+from homeport_host.workflows.task import KIND  # noqa: E402
+from homeport_shared.errors import HomeportError  # noqa: E402
+
+RUN = "the-run"
+FOUND = {"hits": []}
+
+
+def note(word: str, following: str = "", **more: Any) -> dict[str, Any]:
+    return {"kind": "tool", "tool": "desk__note", "arguments": {"word": word}, "next": following, **more}
+
+
+INNER = {"name": "Inner", "start": "write", "nodes": {"write": note("inner", "end"), "end": {"kind": "end"}}}
+GRAPH = {
+    "name": "Outer",
+    "start": "first",
+    "nodes": {
+        "first": note("first", "choose"),
+        "choose": {"kind": "condition", "choices": [{"when": "first.word == 'first'", "next": "each"}]},
+        "each": {"kind": "loop", "over": ["a", "b"], "body": "in_loop", "next": "both"},
+        "in_loop": note("loop-{{ item }}"),
+        "both": {"kind": "parallel", "branches": ["left", "right"], "next": "all"},
+        "left": note("left", "left2"),
+        "left2": note("left2"),
+        "right": note("right"),
+        "all": {"kind": "map", "over": ["x", "y"], "body": "in_map", "next": "wait"},
+        "in_map": note("map-{{ item }}"),
+        "wait": {"kind": "timer", "seconds": 0.01, "next": "find"},
+        "find": {"kind": "rag", "query": "roof", "next": "ask"},
+        "ask": {"kind": "agent", "prompt": "What?", "next": "sure"},
+        "sure": {"kind": "approval", "question": "Go on?", "next": "inner"},
+        "inner": {"kind": "workflow", "workflow": "Inner", "next": "undone"},
+        "undone": note("to-undo", "fail", undo={"tool": "desk__note", "arguments": {"word": "undone"}}),
+        "fail": {"kind": "tool", "tool": "desk__fail", "retry": {"attempts": 2, "seconds": 0}, "next": "end"},
+        "end": {"kind": "end"},
+    },
+}
+
+
+class Killing(Journal):
+    """A journal whose process dies at one of its records."""
+
+    left, when = 0, ""
+
+    async def put(self, run: str, step: Step) -> None:
+        Killing.left -= 1
+        if Killing.left == 0 and Killing.when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        await super().put(run, step)
+        if Killing.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def desk_for(folder: Path) -> Desk:
+    def write(word: str) -> dict[str, str]:
+        handle = os.open(folder / "effects.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(handle, f"{word}\n".encode())
+        os.close(handle)
+        return {"word": word}
+
+    def fail() -> str:
+        write("fail")
+        raise HomeportError("unavailable", "It does not work.")
+
+    desk = Desk()
+    desk.add("desk__note", write, "can-be-taken-back", word={"type": "string"})
+    desk.add("desk__fail", fail, "can-be-taken-back", "read-only")
+    desk.add("rag__search", lambda query, collections, k: FOUND, query={}, collections={}, k={})
+    return desk
+
+
+async def main(folder: Path) -> None:
+    database = Database(folder / "host.db")
+    await database.open()
+    desk = desk_for(folder)
+    async with anyio.create_task_group() as tasks:
+        stage = Stage(folder, tasks, database, Scripted(["That."]), desk)
+        journal = Killing(database)
+        library = WorkflowLibrary(WorkflowStore(database), desk, stage.agents, stage.changes)
+        means = Means(stage.loop._parts, stage.engine, stage.approvals, stage.runs, journal, library.known)
+        stage.engine.register(KIND, WorkflowBody(means))
+        workflows = Workflows(library, stage.engine, stage.runs, journal, means)
+        if not await library.store.list():
+            await library.save(INNER)
+            await library.save(GRAPH)
+        await stage.engine.launch()
+        await workflows.start("Outer", {}, run=RUN)
+        while (row := await stage.runs.get(RUN)).state not in FINAL:
+            for hold in await stage.approvals.list():
+                await stage.approvals.decide(hold.id, True, by="test")
+            await anyio.sleep(0.01)
+        steps = {step.path: step.state for step in await journal.steps(RUN)}
+        sys.stdout.write(json.dumps({"state": row.state, "error": row.error, "steps": steps}) + "\n")
+        await stage.engine.aclose()
+        tasks.cancel_scope.cancel()
+    await database.aclose()
+
+
+if __name__ == "__main__":
+    Killing.left, Killing.when = int(sys.argv[2]), sys.argv[3]
+    anyio.run(main, Path(sys.argv[1]))

@@ -1,0 +1,39 @@
+"""kill -9 at the records of steps, before and after they are written: no effect is lost and none happens twice."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("crashing.py")
+ONCE = ["first", "loop-a", "loop-b", "left", "left2", "right", "map-x", "map-y", "inner", "to-undo", "undone"]
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+def test_a_workflow_of_all_kinds_of_nodes_is_killed_again_and_again(tmp_path: Path) -> None:
+    """Each process gets three records further; a kill before the end of a step comes after its effect."""
+    moments = cycle([("3", "before"), ("2", "after"), ("2", "before"), ("3", "after")])
+    kills = 0
+    while True:
+        after, when = next(moments)
+        command = [sys.executable, str(PROGRAM), str(tmp_path), after, when]
+        process = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        if process.returncode != -signal.SIGKILL:
+            break
+        kills += 1
+        assert kills < 80, "it does not come forward"
+    assert process.returncode == 0, process.stderr
+    told = json.loads(process.stdout)
+    assert (told["state"], told["error"]["code"]) == ("failed", "unavailable"), told
+    assert set(told["steps"].values()) == {"completed", "failed", "undone"}
+    effects = Counter((tmp_path / "effects.log").read_text().split())
+    assert {word: effects[word] for word in ONCE} == dict.fromkeys(ONCE, 1)
+    print(f"\n{kills} kills: {sum(effects[word] for word in ONCE)} effects, none lost, none doubled")
