@@ -91,7 +91,7 @@ def desk_for(folder: Path) -> Desk:
 
     desk = Desk()
     desk.add("desk__note", write, "can-be-taken-back", word={"type": "string"})
-    desk.add("desk__fail", fail, "can-be-taken-back", "read-only")
+    desk.add("desk__fail", fail, "can-be-taken-back")
     desk.add("rag__search", lambda query, collections, k: FOUND, query={}, collections={}, k={})
     return desk
 
