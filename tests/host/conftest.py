@@ -45,6 +45,13 @@ from homeport_host.providers.protocol import (
     ToolCall,
     Usage,
 )
+from homeport_host.workflows.body import WorkflowBody
+from homeport_host.workflows.journal import Journal
+from homeport_host.workflows.library import WorkflowLibrary
+from homeport_host.workflows.means import Means
+from homeport_host.workflows.service import Workflows
+from homeport_host.workflows.store import WorkflowStore
+from homeport_host.workflows.task import KIND as WORKFLOW
 from homeport_shared.audit import Entry
 from homeport_shared.changes import ChangeBus
 
@@ -178,11 +185,20 @@ class Stage:
         self.runs = Runs(self.engine, self.store, self.recorder, self.admission, self.agents, lambda: "test/scripted:1")
         self.steering = Steering(self.runs, self.engine, self.store, self.recorder, self.admission)
         self.engine.register(KIND, self.loop)
+        self._workflows(desk)
         attaching = Attaching(self.as_person, home / "attachments")
         self.chats = Chats(ChatStore(database), self.runs, attaching, self.changes)
         self.loop.on_done.append(self.chats.ended)
         self.runs.on_cancelled.append(self.chats.ended)
         self.approvals.on_decided.append(self.runs.decided)
+
+    def _workflows(self, desk: Desk) -> None:
+        journal = Journal(self.database)
+        library = WorkflowLibrary(WorkflowStore(self.database), desk, self.agents, self.changes)
+        means = Means(self.loop._parts, self.engine, self.approvals, self.runs, journal, library.known)
+        self.engine.register(WORKFLOW, WorkflowBody(means))
+        self.workflows = Workflows(library, self.engine, self.runs, journal, means)
+        self.steering.repeat[WORKFLOW] = self.workflows.repeat
 
     async def _record(self, entry: Entry, durable: bool) -> None:
         self.audit.append(entry)

@@ -15,6 +15,7 @@ import pytest
 
 from homeport_host.agents.runs import Run
 from homeport_host.engine.protocol import FINAL
+from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
 from homeport_shared.testing.model import ModelDouble
 
@@ -28,6 +29,7 @@ ledger__note = ["can-be-taken-back"]
 ledger__flaky = ["can-be-taken-back"]
 ledger__wait = ["can-be-taken-back"]
 """
+PERSON = Caller("person", "tester", approved=("homeport__workflow_delete", "homeport__run_forget"))
 LEDGER = Path(__file__).with_name("ledger.py")
 
 
@@ -38,7 +40,7 @@ class House:
         self.host, self.home = host, home
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        return await self.host.call(f"homeport__{tool}", arguments)
+        return await self.host.call(f"homeport__{tool}", arguments, PERSON)
 
     async def save(self, nodes: dict[str, Any], start: str, name: str = "Test", **more: Any) -> dict[str, Any]:
         """Save a workflow as a person does."""

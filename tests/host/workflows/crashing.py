@@ -16,18 +16,11 @@ from typing import Any
 import anyio
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from conftest import Desk, Scripted, Stage  # noqa: E402
-
-from homeport_host.database import Database  # noqa: E402
-from homeport_host.engine.protocol import FINAL  # noqa: E402
-from homeport_host.workflows.body import WorkflowBody  # noqa: E402
-from homeport_host.workflows.journal import Journal, Step  # noqa: E402
-from homeport_host.workflows.library import WorkflowLibrary  # noqa: E402
-from homeport_host.workflows.means import Means  # noqa: E402
-from homeport_host.workflows.service import Workflows  # noqa: E402
-from homeport_host.workflows.store import WorkflowStore  # noqa: E402
-from homeport_host.workflows.task import KIND  # noqa: E402
-from homeport_shared.errors import HomeportError  # noqa: E402
+from conftest import Desk, Scripted, Stage
+from homeport_host.database import Database
+from homeport_host.engine.protocol import FINAL
+from homeport_host.workflows.journal import Journal, Step
+from homeport_shared.errors import HomeportError
 
 RUN = "the-run"
 FOUND = {"hits": []}
@@ -102,11 +95,8 @@ async def main(folder: Path) -> None:
     desk = desk_for(folder)
     async with anyio.create_task_group() as tasks:
         stage = Stage(folder, tasks, database, Scripted(["That."]), desk)
-        journal = Killing(database)
-        library = WorkflowLibrary(WorkflowStore(database), desk, stage.agents, stage.changes)
-        means = Means(stage.loop._parts, stage.engine, stage.approvals, stage.runs, journal, library.known)
-        stage.engine.register(KIND, WorkflowBody(means))
-        workflows = Workflows(library, stage.engine, stage.runs, journal, means)
+        workflows, library = stage.workflows, stage.workflows.library
+        journal = workflows._journal = workflows._means.journal = Killing(database)
         if not await library.store.list():
             await library.save(INNER)
             await library.save(GRAPH)

@@ -46,7 +46,11 @@ def test_a_sound_workflow_has_no_problems() -> None:
         "a": {**LIST, "next": "each"},
         "each": {"kind": "loop", "over": "{{ a.entries }}", "body": "say", "next": "b"},
         "say": {"kind": "tool", "tool": "t__say", "arguments": {"text": "{{ item.name }} {{ index }}"}},
-        "b": {"kind": "condition", "choices": [{"when": "a.count > 3 and len(each.items) > 0", "next": "c"}], "next": "d"},
+        "b": {
+            "kind": "condition",
+            "choices": [{"when": "a.count > 3 and len(each.items) > 0", "next": "c"}],
+            "next": "d",
+        },
         "c": {"kind": "agent", "agent": "writer", "prompt": "{{ folder }}", "next": "d", "catch": "oh"},
         "oh": {"kind": "end", "result": "{{ error.message }}"},
         "d": {"kind": "workflow", "workflow": "Other"},

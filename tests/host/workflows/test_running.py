@@ -206,8 +206,12 @@ async def test_a_dry_run_shows_the_data_and_changes_nothing(house: Any) -> None:
 async def test_a_run_begins_at_a_node_with_what_an_earlier_one_gave(house: Any) -> None:
     nodes = {
         "one": {"kind": "tool", "tool": "ledger__note", "arguments": {"word": "one"}, "next": "two"},
-        "two": {"kind": "tool", "tool": "ledger__flaky", "arguments": {"word": "{{ one.word }}2", "fails": 1},
-                "next": "end"},  # fmt: skip
+        "two": {
+            "kind": "tool",
+            "tool": "ledger__flaky",
+            "arguments": {"word": "{{ one.word }}2", "fails": 1},
+            "next": "end",
+        },  # fmt: skip
         "end": {"kind": "end", "result": "{{ two.word }}"},
     }
     await house.save(nodes, "one")

@@ -13,7 +13,11 @@ from homeport_host.workflows.values import holds, names_in, names_of_condition, 
 from homeport_shared.errors import HomeportError
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
@@ -38,7 +42,11 @@ def test_a_value_is_never_read_as_a_template(value: Any) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_rendered_or_refused_in_words(text: str) -> None:
-    for work in (lambda: render("{{" + text + "}}", SCOPE), lambda: holds(text, SCOPE), lambda: names_of_condition(text)):
+    for work in (
+        lambda: render("{{" + text + "}}", SCOPE),
+        lambda: holds(text, SCOPE),
+        lambda: names_of_condition(text),
+    ):
         try:
             json.dumps(work() if not isinstance(work, set) else None, default=str)
         except HomeportError as error:

@@ -188,7 +188,7 @@ class HostGateway:
             workflow, version = await self._workflows.library.get(order.workflow)
             graph, problems = await self._workflows.library.check(version.graph)
             require_valid(workflow.name, problems)
-            given(graph, order.arguments)
+            given(graph, order.arguments, typed=False)  # an event fills them in
         except HomeportError as error:
             return [str(error)]
         return [f"{workflow.name} is a draft."] if workflow.status != "active" else []

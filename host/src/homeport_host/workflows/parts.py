@@ -6,7 +6,17 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from homeport_host.workflows.graph import BREAK, CONTINUE, EndNode, Graph, LoopNode, MapNode, ParallelNode, exits_of, parts_of
+from homeport_host.workflows.graph import (
+    BREAK,
+    CONTINUE,
+    EndNode,
+    Graph,
+    LoopNode,
+    MapNode,
+    ParallelNode,
+    exits_of,
+    parts_of,
+)
 
 TOP = ""
 

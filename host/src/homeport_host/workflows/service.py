@@ -202,8 +202,8 @@ class Workflows:
         return await self.begin(task, run)
 
 
-def given(graph: Graph, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters for a graph's variables.
+def given(graph: Graph, parameters: Mapping[str, Any], *, typed: bool = True) -> dict[str, Any]:
+    """Return the parameters for a graph's variables; `typed` = their values are known by now.
 
     Raises:
         HomeportError: `invalid`, naming the one that is missing, unknown or of another type.
@@ -217,7 +217,7 @@ def given(graph: Graph, parameters: Mapping[str, Any]) -> dict[str, Any]:
                 raise HomeportError(
                     "invalid", f"{graph.name} needs {name}.", variable.description or "Give it a value."
                 )
-        elif not fits(parameters[name], variable.type):
+        elif typed and not fits(parameters[name], variable.type):
             raise HomeportError("invalid", f"{name} must be a {variable.type}.", variable.description)
     return dict(parameters)
 

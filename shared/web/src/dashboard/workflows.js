@@ -2,7 +2,7 @@
 import { act, tryAct } from "./act.js";
 import { dialog, showInDialog, toast } from "./notices.js";
 
-const place = (event) => event.target.closest("[data-workflow]")?.dataset ?? {};
+const place = (event) => (event.target.closest("[data-workflow]") ?? document.querySelector("header[data-workflow]"))?.dataset ?? {};
 const refresh = () => { for (const part of document.querySelectorAll("#workflow-list, #workflow-detail, #workflow-run")) part.dispatchEvent(new Event("refresh")); };
 const slug = (text) => text.split(",").map((each) => each.trim()).filter(Boolean);
 const READ = {
@@ -148,7 +148,6 @@ document.addEventListener("click", async (event) => {
   else if (on("[data-delete]")) await remove(workflow, name);
   else if (on("[data-check]")) await check(on("form"));
   else if (on("[data-from]")) {
-    const { workflow, runId } = document.querySelector("[data-run-id]").dataset;
     const started = await tryAct("homeport__workflow_try", { workflow, dry: false, start: on("[data-from]").dataset.from, from_run: runId });
     if (started) location.href = `/workflow-runs/${started.run_id}`;
   }

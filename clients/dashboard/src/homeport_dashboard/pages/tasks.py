@@ -162,7 +162,10 @@ def _line(event: Json) -> Json:
         level, text = "warn", f"{data['tool']} waits for approval: {data['reason']}"
     elif kind == "step":
         error = data.get("error")
-        level, text = "error" if error else "info", f"{data['path']} {data['state']}" + (f": {error['message']}" if error else "")
+        level, text = (
+            "error" if error else "info",
+            f"{data['path']} {data['state']}" + (f": {error['message']}" if error else ""),
+        )
     elif kind == "restart":
         level, text = "warn", data["reason"]
     elif kind == "note":
