@@ -78,9 +78,6 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     expect(detail.locator(".workflow-nodes > li")).to_have_count(5)
     expect(detail.locator('[data-kind="agent"]')).to_have_attribute("data-depth", "1")
     sound(page)
-    for theme in ("light", "dark", "contrast"):
-        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        page.screenshot(path=f"/tmp/wf-detail-{theme}.png", full_page=True)
 
     detail.get_by_role("button", name="Dry run").click()
     page.get_by_role("dialog").get_by_role("button", name="Start").click()
@@ -101,16 +98,11 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     expect(run.locator(".workflow-step")).to_contain_text("A file.")
     sound(page)
 
-    for theme in ("light", "dark", "contrast"):
-        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        page.screenshot(path=f"/tmp/wf-run-{theme}.png", full_page=True)
     run_page = page.url
     page.goto(at(page, "workflows"))
     expect(page.locator(".workflow-counts")).to_have_text("0 Active / 1 Draft / 0 Scheduled")
-    for theme in ("light", "dark", "contrast"):
-        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        page.screenshot(path=f"/tmp/wf-list-{theme}.png", full_page=True)
     page.get_by_role("link", name="Files", exact=True).last.click()
+    page.wait_for_load_state()
     detail.get_by_role("button", name="Activate").click()
     expect(detail.get_by_text("Active", exact=True)).to_be_visible()
     detail.get_by_role("link", name="JSON").click()

@@ -49,8 +49,8 @@ class Peers:
         """Call the tool of `order`.
 
         Raises:
-            HomeportError: `unsupported` for an agent's task or a workflow; `conflict`, when the call may have been made before and
-                the tool does not bear it twice; or what the tool says.
+            HomeportError: `unsupported` for an agent's task or a workflow; `conflict`, when the call may have been made
+                before and the tool does not bear it twice; or what the tool says.
         """
         if not order.tool:
             raise HomeportError(

@@ -105,7 +105,7 @@ async def test_an_error_is_tried_again_caught_or_taken_back(house: Any) -> None:
     assert (await house.do(caught, "flaky", name="Caught")).answer == "flaky failed"
 
     def undo(word: str) -> dict[str, Any]:
-        return {"undo": {"tool": "ledger__note", "arguments": {"word": word + "-{{ %s.word }}" % word[-3:]}}}
+        return {"undo": {"tool": "ledger__note", "arguments": {"word": f"{word}-{{{{ {word[-3:]}.word }}}}"}}}
 
     undone = {
         "one": note("first", "two", **undo("undo-one")),

@@ -49,9 +49,7 @@ PAGES = (
         "Jobs that run on time, on events or on demand",
         ("scheduler", "scheduler__show_automation"),
     ),
-    Page(
-        "workflows", "Workflows", "/workflows", "workflow", "second", "Steps that belong together, run again and again"
-    ),
+    Page("workflows", "Workflows", "/workflows", "workflow", "second", "Steps that belong together, again and again"),
     Page("executions", "Executions", "/executions", "executions", "third", "Everything that agents have done"),
     Page("approvals", "Approvals", "/approvals", "approvals", "third", "Actions that wait for your decision"),
 )
