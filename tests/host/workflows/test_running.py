@@ -211,7 +211,7 @@ async def test_a_run_begins_at_a_node_with_what_an_earlier_one_gave(house: Any) 
             "tool": "ledger__flaky",
             "arguments": {"word": "{{ one.word }}2", "fails": 1},
             "next": "end",
-        },  # fmt: skip
+        },
         "end": {"kind": "end", "result": "{{ two.word }}"},
     }
     await house.save(nodes, "one")

@@ -27,50 +27,28 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     """Return the routes of this module."""
 
     async def listing(request: Request) -> Response:
-        query = request.query_params.get("q", "").strip()
-        found = await attempt_all(
-            rows=connection.call("homeport__list_workflows", {"query": query}),
-            jobs=connection.call("scheduler__list_jobs", {"kind": "workflow", "limit": MOST_JOBS}),
-        )
-        values: Json = {"query": query, "found": found["rows"], "rows": [], "counts": ""}
-        if found["rows"].value:
-            values["rows"] = _rows(found["rows"].value["rows"], found["jobs"])
-            values["counts"] = _counts(values["rows"])
-        if request.query_params.get("part") == "list":
+        values = await _listed(connection, request.query_params.get("q", "").strip())
+        if request.query_params.get("part"):
             return pages.fragment("parts/workflows-list.html", **values)
         values |= await attempt_all(templates=connection.call("homeport__workflow_templates"))
-        return await pages.page(
-            request, "workflows.html", current="workflows", crumbs=[("Workflows", "/workflows")], **values
-        )
+        crumbs = [("Workflows", "/workflows")]
+        return await pages.page(request, "workflows.html", current="workflows", crumbs=crumbs, **values)
 
     async def one(request: Request) -> Response:
-        key, tab = request.path_params["workflow"], request.query_params.get("tab", "")
-        tab = tab if tab in TABS else TABS[0]
-        shown = await connection.call("homeport__workflow_get", {"workflow": key})
-        values: Json = {"workflow": shown, "tab": tab, "tabs": TABS, "kinds": KINDS, "nodes": _nodes(shown, [])}
-        if tab == "versions":
-            values["versions"] = await attempt(_versions(connection, shown, request.query_params.get("with", "")))
+        tab, other = request.query_params.get("tab", ""), request.query_params.get("with", "")
+        values = await _shown(connection, request.path_params["workflow"], tab if tab in TABS else TABS[0], other)
         if request.query_params.get("part"):
             return pages.fragment("parts/workflow-detail.html", **values)
-        crumbs = [("Workflows", "/workflows"), (shown["name"], f"/workflows/{shown['id']}")]
+        crumbs = [("Workflows", "/workflows"), (values["workflow"]["name"], f"/workflows/{values['workflow']['id']}")]
         return await pages.page(request, "workflow.html", current="workflows", crumbs=crumbs, **values)
 
     async def run(request: Request) -> Response:
-        key, path = request.path_params["run"], request.query_params.get("step", "")
-        shown = await connection.call("homeport__workflow_steps", {"run_id": key})
-        steps = shown["steps"]
-        values: Json = {
-            "shown": shown,
-            "run": shown["run"],
-            "kinds": KINDS,
-            "nodes": _nodes(shown, steps),
-            "step": next((step for step in steps if step["path"] == path), None),
-            "seconds": _seconds(shown["run"]),
-        }
+        key = request.path_params["run"]
+        values = await _run(connection, key, request.query_params.get("step", ""))
         if request.query_params.get("part"):
             return pages.fragment("parts/workflow-run.html", **values)
-        crumbs = [("Workflows", "/workflows"), (shown["graph"]["name"], f"/workflows/{shown['workflow']}")]
-        crumbs.append((f"Run {key[:8]}", f"/workflow-runs/{key}"))
+        workflow = (values["shown"]["graph"]["name"], f"/workflows/{values['shown']['workflow']}")
+        crumbs = [("Workflows", "/workflows"), workflow, (f"Run {key[:8]}", f"/workflow-runs/{key}")]
         return await pages.page(request, "workflow-run.html", current="workflows", crumbs=crumbs, **values)
 
     return [
@@ -80,10 +58,40 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     ]
 
 
+async def _listed(connection: Connection, query: str) -> Json:
+    found = await attempt_all(
+        rows=connection.call("homeport__list_workflows", {"query": query}),
+        jobs=connection.call("scheduler__list_jobs", {"kind": "workflow", "limit": MOST_JOBS}),
+    )
+    rows = _rows(found["rows"].value["rows"], found["jobs"]) if found["rows"].value else []
+    return {"query": query, "found": found["rows"], "rows": rows, "counts": _counts(rows)}
+
+
+async def _shown(connection: Connection, key: str, tab: str, other: str) -> Json:
+    shown = await connection.call("homeport__workflow_get", {"workflow": key})
+    values: Json = {"workflow": shown, "tab": tab, "tabs": TABS, "kinds": KINDS, "nodes": _nodes(shown, [])}
+    if tab == "versions":
+        values["versions"] = await attempt(_versions(connection, shown, other))
+    return values
+
+
+async def _run(connection: Connection, key: str, path: str) -> Json:
+    shown = await connection.call("homeport__workflow_steps", {"run_id": key})
+    return {
+        "shown": shown,
+        "run": shown["run"],
+        "kinds": KINDS,
+        "nodes": _nodes(shown, shown["steps"]),
+        "step": next((step for step in shown["steps"] if step["path"] == path), None),
+        "seconds": _seconds(shown["run"]),
+    }
+
+
 def _rows(workflows: Sequence[Json], jobs: Outcome) -> list[Json]:
     """Return the rows of the table: each workflow with how it is started and when next."""
     by_name: dict[str, list[Json]] = {}
-    for job in jobs.value["jobs"] if jobs.value else []:
+    found: list[Json] = jobs.value["jobs"] if jobs.value else []
+    for job in found:
         by_name.setdefault(job["what"].removeprefix("workflow "), []).append(job)
     return [row | _started_by([*by_name.get(row["name"], []), *by_name.get(row["id"], [])]) for row in workflows]
 
