@@ -28,6 +28,7 @@ default = "ollama/qwen3:8b"
 ledger__note = ["can-be-taken-back"]
 ledger__flaky = ["can-be-taken-back"]
 ledger__wait = ["can-be-taken-back"]
+ledger__meet = ["can-be-taken-back"]
 """
 PERSON = Caller("person", "tester", approved=("homeport__workflow_delete", "homeport__run_forget"))
 LEDGER = Path(__file__).with_name("ledger.py")

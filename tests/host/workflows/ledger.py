@@ -49,6 +49,15 @@ async def wait(word: str) -> str:
     return word
 
 
+@server.tool(annotations=CHANGES)
+async def meet(word: str, other: str) -> dict[str, str]:
+    """Write a word down and wait until another one is there."""
+    write(word)
+    while other not in file.read_text("utf-8").split():
+        await anyio.sleep(0.01)
+    return {"word": word}
+
+
 @server.tool(annotations=READS)
 def look(words: list[str]) -> dict[str, list[str]]:
     """Give back some words."""

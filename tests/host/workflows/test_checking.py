@@ -94,6 +94,10 @@ def test_each_mistake_is_named_at_its_node(nodes: dict[str, Any], node: str, wor
     assert any(at == node and words in message for at, message in problems), problems
 
 
+def test_an_entry_point_that_is_not_there_is_a_problem() -> None:
+    assert ("", "It begins with 'z', which is no node.") in found({"a": END}, "z")
+
+
 def test_what_is_there_on_some_ways_only_is_a_warning() -> None:
     nodes = {
         "a": {"kind": "condition", "choices": [{"when": "1 > 2", "next": "b"}], "next": "c"},

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from homeport_shared.testing.model import Reply
+
 pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
 
 
@@ -29,19 +31,22 @@ async def test_steps_beside_each_other_run_at_the_same_time_and_get_what_they_re
     def look(word: str, following: str = "") -> dict[str, Any]:
         return {"kind": "tool", "tool": "ledger__look", "arguments": {"words": [word]}, "next": following}
 
+    def meet(word: str, other: str, following: str = "") -> dict[str, Any]:
+        return {"kind": "tool", "tool": "ledger__meet", "arguments": {"word": word, "other": other}, "next": following}
+
     nodes = {
         "both": {"kind": "parallel", "branches": ["a", "b"], "next": "each"},
-        "a": look("a", "a2"),
-        "a2": look("{{ a.words[0] }}2"),
-        "b": look("b"),
-        "each": {"kind": "map", "over": "{{ both.a.words + both.b.words }}", "body": "say", "next": "end"},
+        "a": meet("left", "right", "a2"),  # each waits for the other
+        "a2": look("{{ a.word }}2"),
+        "b": meet("right", "left"),
+        "each": {"kind": "map", "over": "{{ both.a.words + [both.b.word] }}", "body": "say", "next": "end"},
         "say": look("{{ item }}{{ index }}"),
         "end": {"kind": "end", "result": "{{ each['items'] }}"},
     }
     row = await house.do(nodes, "both")
     assert row.state == "completed", row.error
     steps = await house.steps(row.id)
-    assert steps["end"]["output"] == [{"words": ["a20"]}, {"words": ["b1"]}]
+    assert steps["end"]["output"] == [{"words": ["left20"]}, {"words": ["right1"]}]
     assert {"both/a", "both/a2", "both/b", "each[0]/say", "each[1]/say"} <= steps.keys()
 
 
@@ -68,7 +73,7 @@ async def test_a_loop_repeats_with_break_and_continue_and_at_most_50_times(house
 
 async def test_an_agent_passages_a_timer_and_another_workflow(houses: Any) -> None:
     async with houses("Two tasks are open.") as house:
-        (house.home / "workspace").mkdir(exist_ok=True)
+        await house.host.call("rag__add", {"text": "The roof is tight since May.", "title": "The roof"})
         inner = {
             "write": {"kind": "tool", "tool": "ledger__note", "arguments": {"word": "{{ word }}"}, "next": "end"},
             "end": {"kind": "end", "result": "{{ write.word }}!"},
@@ -77,7 +82,10 @@ async def test_an_agent_passages_a_timer_and_another_workflow(houses: Any) -> No
         nodes = {
             "find": {"kind": "rag", "query": "the roof", "next": "ask"},
             "ask": {"kind": "agent", "prompt": "Sum up: {{ find.hits | default([]) }}", "next": "wait"},
-            "wait": {"kind": "timer", "seconds": 0.05, "next": "inner"},
+            "wait": {"kind": "timer", "seconds": 0.05, "next": "past"},
+            "past": {"kind": "timer", "until": "2026-01-01T08:00", "next": "later"},
+            "later": {"kind": "agent", "prompt": "Create a task", "wait": False, "next": "ended"},
+            "ended": {"kind": "timer", "task": "{{ later.run }}", "next": "inner"},
             "inner": {"kind": "workflow", "workflow": "Inner", "parameters": {"word": "{{ ask.text }}"}, "next": "end"},
             "end": {"kind": "end", "result": {"said": "{{ ask.text }}", "wrote": "{{ inner.result }}"}},
         }
@@ -85,6 +93,12 @@ async def test_an_agent_passages_a_timer_and_another_workflow(houses: Any) -> No
         assert row.state == "completed", row.error
         steps = await house.steps(row.id)
         assert steps["end"]["output"] == {"said": "Two tasks are open.", "wrote": "Two tasks are open.!"}
+        assert steps["find"]["output"]["hits"][0]["title"] == "The roof"
+        assert "The roof is tight" in steps["ask"]["input"]["prompt"]
+        assert (steps["ended"]["output"]["state"], steps["ended"]["output"]["text"]) == (
+            "completed",
+            "Two tasks are open.",
+        )
         children = (await house.call("list_runs", parent=row.id))["runs"]
         assert {child["kind"] for child in children} == {"chat", "workflow"}
 
@@ -242,3 +256,15 @@ async def test_a_tool_is_chosen_at_run_time_among_those_allowed(house: Any) -> N
     assert (await house.done()).answer == "done"
     assert "ledger__note" in (await house.done(parameters={"tool": "ledger__notes"})).answer
     assert "not among" in (await house.done(parameters={"tool": "files__write"})).answer
+
+
+async def test_the_agents_of_a_run_end_with_it(houses: Any) -> None:
+    async with houses(Reply("Late.", delay=600)) as house:
+        await house.save({"ask": {"kind": "agent", "prompt": "Think for long"}}, "ask")
+        run, child = await house.start(), ""
+        while not child:
+            await house.until(run, "running")
+            child = next((row["id"] for row in (await house.call("list_runs", parent=run))["runs"]), "")
+        await house.until(child, "running")
+        await house.call("run_cancel", run_id=run)
+        assert (await house.host.runs.get(child)).state == "cancelled"

@@ -227,6 +227,7 @@ async def _shown(host: HostServices, key: str, number: int) -> Json:
 
 async def _steps(host: HostServices, run: str) -> Json:
     task, row = await host.workflows.task(run), await host.runs.get(run)
+    graph, problems = await host.workflows.library.check(task.graph)
     return {
         "run": asdict(row),
         "workflow": task.workflow,
@@ -235,7 +236,8 @@ async def _steps(host: HostServices, run: str) -> Json:
         "trigger": task.trigger,
         "parameters": task.parameters,
         "graph": task.graph,
-        "outline": outline(Graph.model_validate(task.graph)),
+        "outline": outline(graph),
+        "problems": _told(problems),
         "steps": [asdict(step) for step in await host.workflows.steps(run)],
     }
 
