@@ -15,6 +15,7 @@ from sqlalchemy.dialects.sqlite import insert
 
 from homeport_host.agents.runs import runs
 from homeport_host.database import Database, metadata
+from homeport_shared.errors import HomeportError
 
 StepState = Literal["running", "waiting", "completed", "failed", "cancelled", "pinned", "shown", "undone"]
 DONE: frozenset[str] = frozenset({"completed", "pinned", "shown", "undone"})
@@ -91,11 +92,18 @@ class Journal:
         await self._database.write(lambda connection: connection.execute(statement))
 
     async def put(self, run: str, step: Step) -> None:
-        """Store a step as it is now."""
+        """Store a step as it is now.
+
+        Raises:
+            DBAPIError: As the driver said it: such as a full disk must not end the run, the engine tries again.
+        """
         values = {"run": run, **asdict(step)}
         statement = insert(workflow_steps).values(values)
         statement = statement.on_conflict_do_update(index_elements=["run", "path"], set_=values)
-        await self._database.write(lambda connection: connection.execute(statement))
+        try:
+            await self._database.write(lambda connection: connection.execute(statement))
+        except HomeportError as error:
+            raise error.__cause__ or error from None
 
     async def steps(self, run: str) -> list[Step]:
         """Return the steps of a run in their order."""

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import anyio
+from sqlalchemy.exc import DBAPIError
 
 from homeport_host.workflows.acting import Acting
 from homeport_host.workflows.graph import (
@@ -209,7 +210,7 @@ class Walk:
     async def _beside(self, step: Step, places: list[tuple[str, str, Scope]], at_once: int) -> list[Any]:
         """Walk through parts at the same time; the first error stops the others."""
         given: list[Any] = [None] * len(places)
-        failed: list[HomeportError] = []
+        failed: list[HomeportError | DBAPIError] = []
         room = anyio.CapacityLimiter(at_once)
 
         async def one(number: int, place: str, start: str, scope: Scope) -> None:
@@ -217,7 +218,7 @@ class Walk:
                 self._active += 1
                 try:
                     given[number], _ = await self.walk(start, scope, place)
-                except HomeportError as error:
+                except (HomeportError, DBAPIError) as error:
                     failed.append(error)
                     tasks.cancel_scope.cancel()
                 finally:
@@ -233,7 +234,8 @@ class Walk:
             self._active += 1
         await self._settle()
         if failed:
-            await self._abandon(step.path)
+            if isinstance(failed[0], HomeportError):
+                await self._abandon(step.path)
             raise failed[0]
         return given
 
