@@ -20,8 +20,6 @@ class Order:
         title: What people see.
         tool: The public name of a tool, `server__tool`; empty for an agent's task.
         arguments: Of the tool, or the workflow's parameters.
-        workflow: The name of a workflow; empty for anything else.
-        event: The event that started it, as data.
         agent: The agent's name; empty = the host's assistant.
         prompt: The agent's task.
         tools: Tools that the agent may change things with.
@@ -30,14 +28,14 @@ class Order:
         again: The process that began it died: nobody knows how far it came.
         origin: What began it: a `schedule`, an `event` or the `user`.
         sources: Whose words are in it (runs, clients): what they have read counts as read by this work.
+        workflow: The name of a workflow; empty for anything else.
+        event: The event that started it, as data.
         priority: 0 low, 1 normal, 2 high, 3 critical.
     """
 
     id: str
     title: str
     tool: str = ""
-    workflow: str = ""
-    event: dict[str, Any] = field(default_factory=dict[str, Any])
     arguments: dict[str, Any] = field(default_factory=dict[str, Any])
     agent: str = ""
     prompt: str = ""
@@ -48,6 +46,8 @@ class Order:
     origin: Literal["schedule", "event", "user"] = "schedule"
     priority: int = 1
     sources: tuple[str, ...] = ()
+    workflow: str = ""
+    event: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def register(server: Server, host: HostServices) -> None:
 def _running(server: Server, host: HostServices) -> None:
     @changing(server, "Run a workflow")
     async def workflow_run(
-        workflow: Annotated[str, Field(description="id or name")],
+        workflow: str,
         parameters: Json = NO_JSON,
         idempotency_key: str = "",
     ) -> Started:
@@ -72,7 +72,7 @@ def _running(server: Server, host: HostServices) -> None:
 def _reading(server: Server, host: HostServices) -> None:
     @reading(server, "Workflows")
     async def list_workflows(query: str = "") -> Rows:
-        """List the workflows with their variables."""
+        """List the workflows and their variables."""
         return Rows(rows=await _list(host, query))
 
     @reading(server, "Workflow", "person-only")
