@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import JSON, Boolean, Column, Integer, String, Table, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import JSON, Boolean, Column, Connection, Integer, String, Table, delete, func, select, update
 
 from homeport_host.agents.runs import runs
 from homeport_host.database import Database, metadata
+from homeport_host.dialects import insert
 from homeport_shared.errors import HomeportError
 
 StepState = Literal["running", "waiting", "completed", "failed", "cancelled", "pinned", "shown", "undone"]
@@ -88,8 +88,9 @@ class Journal:
     async def begin(self, run: str, workflow: str, version: int, *, dry: bool) -> None:
         """Note that a run is one of a workflow."""
         values = {"run": run, "workflow": workflow, "version": version, "dry": dry}
-        statement = insert(workflow_runs).values(values).on_conflict_do_nothing()
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self._database.write(
+            lambda c: c.execute(insert(c, workflow_runs).values(values).on_conflict_do_nothing()) and None
+        )
 
     async def put(self, run: str, step: Step) -> None:
         """Store a step as it is now.
@@ -98,10 +99,13 @@ class Journal:
             DBAPIError: As the driver said it: such as a full disk must not end the run, the engine tries again.
         """
         values = {"run": run, **asdict(step)}
-        statement = insert(workflow_steps).values(values)
-        statement = statement.on_conflict_do_update(index_elements=["run", "path"], set_=values)
+
+        def work(connection: Connection) -> None:
+            statement = insert(connection, workflow_steps).values(values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["run", "path"], set_=values))
+
         try:
-            await self._database.write(lambda connection: connection.execute(statement))
+            await self._database.write(work)
         except HomeportError as error:
             raise error.__cause__ or error from None
 
