@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[3])]
 from conftest import Desk, Scripted, Stage
 from homeport_host.database import Database
 from homeport_host.engine.protocol import FINAL

@@ -24,7 +24,7 @@ def reading(server: Server, title: str, *labels: Label) -> Callable[[T], T]:
 def changing(server: Server, title: str, *labels: Label, idempotent: bool = False) -> Callable[[T], T]:
     """Register a tool whose change can be taken back by another call."""
     hints = ToolAnnotations(
-        read_only_hint=False, destructive_hint=False, idempotent_hint=idempotent, open_world_hint=False
+        read_only_hint=False, destructive_hint=False, idempotent_hint=idempotent or None, open_world_hint=False
     )
     return server.tool(title=title, annotations=hints, meta=_meta(("can-be-taken-back", *labels)))
 

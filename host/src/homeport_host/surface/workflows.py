@@ -35,10 +35,9 @@ def _running(server: Server, host: HostServices) -> None:
     async def workflow_run(
         workflow: str,
         parameters: Json = NO_JSON,
-        idempotency_key: str = "",
     ) -> Started:
-        """Start a workflow; returns at once. Follow `run_events`."""
-        run = await host.workflows.start(workflow, parameters, idempotency_key=idempotency_key)
+        """Start a workflow of `workflows://`; follow `run_events`."""
+        run = await host.workflows.start(workflow, parameters)
         return Started(run_id=run)
 
     @changing(server, "Try a workflow", "person-only")
@@ -70,7 +69,7 @@ def _running(server: Server, host: HostServices) -> None:
 
 
 def _reading(server: Server, host: HostServices) -> None:
-    @reading(server, "Workflows")
+    @reading(server, "Workflows", "person-only")
     async def list_workflows(query: str = "") -> Rows:
         """List the workflows and their variables."""
         return Rows(rows=await _list(host, query))
