@@ -15,8 +15,9 @@ from typing import Any
 
 import anyio
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[3])]
-from conftest import Desk, Scripted, Stage
+sys.path.insert(0, str(Path(__file__).parents[3]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from conftest import Desk, Place, Scripted, Stage
 from homeport_host.database import Database
 from homeport_host.engine.protocol import FINAL
 from homeport_host.workflows.journal import Journal, Step
@@ -90,11 +91,12 @@ def desk_for(folder: Path) -> Desk:
 
 
 async def main(folder: Path) -> None:
-    database = Database(folder / "host.db")
+    place = Place(folder / "host.db", folder / "engine.db")
+    database = Database(place.database)
     await database.open()
     desk = desk_for(folder)
     async with anyio.create_task_group() as tasks:
-        stage = Stage(folder, tasks, database, Scripted(["That."]), desk)
+        stage = Stage(folder, place, tasks, database, Scripted(["That."]), desk)
         workflows, library = stage.workflows, stage.workflows.library
         journal = workflows._journal = workflows._means.journal = Killing(database)
         if not await library.store.list():
