@@ -70,7 +70,9 @@ def test_a_job_is_made_checked_run_and_looked_at(site: Site, page: Page, view: F
     expect(form.get_by_label("Cron expression")).to_have_value("0 7 * * 1")
     expect(form.locator(".checked")).to_contain_text("07:00:00+00:00")
     form.get_by_role("button", name="Validate configuration").click()
-    expect(form.locator(".checked")).to_contain_text("calls a tool, gives an agent a prompt, or emits an event")
+    expect(form.locator(".checked")).to_contain_text(
+        "calls a tool, gives an agent a prompt, runs a workflow, or emits an event"
+    )
     form.get_by_label("Tool", exact=True).fill("files__list")
     form.get_by_label("Arguments (JSON)").fill('{"path": "documents"}')
     form.get_by_role("button", name="Validate configuration").click()

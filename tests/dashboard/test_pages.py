@@ -96,7 +96,7 @@ async def test_search_finds_pages_commands_documents_and_chats(desk: Desk) -> No
     assert "/tools/clock__now" in found["Commands"]
     assert found["Chats"] == ["/chat/c001"]
     everything = (await desk.client.get("/search?q=")).json()["groups"]
-    assert "/approvals" in [item["href"] for item in everything[0]["items"]]
+    assert "/approvals" in [item["href"] for item in everything[0]["items"]], "all pages"
 
 
 async def test_a_tool_without_a_page_gets_a_form_and_its_result_a_table(desk: Desk) -> None:

@@ -27,7 +27,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (into / "servers").mkdir(parents=True)
     (into / "tests").mkdir()
     shutil.copy(ROOT / "pyproject.toml", into)
-    shutil.copy(ROOT / "tests" / "conftest.py", into / "tests")
+    for name in ("conftest.py", "postgres.py"):
+        shutil.copy(ROOT / "tests" / name, into / "tests")
     monkeypatch.chdir(into)
     return into
 

@@ -140,7 +140,7 @@ def test_a_frozen_worker_that_wakes_up_does_nothing_more(place: Any, tmp_path: P
     survivor = start(tmp_path, place, "survivor", runs=0)
     zombie = start(tmp_path, place, "zombie", steps=60)
     wait_for(tmp_path, "zombie")
-    zombie.send_signal(signal.SIGSTOP)
+    freeze(zombie, place)
     wait_for(tmp_path, "survivor")
     zombie.send_signal(signal.SIGCONT)
     finished(survivor)
@@ -192,6 +192,27 @@ def test_runs_go_on_when_a_full_disk_has_space_again(tmp_path: Path) -> None:
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
     Told(tmp_path).check("SQLite on a full disk", RUNS, 60, 1)
+
+
+def freeze(program: Program, place: Any) -> None:
+    """Stop a process while it does not write: SQLite's lock would be stopped with it, and nobody could go on."""
+    while True:
+        program.send_signal(signal.SIGSTOP)
+        if not isinstance(place.database, Path) or not any(map(written, (place.database, place.engine))):
+            return
+        program.send_signal(signal.SIGCONT)
+        time.sleep(0.01)
+
+
+def written(file: Path) -> bool:
+    """Whether somebody writes to a database of SQLite now."""
+    with contextlib.closing(sqlite3.connect(file, timeout=0.2, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.execute("ROLLBACK")
+        return False
 
 
 def fill(file: Path) -> None:

@@ -58,7 +58,7 @@ async def test_many_jobs_are_changed_at_once_and_what_fails_is_said(desk: Desk) 
         ({"trigger": {"at": "2020-01-01T00:00"}}, "never due again"),
         ({"trigger": {"event": "file"}}, "no kind of event"),
         ({"time_zone": "Moon/Base", "trigger": {"every": "5m"}}, "no time zone"),
-        ({"action": {}}, "calls a tool, gives an agent a prompt, or emits an event"),
+        ({"action": {}}, "calls a tool, gives an agent a prompt, runs a workflow, or emits an event"),
         ({"action": {"tool": "list"}}, "write server__tool"),
         ({"action": {"tool": "no__such"}}, "There is no tool"),
         ({"after": ["Nobody"]}, "no job 'Nobody'"),

@@ -129,7 +129,8 @@ async def _found(connection: Connection, query: str) -> list[Json]:
             ],
         ),
     ]
-    return [{"title": title, "items": items[:MOST_FOUND]} for title, items in groups if items]
+    limits = {"Pages": len(navigation.PAGES)}
+    return [{"title": title, "items": items[: limits.get(title, MOST_FOUND)]} for title, items in groups if items]
 
 
 def _place(wanted: Any) -> str:
