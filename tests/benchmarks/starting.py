@@ -40,9 +40,8 @@ async def _servers() -> list[Row]:
         git = peer_environment.make("mcp-server-git") / "mcp-server-git"
         files = peer_environment.make_ours("shared", "servers/files")
         peer_environment.repository(root)
-        ours = StdioServerParameters(
-            command=str(files / "homeport-files"), args=[str(root)], env={"HOMEPORT_HOME": folder}
-        )
+        home = {"HOMEPORT_HOME": str(Path(folder) / "home")}
+        ours = StdioServerParameters(command=str(files / "homeport-files"), args=[str(root)], env=home)
         theirs = StdioServerParameters(command=str(git), args=["--repository", str(root)])
         taken: tuple[list[float], list[float]] = ([], [])
         for turn in range(ROUNDS + 1):
