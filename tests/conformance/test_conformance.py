@@ -72,7 +72,13 @@ TIMED = {
     "sep-2575-server-tags-subscription-id",
     "sep-2575-server-honors-notification-filter",
 }
-pytestmark = [pytest.mark.slow, pytest.mark.subprocess, pytest.mark.timeout(240)]
+# One worker for all: two that install the suite into one folder spoil it.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.subprocess,
+    pytest.mark.timeout(240),
+    pytest.mark.xdist_group("conformance"),
+]
 
 
 def environment() -> dict[str, str]:

@@ -8,6 +8,8 @@ import pytest
 
 from homeport_shared.testing.model import Reply
 
+from .conftest import PERSON
+
 pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
 
 
@@ -183,11 +185,13 @@ async def test_a_run_is_paused_between_steps_cancelled_within_one_and_repeated(h
         await house.until(again["run_id"], "running")
     await house.call("run_cancel", run_id=again["run_id"])
 
-    timers = {"wait": {"kind": "timer", "seconds": 0.3, "next": "write"}, "write": {**nodes["write"], "next": ""}}
-    await house.save(timers, "wait", name="Paused")
+    meet = {"kind": "tool", "tool": "ledger__meet", "arguments": {"word": "here", "other": "asked"}, "next": "write"}
+    await house.save({"meet": meet, "write": {**nodes["write"], "next": ""}}, "meet", name="Paused")
     paused = await house.start("Paused")
-    await house.until(paused, "running", "waiting")
+    while not house.noted()["here"]:
+        await house.until(paused, "running")
     await house.call("run_steer", run_ids=[paused], action="pause")
+    await house.host.call("ledger__note", {"word": "asked"}, PERSON)
     await house.until(paused, "paused")
     assert house.noted()["begun"] == 2
     await house.call("run_steer", run_ids=[paused], action="resume")

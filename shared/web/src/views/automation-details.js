@@ -16,7 +16,7 @@ function overview({ definition, job, figures, created, after, upcoming }) {
     ...fact("May act alone", job.agreed ? "yes, as a person saved it" : "only what can be taken back, until a person saves it"))];
 }
 
-function schedule({ definition, recent, upcoming, time_zone: zone }, { call, say }) {
+function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alter, say }) {
   const trigger = definition.trigger;
   const name = trigger.cron ? "cron" : trigger.every ? "every" : trigger.at ? "at" : "event";
   const field = h("input", { type: "text", value: trigger[name], "aria-label": "Schedule" });
@@ -28,7 +28,7 @@ function schedule({ definition, recent, upcoming, time_zone: zone }, { call, say
     } catch (error) { say(error.message, "error"); }
   };
   const save = async () => {
-    try { await call("edit_job", { job: definition.name, changes: { trigger: { ...trigger, [name]: field.value } } }); say("The schedule is saved."); } catch (error) { say(error.message, "error"); }
+    try { await alter("edit_job", { job: definition.name, changes: { trigger: { ...trigger, [name]: field.value } } }); say("The schedule is saved."); } catch (error) { say(error.message, "error"); }
   };
   return [h("div", { class: "row pad" }, field, h("button", { type: "button", class: "button", onclick: validate }, "Validate schedule"), h("button", { type: "button", class: "button", onclick: save }, "Save")),
     h("h3", {}, "Next runs"), seen,
@@ -36,13 +36,13 @@ function schedule({ definition, recent, upcoming, time_zone: zone }, { call, say
     h("dl", { class: "facts" }, ...fact("Time zone", zone), ...fact("When the clocks change", { once: "once a day", skip: "not at a time that does not exist", twice: "twice when a time comes twice" }[definition.dst]), ...fact("Missed runs", { skip: "left out", once: "one for all", all: `each, up to ${definition.missed_most}` }[definition.missed]), ...fact("While one runs", { skip: "left out", queue: "waits", allow: "runs beside it" }[definition.overlap]))];
 }
 
-function parameters({ definition }, { call, say, refresh }) {
+function parameters({ definition }, { alter, say, refresh }) {
   const field = h("textarea", { class: "mono", rows: 12, spellcheck: "false", "aria-label": "Arguments as JSON" });
   field.value = JSON.stringify(definition.action, null, 2);
   const save = async () => {
     let action;
     try { action = JSON.parse(field.value); } catch { say("This is no JSON.", "error"); return; }
-    try { await call("edit_job", { job: definition.name, changes: { action } }); say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
+    try { await alter("edit_job", { job: definition.name, changes: { action } }); say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
   };
   return [h("div", { class: "pad" }, field, h("div", { class: "row end pad" }, h("button", { type: "button", class: "button", onclick: save }, "Save parameters"))),
     h("dl", { class: "facts" }, ...fact("Time limit", `${definition.timeout} s`), ...fact("Retries", `${definition.retries}, first after ${definition.back_off} s`), ...fact("Jitter", definition.jitter ? `up to ${definition.jitter} s` : ""), ...fact("On failure", definition.notify ? "tells a person" : "is only in the history"))];
@@ -107,6 +107,6 @@ export function details(pane, job, acts, tab = shownTab) {
     h("header", { class: "doc-head" }, h("div", { class: "row" }, h("h2", { class: "grow" }, row.name), h("button", { type: "button", class: "icon-button", "aria-label": "Close job", onclick: acts.close }, icon("close"))),
       h("div", { class: "row wrap" }, h("span", { class: "tag" }, { tool: "Tool", agent: "Agent", event: "Event" }[row.kind]), h("span", { class: "state", "data-state": state }, { running: "Running", failed: "Failed", idle: "Idle" }[state]), row.enabled ? null : h("span", { class: "tag" }, "off")), bar),
     content,
-    h("footer", { class: "row wrap pad" }, act("Run now", () => acts.call("run_job", { job: row.id }), "primary"), h("button", { type: "button", class: "button small", onclick: () => acts.edit(row.id) }, "Edit"), act(row.enabled ? "Disable" : "Enable", () => acts.change([row.id], row.enabled ? "disable" : "enable")), act("Duplicate", () => acts.change([row.id], "duplicate")), act("Delete", () => acts.remove([row.id], row.name), "danger")));
+    h("footer", { class: "row wrap pad" }, act("Run now", () => acts.alter("run_job", { job: row.id }), "primary"), h("button", { type: "button", class: "button small", onclick: () => acts.edit(row.id) }, "Edit"), act(row.enabled ? "Disable" : "Enable", () => acts.change([row.id], row.enabled ? "disable" : "enable")), act("Duplicate", () => acts.change([row.id], "duplicate")), act("Delete", () => acts.remove([row.id], row.name), "danger")));
   show(shownTab);
 }

@@ -19,7 +19,7 @@ function cronEditor(field, changed) {
 }
 
 /** Open the dialog; resolves to what was saved, or to nothing. */
-export function form(known, { call }) {
+export function form(known, { call, alter }) {
   const was = known?.definition ?? { name: "", description: "", trigger: { cron: "0 9 * * *" }, action: { tool: "", arguments: {} }, dst: "once", missed: "once", missed_most: 10, overlap: "skip", jitter: 0, retries: 0, back_off: 30, timeout: 3600, after: [], on_failed: "wait", priority: "normal", notify: true, time_zone: "" };
   const { trigger, action } = was;
   const of = (part) => part.cron ? "cron" : part.every ? "every" : part.at ? "at" : part.event ? "event" : "manual";
@@ -94,7 +94,7 @@ export function form(known, { call }) {
     };
     const save = (enabled) => async () => {
       try {
-        saved = known ? await call("edit_job", { job: known.job.id, changes: { ...definition(), enabled }, if_version: known.job.version }) : await call("add_job", { definition: definition(), enabled });
+        saved = known ? await alter("edit_job", { job: known.job.id, changes: { ...definition(), enabled }, if_version: known.job.version }) : await alter("add_job", { definition: definition(), enabled });
         box.close();
       } catch (error) { plain(error); }
     };

@@ -1,8 +1,8 @@
 // Automation: the jobs, when each runs next, how its runs went, and everything that can be done about them.
 import { details } from "./automation-details.js";
 import { form } from "./automation-form.js";
-import { empty, h, moment, problem, skeleton } from "./dom.js";
-import { call, confirm, navigate, notify, open, saveFile, watch } from "./shim.js";
+import { empty, h, moment, problem, released, skeleton } from "./dom.js";
+import { call, change as alter, confirm, navigate, notify, open, saveFile, watch } from "./shim.js";
 
 const app = document.getElementById("app");
 const state = { job: "", cursor: "", count: 100 };
@@ -34,9 +34,9 @@ const side = h("section", { class: "pane", "aria-label": "Jobs", tabindex: "0" }
 const detail = h("section", { class: "pane reader", "aria-label": "Job", tabindex: "0" });
 const split = h("div", { class: "split single" }, side);
 
-const start = (name) => attempt(async () => { await call("run_job", { job: name }); say("Started."); });
+const start = (name) => attempt(async () => { await alter("run_job", { job: name }); say("Started."); });
 const change = async (names, action) => {
-  const result = await call("change_jobs", { names, action });
+  const result = await alter("change_jobs", { names, action });
   if (result.failed.length) say(result.failed.join(" "), "error");
 };
 
@@ -47,7 +47,7 @@ async function head() {
   badge.title = status.why;
   coming = status.coming;
   pauseAll.textContent = status.state === "paused" ? "Resume all" : "Pause all";
-  pauseAll.onclick = attempt(() => call("pause", { paused: status.state !== "paused" }));
+  pauseAll.onclick = attempt(() => alter("pause", { paused: status.state !== "paused" }));
   const isOpen = countdown.open;
   countdown.replaceChildren(h("summary", {}), h("ul", {}, coming.map((job) => h("li", {}, `${job.name} – ${moment(job.at)}`))));
   countdown.open = isOpen;
@@ -74,6 +74,7 @@ async function list() {
       cursor = page.next;
     } while (cursor && jobs.length < state.count);
     runNow.replaceChildren(h("option", { value: "" }, "Run job now …"), ...jobs.slice(0, 100).map((job) => h("option", { value: job.id }, job.name)));
+    await released();
     const filtered = Object.values(wanted).some(Boolean);
     const scroll = side.scrollTop;
     if (jobs.length) box.replaceChildren(table(jobs), cursor ? h("div", { class: "row pad" }, h("button", { type: "button", class: "button", onclick: () => { state.count += 200; list(); } }, "Show more")) : "");
@@ -108,7 +109,7 @@ function row(job) {
     h("td", { class: "wide" }, job.last_state ? span(job.last_seconds) : ""),
     h("td", {}, toggle),
     h("td", { class: "wide" }, job.owner),
-    h("td", { class: "wide" }, h("span", { class: "row" }, button("Run now", () => call("run_job", { job: job.id }), "ghost"), h("button", { type: "button", class: "button small ghost", onclick: () => edit(job.id) }, "Edit"), h("button", { type: "button", class: "button small ghost", onclick: () => read(job.id, "Logs") }, "Logs"), button("Delete", () => remove([job.id], job.name), "ghost danger"))));
+    h("td", { class: "wide" }, h("span", { class: "row" }, button("Run now", () => alter("run_job", { job: job.id }), "ghost"), h("button", { type: "button", class: "button small ghost", onclick: () => edit(job.id) }, "Edit"), h("button", { type: "button", class: "button small ghost", onclick: () => read(job.id, "Logs") }, "Logs"), button("Delete", () => remove([job.id], job.name), "ghost danger"))));
 }
 
 function offer() {
@@ -147,7 +148,7 @@ function close() {
   for (const item of box.querySelectorAll("[aria-current]")) item.removeAttribute("aria-current");
 }
 
-const acts = { call, change, close, edit, remove, start, say, refresh: () => refresh() };
+const acts = { call, alter, change, close, edit, remove, start, say, refresh: () => refresh() };
 
 async function read(id, tab) {
   const again = state.job === id && detail.isConnected;
@@ -158,6 +159,7 @@ async function read(id, tab) {
   if (!again) detail.replaceChildren(skeleton("Reading the job"));
   try {
     const { detail: job } = await call("get_job", { job: id });
+    await released();
     navigate({ job: id }, job.job.name);
     details(detail, job, acts, tab);
   } catch (error) { detail.replaceChildren(problem(error, () => read(id))); }
@@ -166,7 +168,7 @@ async function read(id, tab) {
 async function edit(id) {
   try {
     const known = id ? (await call("get_job", { job: id })).detail : null;
-    const saved = await form(known, { call });
+    const saved = await form(known, { call, alter });
     if (!saved) return;
     say(saved.warnings.length ? saved.warnings.join(" ") : `${saved.job.name} is saved.`);
     await refresh();

@@ -33,6 +33,13 @@ export function icon(name) {
   return svg;
 }
 
+let pressed = null;
+addEventListener("pointerdown", () => { pressed ??= Promise.withResolvers(); }, true);
+for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed?.resolve(); pressed = null; }), true);
+
+/** Wait until no button is pressed: what is redrawn under a pointer loses its click. */
+export const released = () => pressed?.promise;
+
 export const empty = (shape, title, text, ...actions) =>
   h("div", { class: "empty" }, h("span", { class: "empty-icon" }, icon(shape)), h("h2", {}, title), h("p", {}, text), actions.length ? h("div", { class: "row" }, ...actions) : null);
 

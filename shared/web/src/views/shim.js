@@ -50,6 +50,15 @@ export async function call(name, args = {}) {
   return result.structuredContent ?? {};
 }
 
+let turn = Promise.resolve();
+
+/** Call a tool that changes something once those asked for before are done: a run begun after a save is a run of what was saved. */
+export function change(name, args = {}) {
+  const done = turn.then(() => call(name, args));
+  turn = done.catch(() => {});
+  return done;
+}
+
 /** Call `changed` whenever one of the resources changed; clients that cannot tell are asked every 10 s while visible. */
 export function watch(uris, changed) {
   on("io.homeport/resource-updated", changed);
