@@ -28,7 +28,7 @@ function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alt
     } catch (error) { say(error.message, "error"); }
   };
   const save = async () => {
-    try { await alter("edit_job", { job: definition.name, changes: { trigger: { ...trigger, [name]: field.value } } }); say("The schedule is saved."); } catch (error) { say(error.message, "error"); }
+    try { await alter("edit_job", { job: definition.name, changes: { trigger: { ...trigger, [name]: field.value } } }); field.defaultValue = field.value; say("The schedule is saved."); } catch (error) { say(error.message, "error"); }
   };
   return [h("div", { class: "row pad" }, field, h("button", { type: "button", class: "button", onclick: validate }, "Validate schedule"), h("button", { type: "button", class: "button", onclick: save }, "Save")),
     h("h3", {}, "Next runs"), seen,
@@ -38,11 +38,11 @@ function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alt
 
 function parameters({ definition }, { alter, say, refresh }) {
   const field = h("textarea", { class: "mono", rows: 12, spellcheck: "false", "aria-label": "Arguments as JSON" });
-  field.value = JSON.stringify(definition.action, null, 2);
+  field.defaultValue = JSON.stringify(definition.action, null, 2);
   const save = async () => {
     let action;
     try { action = JSON.parse(field.value); } catch { say("This is no JSON.", "error"); return; }
-    try { await alter("edit_job", { job: definition.name, changes: { action } }); say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
+    try { await alter("edit_job", { job: definition.name, changes: { action } }); field.defaultValue = field.value; say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
   };
   return [h("div", { class: "pad" }, field, h("div", { class: "row end pad" }, h("button", { type: "button", class: "button", onclick: save }, "Save parameters"))),
     h("dl", { class: "facts" }, ...fact("Time limit", `${definition.timeout} s`), ...fact("Retries", `${definition.retries}, first after ${definition.back_off} s`), ...fact("Jitter", definition.jitter ? `up to ${definition.jitter} s` : ""), ...fact("On failure", definition.notify ? "tells a person" : "is only in the history"))];

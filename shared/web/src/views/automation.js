@@ -160,6 +160,7 @@ async function read(id, tab) {
   try {
     const { detail: job } = await call("get_job", { job: id });
     await released();
+    if (again && (state.job !== id || editing())) return;
     navigate({ job: id }, job.job.name);
     details(detail, job, acts, tab);
   } catch (error) { detail.replaceChildren(problem(error, () => read(id))); }
@@ -176,9 +177,12 @@ async function edit(id) {
   } catch (error) { say(error.message, "error"); }
 }
 
+/** Whether something is being written that a new drawing would lose. */
+const editing = () => detail.contains(document.activeElement?.closest("textarea, input")) || [...detail.querySelectorAll("textarea, input")].some((field) => field.value !== field.defaultValue);
+
 async function refresh() {
   await Promise.all([head().catch((error) => { badge.dataset.state = "error"; badge.textContent = error.message; }), list()]);
-  if (state.job && !detail.contains(document.activeElement?.closest("textarea, input"))) await read(state.job);
+  if (state.job && !editing()) await read(state.job);
 }
 
 app.append(h("header", { class: "bar" }, badge, countdown, h("span", { class: "spacer" }), h("button", { type: "button", class: "button small primary", onclick: () => edit() }, "New automation"), pauseAll, runNow, button("Export", () => save()), h("button", { type: "button", class: "button small", onclick: () => file.click() }, "Import"), file), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Automation"), split));
