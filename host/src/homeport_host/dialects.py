@@ -75,6 +75,11 @@ def insert(connection: Connection, table: Table) -> sqlite.Insert:
     return cast("sqlite.Insert", dialect.insert(table))
 
 
+def is_sqlite(connection: Connection) -> bool:
+    """Say whether the database is a SQLite file, where a transaction that writes is alone."""
+    return connection.dialect.name == "sqlite"
+
+
 def transaction_number(connection: Connection) -> str | None:
     """Return PostgreSQL's number of the transaction that `connection` is in; None when it changed nothing."""
     if connection.dialect.name != "postgresql":

@@ -15,7 +15,7 @@ from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
 
 SECONDS_BETWEEN = 0.05
-GATHER = 0.02  # seconds in which the events of a step come together into one write
+GATHER = SECONDS_BETWEEN  # readers are told no sooner, and each write takes time from the steps
 
 
 class Recorder:

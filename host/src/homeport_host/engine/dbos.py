@@ -73,7 +73,7 @@ class DbosEngine:
         self._lease = lease
         self._workers = Workers(database)
         self._clock = clock or SystemClock()
-        self._records = Records(database, self._clock)
+        self._records = Records(database, tasks, self._clock)
         self._tasks = tasks
         self._watch_seconds = watch_seconds
         self._bodies: dict[str, Body] = {}
@@ -173,6 +173,7 @@ class DbosEngine:
                 one.scope.cancel()
             for one in live:
                 await one.ended.wait()
+            await self._records.drain()
             dbos, self._dbos = self._dbos, None
             await anyio.to_thread.run_sync(lambda: dbos.destroy(destroy_registry=True))
         # DBOS made its own thread pool, which is gone now, the loop's default.
@@ -235,7 +236,7 @@ class DbosEngine:
             live = self._live[run] = _Live(scope)
             try:
                 result = await self._bodies[kind](_Steps(self, run, cut_off=await self._cut_off(run)), parameters)
-                await self._records.end(run)
+                await self._records.end(run, durable=False)
                 return result
             except DBAPIError:
                 # The disk is full, say: an ERROR would be final, so the run stays open for the watchdog.

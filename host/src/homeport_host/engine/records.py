@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from anyio.abc import TaskGroup
 from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, delete, select, update
 
 from homeport_host.database import Database, metadata
 from homeport_host.dialects import insert
+from homeport_shared.batching import Batcher
 from homeport_shared.clock import Clock, SystemClock, iso
 
+GATHER = 0.05  # seconds
 accepted = Table(
     "engine_runs",
     metadata,
@@ -38,11 +41,18 @@ signals = Table(
 
 
 class Records:
-    """Accepted runs and signals."""
+    """Accepted runs and signals.
 
-    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+    Args:
+        database: The host's.
+        tasks: Notes ends in the background: a run that ended unnoted is found ended at the next launch.
+        clock: Replaces the machine's clock.
+    """
+
+    def __init__(self, database: Database, tasks: TaskGroup, clock: Clock | None = None) -> None:
         self._database = database
         self._clock = clock or SystemClock()
+        self._ends = Batcher[str](tasks, self._end, gather=GATHER)
 
     async def accept(self, run: str, kind: str, parameters: dict[str, Any], worker: str) -> bool:
         """Store a run for a worker; False when its id was accepted before."""
@@ -55,9 +65,16 @@ class Records:
 
         return await self._database.write(work)
 
-    async def end(self, run: str) -> None:
-        """Note that a run needs no further care."""
-        change = update(accepted).where(accepted.c.run == run).values(ended=iso(self._clock.now()))
+    async def end(self, run: str, *, durable: bool = True) -> None:
+        """Note that a run needs no further care; without `durable` a little later."""
+        await self._ends.add(run, durable=durable)
+
+    async def drain(self) -> None:
+        """Wait until all ends are noted."""
+        await self._ends.drain()
+
+    async def _end(self, runs: list[str]) -> None:
+        change = update(accepted).where(accepted.c.run.in_(runs)).values(ended=iso(self._clock.now()))
         await self._database.write(lambda connection: connection.execute(change))
 
     async def go_on(self, run: str, worker: str) -> int:

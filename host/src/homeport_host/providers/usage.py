@@ -100,10 +100,9 @@ class UsageStore:
 
     async def _write(self, rows: list[dict[str, Any]]) -> None:
         def work(connection: Connection) -> None:
-            for row in rows:
-                statement = insert(connection, model_calls).values(row)
-                sums = {name: model_calls.c[name] + statement.excluded[name] for name in _SUMMED}
-                connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=sums))
+            statement = insert(connection, model_calls)
+            sums = {name: model_calls.c[name] + statement.excluded[name] for name in _SUMMED}
+            connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=sums), rows)
 
         await self._database.write(work)
 
