@@ -13,6 +13,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from homeport_rag import notebook, reading
@@ -120,6 +121,8 @@ class Memory:
 
     async def preferences(self) -> str:
         """Return what the caller prefers as a list, the important and newest first; it does not fade."""
+        if not await anyio.Path(self._store.path).exists():
+            return ""  # each conversation asks, also of somebody who has no knowledge base
         owner, choice = Owner(identity.current().tenant, identity.current().actor, ""), Choice(kind="preference")
         await self._take_edits(owner, choice)
         found = await self._store.read(memories.chosen, owner, choice)
