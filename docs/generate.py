@@ -209,6 +209,7 @@ COLUMNS = {"person": "a person", "chat": "agent in chat", "ask": "`ask`", "clien
 ROWS = {
     "read": "only reads",
     "reversible": "changes what can be taken back",
+    "lasting": "tells later conversations something, after untrusted content",
     "destructive": "destructive or outward",
     "tainted": "outward, after private **and** untrusted content",
 }
@@ -218,8 +219,8 @@ decides on the dashboard, with `homeport approve`, or in a client that can ask; 
 a terminal, or with `--json`), it is denied and the message says how to allow it (`--yes TOOL`). *deny* refuses.
 
 Beforehand, *ask* and *confirm* are answered by `--yes TOOL`, or by `always` of an earlier approval; `never` refuses,
-and goes before `always`. In the last row `--yes` and `always` do not count. A job may call what changes reversibly when
-it names the tool, and what is destructive only when it was approved for exactly these arguments."""
+and goes before `always`. After untrusted content `--yes` and `always` do not count. A job may call what changes
+reversibly when it names the tool, and what is destructive only when it was approved for exactly these arguments."""
 LABELS = {
     "read-only": "changes nothing",
     "can-be-taken-back": "what it changes can be undone",
@@ -230,6 +231,7 @@ LABELS = {
     "untrusted-content": "returns what others wrote",
     "person-only": "for persons: never shown to agents, jobs or other clients",
     "page-only": "made for a server's page: for persons, and for jobs that a person saved with just this tool",
+    "instructs-agents": "keeps, or returns, what agents are told at the start of later conversations",
 }
 
 

@@ -126,6 +126,21 @@ def _device(path: Path) -> None:
         os.mkfifo(path)
 
 
+def test_a_file_is_read_in_one_step_up_to_a_limit_also_when_it_has_grown(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"0123456789")
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "link.txt").symlink_to("a.txt")
+    with open_folder(tmp_path, "docs") as folder:
+        assert folder.read("a.txt", 10, 100) == b"0123456789"
+        assert folder.read("a.txt", 3, 100) == b"0123456789", "it was shorter when it was looked at"
+        assert folder.read("a.txt", 10, 4) == b"0123"
+        assert folder.read("empty.txt", 0, 4) == b""
+        with pytest.raises((HomeportError, OSError)):
+            folder.read("link.txt", 10, 100)
+        with pytest.raises((HomeportError, OSError)):
+            folder.read("none.txt", 10, 100)
+
+
 @pytest.mark.parametrize("make", [os.mkfifo, _socket, _device])
 def test_what_is_no_regular_file_is_refused_and_never_hangs(
     roots: Roots, tmp_path: Path, make: Callable[[Path], None]

@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 
 from homeport_host import dialects, metrics, process
 from homeport_host.agents.admission import Admission
+from homeport_host.agents.briefing import Briefing
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
 from homeport_host.agents.recorder import Recorder
@@ -167,8 +168,9 @@ class Host:
         self.loop = AgentLoop(parts)
         self.engine.register(KIND, self.loop)
         self.agents = AgentFolder(self.home / "agents")
+        briefing = Briefing(self.catalog.briefings, self.dispatcher.read_resource)
         self.runs = Runs(
-            self.engine, self.run_store, self.recorder, admission, self.agents, lambda: self.models.default
+            self.engine, self.run_store, self.recorder, admission, self.agents, lambda: self.models.default, briefing
         )
         self.steering = Steering(self.runs, self.engine, self.run_store, self.recorder, admission)
         attaching = Attaching(self.call, self.home / "uploads")

@@ -32,6 +32,7 @@ from homeport_shared.errors import HomeportError
 Identity = tuple[int, int]
 TEMPORARY = ".homeport-"
 STALE_SECONDS = 600
+PIECE = 1 << 20  # bytes that are read at once of a file that has grown
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
 _KINDS = {
@@ -131,6 +132,30 @@ class Folder(ABC):
         except BaseException:
             os.close(descriptor)
             raise
+
+    def read(self, name: str, size: int, most: int) -> bytes:
+        """Return the bytes of the regular file `name`, at most `most` of them; for many small files, one after another.
+
+        Args:
+            name: The file, which was looked at a moment ago: what is none is not opened.
+            size: As it was then; what has grown since is read, too.
+            most: Where to stop.
+
+        Raises:
+            HomeportError: `unsupported` or `denied`, when something else is there by now.
+            OSError: When there is none or it cannot be read.
+        """
+        path, at = self._at(name)
+        descriptor = os.open(path, os.O_RDONLY | _SAFE | _BINARY, dir_fd=at)
+        try:
+            self._require_file(name, os.fstat(descriptor))
+            self._verify(name, descriptor)
+            data = os.read(descriptor, min(size, most) + 1)
+            while data and len(data) < most and (more := os.read(descriptor, min(most - len(data), PIECE))):
+                data += more
+            return data[:most]
+        finally:
+            os.close(descriptor)
 
     def put(self, name: str, chunks: Iterable[bytes], *, like: os.stat_result | None = None) -> None:
         """Replace or create the file `name` in one step; on any failure what was there stays.

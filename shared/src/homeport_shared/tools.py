@@ -16,6 +16,9 @@ OUTWARD = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_wor
 
 PRIVATE: dict[str, Any] = {LABELS: ["reads-private", "untrusted-content"]}
 UNDOABLE: dict[str, Any] = {LABELS: ["can-be-taken-back"]}
+# What later conversations are told without asking: a tool that adds to it, and the resource that the host reads.
+INSTRUCTING: dict[str, Any] = {LABELS: ["can-be-taken-back", "instructs-agents"]}
+BRIEFING: dict[str, Any] = {LABELS: ["reads-private", "instructs-agents"]}
 # For pages: a model is not shown these, so they cost it no context.
 _PAGE: dict[str, Any] = {"ui": {"visibility": ["app"]}}
 APP: dict[str, Any] = PRIVATE | _PAGE

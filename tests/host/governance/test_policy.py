@@ -11,12 +11,14 @@ from homeport_host.governance.policy import Row, decide
 LABELS: dict[Row, frozenset[Label]] = {
     "read": frozenset({"read-only", "reads-private"}),
     "reversible": frozenset({"can-be-taken-back"}),
+    "lasting": frozenset({"can-be-taken-back", "instructs-agents"}),
     "destructive": frozenset({"destructive"}),
     "tainted": frozenset({"outward"}),
 }
 WANTED: list[tuple[Row, dict[CallerKind, Effect]]] = [
     ("read", {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "allow"}),
     ("reversible", {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "deny"}),
+    ("lasting", {"person": "allow", "chat": "ask", "ask": "ask", "client": "allow", "job": "deny"}),
     ("destructive", {"person": "confirm", "chat": "ask", "ask": "ask", "client": "ask", "job": "deny"}),
     ("tainted", {"person": "confirm", "chat": "ask", "ask": "deny", "client": "ask", "job": "deny"}),
 ]
@@ -31,7 +33,8 @@ def tool(*labels: Label, name: str = "mail__send") -> Tool:
 )
 def test_every_cell_of_the_default_table(row: Row, kind: CallerKind, effect: Effect) -> None:
     subject = tool(*LABELS[row])
-    assert decide(Caller(kind, "x"), subject, "d", tainted=row == "tainted").effect == effect
+    decision = decide(Caller(kind, "x"), subject, "d", tainted=row == "tainted", untrusted=row == "lasting")
+    assert decision.effect == effect
 
 
 def test_outward_without_taint_counts_as_destructive() -> None:
@@ -70,6 +73,15 @@ def test_a_job_may_make_the_reversible_changes_that_it_names() -> None:
 def test_never_beats_always_and_yes() -> None:
     caller = Caller("ask", "cli", approved=("mail__send",))
     assert decide(caller, tool("destructive"), "d", remembered="never").policy == "never"
+
+
+def test_what_later_conversations_are_told_is_free_until_the_run_has_read_what_others_wrote() -> None:
+    remember = tool("can-be-taken-back", "instructs-agents", name="rag__remember")
+    assert decide(Caller("chat", "x"), remember, "d").effect == "allow"
+    assert decide(Caller("chat", "x"), remember, "d", untrusted=True, remembered="always").effect == "ask"
+    alone = decide(Caller("ask", "x", interactive=False, approved=("rag__remember",)), remember, "d", untrusted=True)
+    assert (alone.effect, "--yes" in alone.reason) == ("deny", False)
+    assert decide(Caller("chat", "x"), tool("can-be-taken-back"), "d", untrusted=True).effect == "allow"
 
 
 def test_nothing_said_beforehand_counts_in_a_tainted_run() -> None:

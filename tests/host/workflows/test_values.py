@@ -124,3 +124,8 @@ def test_what_they_refer_to_is_known_before_a_run() -> None:
     assert names_of_condition("len(a.b) > c and true") == {"a", "c"}
     assert reference_of("{{ a.b }}") == ("a", "b")
     assert reference_of("{{ a }}!") is None
+
+
+def test_a_filter_that_there_is_not_is_named() -> None:
+    with pytest.raises(HomeportError, match="No filter named 'shout'"):
+        names_in("{{ a | shout }}")

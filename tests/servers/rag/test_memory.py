@@ -89,6 +89,31 @@ async def test_memories_belong_to_their_user_agent_and_tenant(tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("no_model")
+async def test_preferences_are_their_users_for_all_agents_and_do_not_fade(tmp_path: Path) -> None:
+    anna, ben, scout = Identity(actor="anna"), Identity(actor="ben"), Identity(actor="anna", agent="scout")
+
+    async def told(client: Client, who: Identity) -> list[str]:
+        read = await client.read_resource("memory://preferences", meta=who.as_meta())
+        return read.contents[0].text.split("\n")  # type: ignore[union-attr]
+
+    async with hosted(tmp_path) as client:
+        await call(client, "remember", scout, text="Anna likes\nshort answers.", kind="preference")
+        await call(client, "remember", anna, text="Never use a table.", kind="preference", importance=0.9)
+        await call(client, "remember", anna, text="Anna has a cat.")
+        await call(client, "remember", ben, text="Ben likes " + "long " * 200, kind="preference")
+        for who in (anna, scout, Identity(actor="anna", agent="cook")):
+            assert await told(client, who) == ["- Never use a table.", "- Anna likes short answers."]
+        assert [len(line) for line in await told(client, ben)] == [303]
+        for number in range(20):
+            await call(client, "remember", ben, text=f"{number} " + "much " * 50, kind="preference")
+        assert sum(map(len, await told(client, ben))) <= 1_500
+        refused = await client.call_tool(
+            "remember", {"text": "Obey.", "kind": "preference"}, meta=Identity(actor="anna", caller="job").as_meta()
+        )
+        assert "Only a person has preferences" in refused.content[0].text  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("no_model")
 async def test_memories_are_corrected_and_forgotten(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         first = await call(client, "remember", text="The door code is 1111.")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Unpack
 
 from homeport_host.agents.admission import Admission
+from homeport_host.agents.briefing import Briefing
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Limits
 from homeport_host.agents.recorder import Recorder
@@ -37,6 +38,7 @@ class Runs:
         admission: Told when one ends.
         agents: The agents there are.
         default_model: Returns the model for agents that name none; empty = none is chosen.
+        briefing: What conversations begin with; None = nothing.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Runs:
         admission: Admission,
         agents: AgentFolder,
         default_model: Callable[[], str],
+        briefing: Briefing | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -54,6 +57,7 @@ class Runs:
         self._admission = admission
         self._agents = agents
         self._default_model = default_model
+        self._briefing = briefing
         self.on_cancelled: list[Callable[[Run], Awaitable[None]]] = []
 
     async def start(self, prompt: str, **options: Unpack[Options]) -> str:
@@ -64,10 +68,17 @@ class Runs:
         """
         if not prompt.strip() or len(prompt) > LONGEST_PROMPT:
             raise HomeportError("invalid", f"A prompt has 1 to {LONGEST_PROMPT} characters.", "Write what to do.")
-        task = self._task(prompt, options)
+        task = await self._briefed(self._task(prompt, options))
         await self._require_known(task)
         key = options.get("idempotency_key", "")
         return await self.begin(task, self.run_id(f"{task.owner} {key}".strip() if key else ""))
+
+    async def _briefed(self, task: Task) -> Task:
+        """Add what conversations of this person begin with; a job does only what it says."""
+        if self._briefing is None or task.kind == "job":
+            return task
+        told = await self._briefing.told(identity.current())
+        return task.model_copy(update={"instructions": f"{task.instructions}\n\n{told}".strip()})
 
     async def begin(self, task: Task, run: str) -> str:
         """Start a task under an id; one that was started before is not started again."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport_host.agents.admission import Admission
@@ -24,7 +24,7 @@ from homeport_host.agents.task import Task, Turn
 from homeport_host.agents.toolbox import SEARCH, Toolbox, tokens_of
 from homeport_host.agents.window import REPLY_SHARE, fit, window_of
 from homeport_host.engine.protocol import RunState, Steps
-from homeport_host.governance.calls import Caller
+from homeport_host.governance.calls import Caller, Tool
 from homeport_host.governance.dispatch import Dispatcher
 from homeport_host.governance.policy import matches
 from homeport_host.providers.protocol import (
@@ -103,8 +103,7 @@ class Turns:
             HomeportError: When there is none, saying why and what to do.
         """
         self._window = await self._steps.step("window", self._measure)
-        names = set(self._caller.tools)
-        tools = [tool for tool in self._parts.dispatcher.shown(self._caller) if not names or tool.name in names]
+        tools = [tool for tool in self._parts.dispatcher.shown(self._caller) if _permitted(self._task, tool)]
         self._box = Toolbox(tools, window=self._window, pinned=self._task.agent.pinned)
         corrected, broken = False, 0
         while True:
@@ -288,18 +287,15 @@ def _caller(dispatcher: Dispatcher, run: str, task: Task) -> Caller:
     """
     who = Identity(actor=task.actor, agent=task.agent.name, run=run, tenant=task.tenant)
     caller = Caller(task.kind, task.agent.name, who, tools=task.tools, approved=task.yes, interactive=task.interactive)
-    if task.kind == "job":
+    if task.kind == "job":  # what a job names it may change; its agent is narrowed by what it is offered
         return caller
-    patterns = task.agent.tools
-    own = any(pattern.startswith(OWN_SERVER) for pattern in (*patterns, *task.tools))
-    names = [
-        tool.name
-        for tool in dispatcher.shown(caller)
-        if matches(patterns, tool.name) and (own or tool.server != OWN_SERVER)
-    ]
-    return Caller(
-        task.kind, task.agent.name, who, tools=tuple(names) or ("-",), approved=task.yes, interactive=task.interactive
-    )
+    names = [tool.name for tool in dispatcher.shown(caller) if _permitted(task, tool)]
+    return replace(caller, tools=tuple(names) or ("-",))
+
+
+def _permitted(task: Task, tool: Tool) -> bool:
+    own = any(pattern.startswith(OWN_SERVER) for pattern in (*task.agent.tools, *task.tools, *task.yes))
+    return matches(task.agent.tools, tool.name) and (own or tool.server != OWN_SERVER)
 
 
 def _cannot_call(turn: Turn) -> HomeportError:

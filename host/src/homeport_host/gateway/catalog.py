@@ -117,6 +117,16 @@ class Catalog:
         fitting = listed or [entry for entry in upstream.templates if uris.fits(own, str(entry.get("uriTemplate")))]
         return frozenset(label for entry in fitting or _of_scheme(entries, own) for label in own_labels(entry))
 
+    def briefings(self) -> list[tuple[str, str]]:
+        """Return title and public URI of each resource of our own servers that agents are told at the start."""
+        return [
+            (str(entry.get("title") or entry["name"]), self.public(upstream.name, str(entry["uri"])))
+            for upstream in self._upstreams.all()
+            if upstream.config.bundled
+            for entry in upstream.resources
+            if "instructs-agents" in own_labels(entry)
+        ]
+
     def prompt(self, name: str) -> tuple[Upstream, str]:
         """Return the server of a public prompt name, and the name that the server knows.
 

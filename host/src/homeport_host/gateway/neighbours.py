@@ -9,7 +9,8 @@ from homeport_host.governance.calls import Caller
 from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 
-# Files keeps the knowledge base in step with documents, and lets agents and chats read one.
+# Files keeps the knowledge base in step with documents, and lets agents and chats read one. The knowledge base has the
+# job by which it watches folders in the scheduler.
 MAY_CALL: Mapping[str, tuple[str, ...]] = {
     "files": (
         "homeport__chat_attach",
@@ -24,6 +25,13 @@ MAY_CALL: Mapping[str, tuple[str, ...]] = {
         "rag__delete",
         "rag__jobs",
         "rag__search",
+    ),
+    "rag": (
+        "scheduler__add_job",
+        "scheduler__change_jobs",
+        "scheduler__edit_job",
+        "scheduler__list_jobs",
+        "scheduler__run_job",
     ),
 }
 # What widens access stays a person's own doing, also when a server does it on the way.

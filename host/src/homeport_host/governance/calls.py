@@ -21,10 +21,12 @@ Label = Literal[
     "read-only",
     "person-only",
     "page-only",
+    "instructs-agents",
 ]
 Effect = Literal["allow", "ask", "confirm", "deny"]
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 Question = Callable[["Hold"], Awaitable[bool | None]]
+THE_PERSON = "person"  # who has no account is the same person at the dashboard and at the command line
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Caller:
     @property
     def speaks_as(self) -> Identity:
         """The identity that servers are told."""
-        return replace(self.identity, actor=self.identity.actor or self.name, caller=self.kind)
+        name = THE_PERSON if self.kind == "person" else self.name
+        return replace(self.identity, actor=self.identity.actor or name, caller=self.kind)
 
 
 @dataclass(frozen=True, slots=True)

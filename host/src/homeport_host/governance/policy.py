@@ -8,13 +8,15 @@ from typing import Literal
 from homeport_host.governance.calls import Caller, CallerKind, Decision, Effect, Tool
 from homeport_host.providers.settings import Mode
 
-Row = Literal["read", "reversible", "destructive", "tainted"]
+Row = Literal["read", "reversible", "lasting", "destructive", "tainted"]
 Remembered = Literal["always", "never"]
 
+STRICT: frozenset[Row] = frozenset({"tainted", "lasting"})  # what was said beforehand does not count here
 # The columns of the table. What "ask" means for a caller that nobody can ask is decided below.
 TABLE: dict[Row, dict[CallerKind, Effect]] = {
     "read": {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "allow"},
     "reversible": {"person": "allow", "chat": "allow", "ask": "allow", "client": "allow", "job": "deny"},
+    "lasting": {"person": "allow", "chat": "ask", "ask": "ask", "client": "allow", "job": "deny"},
     "destructive": {"person": "confirm", "chat": "ask", "ask": "ask", "client": "ask", "job": "deny"},
     "tainted": {"person": "confirm", "chat": "ask", "ask": "deny", "client": "ask", "job": "deny"},
 }
@@ -22,24 +24,26 @@ INTERNET_OFF = "Internet access is off for agents. A person switches it on: home
 REASONS: dict[Row, str] = {
     "read": "It only reads.",
     "reversible": "It changes something that can be taken back.",
+    "lasting": "Later conversations are told what it keeps, and this one has read what others wrote.",
     "destructive": "It changes or sends something that cannot be taken back.",
     "tainted": "It sends something out after private data and untrusted content were read in the same run.",
 }
 
 
-def row_of(tool: Tool, *, tainted: bool) -> Row:
+def row_of(tool: Tool, *, tainted: bool, untrusted: bool) -> Row:
     """Return the row of the table for a call of `tool`.
 
     Args:
         tool: The tool.
         tainted: The run has read both private data and untrusted content.
+        untrusted: The run has read untrusted content.
     """
     if tainted and "outward" in tool.labels:
         return "tainted"
     if "read-only" in tool.labels:
         return "read"
     if "can-be-taken-back" in tool.labels and "outward" not in tool.labels:
-        return "reversible"
+        return "lasting" if untrusted and "instructs-agents" in tool.labels else "reversible"
     return "destructive"
 
 
@@ -49,6 +53,7 @@ def decide(
     digest: str,
     *,
     tainted: bool = False,
+    untrusted: bool = False,
     remembered: Remembered | None = None,
     internet: bool = False,
 ) -> Decision:
@@ -59,6 +64,7 @@ def decide(
         tool: What is called.
         digest: Of the tool and the exact arguments, for a job's pre-approval.
         tainted: The run has read both private data and untrusted content.
+        untrusted: The run has read untrusted content.
         remembered: What a person said once for all about this tool and this kind of caller.
         internet: Agents and other programs may use the internet.
     """
@@ -68,19 +74,20 @@ def decide(
         return Decision("deny", "internet-off", INTERNET_OFF)
     if remembered == "never":
         return Decision("deny", "never", f"A person said that {tool.name} is never to be used here.")
-    row = row_of(tool, tainted=tainted)
+    row = row_of(tool, tainted=tainted, untrusted=untrusted)
     policy = f"default/{row}/{caller.kind}"
     effect = TABLE[row][caller.kind]
     if (
         effect in {"ask", "confirm"}
-        and row != "tainted"
+        and row not in STRICT
         and (remembered == "always" or _approved(caller, tool, digest))
     ):
         return Decision("allow", f"approved/{row}/{caller.kind}", "It was approved beforehand.")
     if caller.kind == "job" and effect == "deny" and _job_allows(caller, tool, digest, row):
         return Decision("allow", f"approved/{row}/job", "The job names it.")
     if effect == "ask" and not caller.interactive:
-        return Decision("deny", policy, f"{REASONS[row]} Nobody is there to ask: allow it with --yes {tool.name}.")
+        way = "." if row in STRICT else f": allow it with --yes {tool.name}."
+        return Decision("deny", policy, f"{REASONS[row]} Nobody is there to ask{way}")
     return Decision(effect, policy, REASONS[row])
 
 
@@ -120,6 +127,6 @@ def _approved(caller: Caller, tool: Tool, digest: str) -> bool:
 
 
 def _job_allows(caller: Caller, tool: Tool, digest: str, row: Row) -> bool:
-    if row == "reversible":
+    if row in {"reversible", "lasting"}:
         return matches(caller.tools, tool.name) or _approved(caller, tool, digest)
     return row == "destructive" and f"{tool.name}#{digest}" in caller.approved

@@ -148,9 +148,16 @@ def policy_stage(taints: Taints, approvals: Approvals, internet: Callable[[], bo
         call.digest = digest(call.tool.name, call.arguments)
         caller = call.caller
         tainted = "outward" in call.tool.labels and await taints.is_tainted(subject_of(caller))
+        untrusted = "instructs-agents" in call.tool.labels and await taints.is_untrusted(subject_of(caller))
         remembered = await approvals.remembered(call.tool.name, holder(caller))
         decision = call.decision = decide(
-            caller, call.tool, call.digest, tainted=tainted, remembered=remembered, internet=internet()
+            caller,
+            call.tool,
+            call.digest,
+            tainted=tainted,
+            untrusted=untrusted,
+            remembered=remembered,
+            internet=internet(),
         )
         if decision.effect == "deny":
             raise HomeportError("denied", f"{call.tool.name} is denied ({decision.policy}). {decision.reason}")

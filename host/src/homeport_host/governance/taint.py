@@ -38,6 +38,10 @@ class Taints:
         """Say whether `subject` has read both private data and untrusted content."""
         return bool(subject) and all(await self._marks(subject))
 
+    async def is_untrusted(self, subject: str) -> bool:
+        """Say whether `subject` has read untrusted content."""
+        return bool(subject) and (await self._marks(subject))[1]
+
     async def mark(self, subject: str, labels: frozenset[Label]) -> None:
         """Add what a successful call or read with `labels` brought into `subject`."""
         if not subject:

@@ -78,9 +78,12 @@ def names_in(value: Any) -> set[str]:
     Raises:
         HomeportError: `invalid` for a template that is none.
     """
-    from jinja2 import meta
+    from jinja2 import TemplateError, meta
 
-    return {name for text in texts_in(value) for name in meta.find_undeclared_variables(_parsed(text))}
+    try:
+        return {name for text in texts_in(value) for name in meta.find_undeclared_variables(_parsed(text))}
+    except TemplateError as error:  # such as a filter that there is not
+        raise HomeportError("invalid", f"A template does not fit: {error}.", "Correct it.") from error
 
 
 def names_of_condition(condition: str) -> set[str]:

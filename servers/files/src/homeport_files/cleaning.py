@@ -106,7 +106,7 @@ class Cleaner:
             hours = self._workspace.settings.cleanup_hours
             if hours and (await self.find(why=["temporary"])).found:
                 await jobs.start(KIND, {}, once=True)
-            await anyio.sleep((hours or 1) * 3600)
+            await self._workspace.following.pause(lambda chosen: (chosen.cleanup_hours or 1) * 3600)
 
     async def now(self, jobs: Jobs) -> Job:
         """Remove old temporary files as a job."""

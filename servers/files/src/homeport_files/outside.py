@@ -77,11 +77,14 @@ class Outside:
         """Watch until cancelled."""
         from homeport_shared.watching import watch
 
-        async with anyio.create_task_group() as group:
-            ignored = [self._context.home.resolve()]
-            await group.start(partial(watch, self._folders, self._tell, ignored=ignored))
-            self._watched = {root.name for root in self._roots if root.folder.is_dir()}
-            await self._context.changes.updated("files://recent")
+        try:
+            async with anyio.create_task_group() as group:
+                ignored = [self._context.home.resolve()]
+                await group.start(partial(watch, self._folders, self._tell, ignored=ignored))
+                self._watched = {root.name for root in self._roots if root.folder.is_dir()}
+                await self._context.changes.updated("files://recent")
+        finally:
+            self._watched = set()
 
     def watches(self, root: str) -> bool:
         """Say whether changes of this root are seen."""

@@ -124,10 +124,10 @@ class Search:
 def _data(entry: Entry, limit: int) -> bytes | None:
     """Return the bytes of a file; None when it is too large, gone or not readable."""
     try:
-        if entry.status.st_size > limit:
+        size = entry.status.st_size
+        if size > limit:
             return None
-        with entry.folder.open(entry.place.name) as file:
-            data = file.read(limit + 1)
+        data = entry.folder.read(entry.place.name, size, limit + 1)
         return data if len(data) <= limit else None
     except (OSError, HomeportError):
         return None

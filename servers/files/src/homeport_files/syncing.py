@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-import anyio
 import anyio.to_thread
 from anyio.from_thread import check_cancelled
 from pydantic import BaseModel
@@ -139,9 +138,8 @@ class Syncer:
     async def schedule(self, jobs: Jobs) -> None:
         """Sync as often as the settings say, until cancelled."""
         while True:
-            minutes = self._workspace.settings.sync_minutes
-            await anyio.sleep((minutes or 60) * 60)
-            if minutes:
+            await self._workspace.following.pause(lambda chosen: (chosen.sync_minutes or 60) * 60)
+            if self._workspace.settings.sync_minutes:
                 await self.start("", jobs)
 
     async def _ours(self, conflict: Conflict) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import anyio.to_thread
 
+from homeport_files.following import Following
 from homeport_files.marks import Marks
 from homeport_files.outside import Outside
 from homeport_files.reading import Format, Part, Reader
@@ -50,8 +51,8 @@ class Workspace:
         self._accessed: dict[Place, tuple[str, str]] = {}
         for close in (self.store.aclose, self.marks.aclose, self.reader.aclose, self._remember_accesses):
             context.closing(close)
-        if self.settings.watch:
-            context.tasks.start_soon(self.outside.run)
+        self.following = Following(context, self.roots, self.outside)
+        context.tasks.start_soon(self.following.run)
 
     @property
     def settings(self) -> FilesSettings:

@@ -70,7 +70,8 @@ class Knowledge:
         }
         self.jobs = Jobs(context, handlers)
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
-        context.tasks.start_soon(Watching(context, self.store, self.jobs).run)
+        self.watching = Watching(context, self.store, self.jobs)
+        context.tasks.start_soon(self.watching.run)
         context.tasks.start_soon(self.watchlist.alert)
         context.tasks.start_soon(self.store.keep_warm)
         context.closing(self.store.aclose)

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 
 from homeport_rag import notebook, reading
@@ -32,6 +33,7 @@ from homeport_shared.documents.model import clean
 from homeport_shared.errors import HomeportError
 
 LONGEST = 20_000  # characters
+MOST_TOLD, MOST_OF_ONE = 1_500, 300  # characters of preferences that agents are told, and of a single one
 FADED = 0.02  # a memory of less strength is no longer recalled, only listed
 SECONDS_PER_DAY = 86_400
 
@@ -65,10 +67,16 @@ class Memory:
     ) -> Named:
         """Store a text as memory of the caller, or correct the one of that id; the same text is stored once.
 
+        A preference is the user's own, whichever agent was told it.
+
         Raises:
-            HomeportError: `invalid`, when the text is empty or too long; `not_found`, when there is no such memory.
+            HomeportError: `denied`, when a job states a preference; `invalid`, when the text is empty or too long;
+                `not_found`, when there is no such memory.
         """
         owner, text = self._owner(), clean(text).strip()
+        if kind == "preference":
+            _refuse_job()
+            owner = Owner(owner.tenant, owner.actor, "")
         if not text or len(text) > LONGEST:
             raise HomeportError("invalid", f"A memory has 1 to {LONGEST:,} characters.", "Use `add` for documents.")
         old = await self._store.read(memories.one, owner, memory_id) if memory_id else None
@@ -96,7 +104,7 @@ class Memory:
         Memories that have faded are left out, unless there is no query.
         """
         owner = self._owner()
-        await self._take_edits(owner)
+        await self._take_edits(owner, Choice())
         found = await self._store.read(memories.chosen, owner, choice)
         by_id = {entry.memory_id: self._strong(entry) for entry in found}
         if not query.strip():
@@ -110,6 +118,21 @@ class Memory:
         ordered = sorted(nearest.items(), key=lambda item: (-item[1], -by_id[item[0]].strength))[:k]
         recalled = [by_id[identifier].model_copy(update={"similarity": score}) for identifier, score in ordered]
         return Memories(memories=recalled, mode=answer.mode, why=answer.why)
+
+    async def preferences(self) -> str:
+        """Return what the caller prefers as a list, the important and newest first; it does not fade."""
+        if not await anyio.Path(self._store.path).exists():
+            return ""  # each conversation asks, also of somebody who has no knowledge base
+        owner, choice = Owner(identity.current().tenant, identity.current().actor, ""), Choice(kind="preference")
+        await self._take_edits(owner, choice)
+        found = await self._store.read(memories.chosen, owner, choice)
+        lines: list[str] = []
+        for entry in sorted(found, key=lambda entry: -entry.importance):
+            line = " ".join(entry.text.split())
+            line = f"- {line}" if len(line) <= MOST_OF_ONE else f"- {line[:MOST_OF_ONE]}…"
+            if sum(map(len, lines)) + len(line) <= MOST_TOLD:
+                lines.append(line)
+        return "\n".join(lines)
 
     async def forget(self, memory_ids: Sequence[str], confirm: str) -> Named:
         """Delete memories of the caller; all of them when none is named and `confirm` is `all`.
@@ -147,13 +170,13 @@ class Memory:
         await self._store.write(_put, owner, entry, source, space.id, iso(self._context.clock.now()))
         await anyio.to_thread.run_sync(notebook.write, self._folder(owner), entry)
         self._meaning.wake()
-        await self._context.changes.updated("memory://recent")
+        await self._context.changes.updated("memory://recent", "memory://preferences")
 
     async def _remove(self, owner: Owner, entries: Sequence[MemoryEntry]) -> None:
         await self._store.write(memories.forget, [entry.memory_id for entry in entries])
         for entry in entries:
             await anyio.to_thread.run_sync(notebook.remove, self._folder(owner), entry.memory_id)
-        await self._context.changes.updated("memory://recent")
+        await self._context.changes.updated("memory://recent", "memory://preferences")
 
     async def _drop_least(self, owner: Owner) -> None:
         """Keep to the limit: the least important go first, of equal ones the oldest."""
@@ -163,9 +186,9 @@ class Memory:
         if excess > 0:
             await self._remove(owner, sorted(entries, key=lambda entry: (entry.importance, entry.at))[:excess])
 
-    async def _take_edits(self, owner: Owner) -> None:
+    async def _take_edits(self, owner: Owner, choice: Choice) -> None:
         """Take over what a person changed in the Markdown files."""
-        entries = await self._store.read(memories.chosen, owner, Choice())
+        entries = await self._store.read(memories.chosen, owner, choice)
         for entry in await anyio.to_thread.run_sync(notebook.edited, self._folder(owner), entries):
             await self._put(owner, entry)
 
@@ -186,6 +209,11 @@ def _put(
     """Store text and facts of a memory in one transaction."""
     documents.put(connection, source, space, english=True, actor=owner.actor, now=now)
     memories.put(connection, owner, entry)
+
+
+def _refuse_job() -> None:
+    if identity.current().caller == "job":
+        raise HomeportError("denied", "Only a person has preferences; a job has none.", "Use kind = semantic.")
 
 
 def _none(identifier: str) -> HomeportError:

@@ -18,6 +18,7 @@ from homeport_rag.results import (
     Export,
     Graph,
     History,
+    Ingested,
     Memories,
     Mode,
     Model,
@@ -250,6 +251,11 @@ def _upkeep(server: Server, knowledge: Knowledge) -> None:
         """Read and embed documents anew as a job: the named ones, all of the named collections, or all."""
         job = await knowledge.rebuild(document_ids, collections)
         return Named(id=job.id, state=job.state)
+
+    @server.tool(title="Auto-ingest", annotations=WRITE, meta=APP_WRITE)
+    async def auto_ingest() -> Ingested:  # pyright: ignore[reportUnusedFunction]
+        """Take in what changed in the watched folders, and count it; what the job of that name does."""
+        return await knowledge.watching.take()
 
     @server.tool(title="Vacuum", annotations=WRITE, meta=APP_WRITE)
     async def vacuum() -> Named:  # pyright: ignore[reportUnusedFunction]

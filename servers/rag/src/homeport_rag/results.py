@@ -244,6 +244,13 @@ class JobInfo(BaseModel):
     error: str
 
 
+class Ingested(BaseModel):
+    """What became of the files in the watched folders: how many are new, changed, removed, failed, unchanged."""
+
+    counters: dict[str, float]
+    why: str = ""
+
+
 class JobList(BaseModel):
     """Jobs, newest first."""
 

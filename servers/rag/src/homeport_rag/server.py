@@ -33,7 +33,19 @@ from homeport_rag.store.memories import Choice
 from homeport_shared import serving
 from homeport_shared.context import ServerContext
 from homeport_shared.server import Server
-from homeport_shared.tools import APP_WRITE, CREATE, DESTROY, OUTWARD, PERSON, PRIVATE, READ, UNDOABLE, WRITE
+from homeport_shared.tools import (
+    APP_WRITE,
+    BRIEFING,
+    CREATE,
+    DESTROY,
+    INSTRUCTING,
+    OUTWARD,
+    PERSON,
+    PRIVATE,
+    READ,
+    UNDOABLE,
+    WRITE,
+)
 from homeport_shared.views import view
 
 INSTRUCTIONS = (
@@ -55,6 +67,7 @@ def build_server(context: ServerContext) -> Server:
     _personal_tools(server, knowledge)
     page.add_tools(server, knowledge)
     _resources(server, knowledge)
+    _memory_resources(server, knowledge)
     _prompts(server)
     return server
 
@@ -141,7 +154,7 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
 
 
 def _memory_tools(server: Server, knowledge: Knowledge) -> None:
-    @server.tool(title="Remember", annotations=WRITE, meta=UNDOABLE)
+    @server.tool(title="Remember", annotations=WRITE, meta=INSTRUCTING)
     async def remember(
         text: str,
         subject: str = "",
@@ -151,7 +164,7 @@ def _memory_tools(server: Server, knowledge: Knowledge) -> None:
         importance: Annotated[float, Field(ge=0, le=1)] = 0.5,
         memory_id: str = "",
     ) -> Named:
-        """Keep a fact, event or preference for later, or correct the memory of that id."""
+        """Keep a fact, event or preference of the user for later, or correct the memory of that id."""
         return await knowledge.memory.remember(
             text, subject=subject, tags=tags, source=source, kind=kind, importance=importance, memory_id=memory_id
         )
@@ -224,11 +237,6 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
         """The first chunks of a document with their vector ids; also the tool `list_chunks`."""
         return (await knowledge.library.chunks(document_id, "", 0)).model_dump_json()
 
-    @server.resource("memory://recent", title="Memories", mime_type="application/json")
-    async def memories() -> str:  # pyright: ignore[reportUnusedFunction]
-        """The caller's newest memories; also the tool `recall`."""
-        return (await knowledge.memory.recall("", Choice(), 50)).model_dump_json()
-
     @server.resource("rag://queries", title="Searches", mime_type="application/json")
     async def searches() -> str:  # pyright: ignore[reportUnusedFunction]
         """The latest searches; also the tool `list_queries`."""
@@ -248,6 +256,18 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
     async def job(job_id: str) -> str:  # pyright: ignore[reportUnusedFunction]
         """How far a job is; also the tool `jobs`."""
         return knowledge.job_info(await knowledge.jobs.get(job_id)).model_dump_json()
+
+
+def _memory_resources(server: Server, knowledge: Knowledge) -> None:
+    @server.resource("memory://recent", title="Memories", mime_type="application/json")
+    async def memories() -> str:  # pyright: ignore[reportUnusedFunction]
+        """The caller's newest memories; also the tool `recall`."""
+        return (await knowledge.memory.recall("", Choice(), 50)).model_dump_json()
+
+    @server.resource("memory://preferences", title="What the user prefers", mime_type="text/plain", meta=BRIEFING)
+    async def preferences() -> str:  # pyright: ignore[reportUnusedFunction]
+        """What the caller prefers, told to agents in each conversation; also the tool `recall` with that kind."""
+        return await knowledge.memory.preferences()
 
 
 def _prompts(server: Server) -> None:
