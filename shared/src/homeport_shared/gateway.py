@@ -31,6 +31,7 @@ class Order:
         workflow: The name of a workflow; empty for anything else.
         event: The event that started it, as data.
         priority: 0 low, 1 normal, 2 high, 3 critical.
+        correlation: The same for all that one event led to; empty = nothing led to this.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Order:
     again: bool = False
     origin: Literal["schedule", "event", "user"] = "schedule"
     priority: int = 1
+    correlation: str = ""
     sources: tuple[str, ...] = ()
     workflow: str = ""
     event: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -60,13 +62,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event of the host: `seq` grows from one to the next, `at` is RFC 3339."""
+    """An event of the host: `seq` grows from one to the next, `at` is RFC 3339, `correlation` leads to its cause."""
 
     seq: int
     at: str
     kind: str
     subject: str
     data: dict[str, Any]
+    correlation: str = ""
 
 
 class Gateway(Protocol):

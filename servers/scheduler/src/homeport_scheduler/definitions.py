@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from homeport_scheduler.crontab import Dst
 from homeport_shared.errors import HomeportError
+from homeport_shared.matching import matches
 
 Missed = Literal["skip", "once", "all"]
 Overlap = Literal["skip", "queue", "allow"]
@@ -65,6 +67,10 @@ class Trigger(BaseModel):
             if text:
                 return kind
         return "manual"
+
+    def fits(self, event: Mapping[str, Any]) -> bool:
+        """Say whether this waits for `event`."""
+        return matches(self.event, self.where, event)
 
     @property
     def text(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from homeport_scheduler.announcing import Announcer
 from homeport_scheduler.definitions import Definition, parsed
-from homeport_scheduler.records import Job, Run
+from homeport_scheduler.records import Cause, Job, Run
 from homeport_scheduler.results import Changed, Checked
 from homeport_scheduler.running import order_of
 from homeport_scheduler.schedules import Schedule, schedule_of, zone_of
@@ -157,8 +157,13 @@ class Jobs:
         """
         return await self._store.read(lambda books: self._stored(books, wanted))
 
-    async def run(self, wanted: str) -> Run:
+    async def run(self, wanted: str, event: dict[str, Any] | None = None, key: str = "") -> Run:
         """Start a job at once; who is no person cannot have done by it what only a person may allow.
+
+        Args:
+            wanted: Its id or name.
+            event: What fills the blanks of its action; None = a person wants it now.
+            key: The same one starts the job once; empty = another time.
 
         Raises:
             HomeportError: `not_found`.
@@ -167,8 +172,9 @@ class Jobs:
 
         def work(books: Books) -> Run:
             job = self._stored(books, wanted)
-            run = new_run(job, f"manual-{secrets.token_hex(5)}", now, now, "manual")
-            run = replace(run, agreed=job.agreed and _by_person(self._context))
+            cause: Cause = "manual" if event is None else "event"
+            run = new_run(job, key or f"manual-{secrets.token_hex(5)}", now, now, cause)
+            run = replace(run, event=event, agreed=job.agreed and _by_person(self._context))
             books.add(run)
             return run
 

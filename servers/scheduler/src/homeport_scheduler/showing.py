@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from homeport_scheduler.choosing import blocked_by
 from homeport_scheduler.definitions import Trigger
-from homeport_scheduler.matching import matches
 from homeport_scheduler.records import Job
 from homeport_scheduler.results import (
     Figures,
@@ -126,7 +125,7 @@ class Showing:
         events: list[dict[str, object]] = []
         if trigger.event and past_days:
             notes = await self._store.read(lambda books: books.notes(0, rules.most_events, iso(since)))
-            events = [note.as_dict() for note in notes if matches(trigger, note.as_dict())][-MOST_PAST:]
+            events = [note.as_dict() for note in notes if trigger.fits(note.as_dict())][-MOST_PAST:]
         shown = occurrences(schedule, now, zone, count) if schedule else []
         return Preview(upcoming=shown, past=[occurrence(each, zone) for each in past], events=events)
 

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 
 from homeport_scheduler.choosing import Limits, choose
 from homeport_scheduler.definitions import PRIORITIES
-from homeport_scheduler.matching import DEEPEST, matches
 from homeport_scheduler.policies import jitter, plan
 from homeport_scheduler.records import Cause, Job, Note, Run
 from homeport_scheduler.schedules import schedule_of, zone_of
@@ -24,6 +23,7 @@ AT_ONCE = 1_000  # jobs, events and runs that one look takes; more are taken by 
 PAUSED = "paused"
 CURSOR = "events"
 KEPT_EVERY = timedelta(hours=1)
+DEEPEST = 8  # jobs that start each other by events: a longer chain is a circle
 
 
 @dataclass(slots=True)
@@ -148,7 +148,7 @@ def _events(books: Books, now: datetime, found: Look, *, active: bool) -> None:
         return
     for job in books.waiting_for_events() if active else []:
         for note in notes:
-            if note.data.get("job") != job.id and matches(job.definition.trigger, note.as_dict()):
+            if note.data.get("job") != job.id and job.definition.trigger.fits(note.as_dict()):
                 _add_for(books, job, note, now, found)
     books.remember(CURSOR, str(notes[-1].seq))
     found.more = found.more or len(notes) == AT_ONCE
