@@ -50,4 +50,10 @@ async def tasks() -> AsyncGenerator[Any]:
 
 @pytest.fixture
 async def bus(database: Database, clock: Clock, tasks: Any) -> EventBus:
+    return EventBus(tasks, database, ChangeBus(), clock)
+
+
+@pytest.fixture
+async def strict_bus(database: Database, clock: Clock, tasks: Any) -> EventBus:
+    """A bus to which six events in a minute and four failures in an hour are too many."""
     return EventBus(tasks, database, ChangeBus(), clock, per_minute=5, failures_per_hour=3)

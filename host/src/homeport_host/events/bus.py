@@ -111,7 +111,8 @@ class EventBus:
         except HomeportError as error:
             await self._refused(event, source, error)
             raise
-        cause = cause or identity.current().run
+        of_job = str(event.data["run"]) if event.kind.startswith("job.") else ""
+        cause = cause or of_job or identity.current().run
         await self._batcher.add((iso(self._clock.now()), event, source, cause), durable=False)
 
     def source(self, server: str) -> _Source:

@@ -262,7 +262,7 @@ class Deliveries:
             "", state, iso(self._clock.now()), error.get(state, ""),
         )  # fmt: skip
         statement = insert(connection, deliveries).values(asdict(made)).on_conflict_do_nothing()
-        new = connection.execute(statement).rowcount == 1
+        new = connection.scalar(statement.returning(deliveries.c.id)) is not None
         found.touched.add(subscription.id)
         if new and state != "waiting":
             data = {"kind": event.kind, "reason": f"{subscription.name}: {made.error}"}

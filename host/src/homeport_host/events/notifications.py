@@ -195,11 +195,12 @@ class Notifications:
         return users
 
 
-def _add(connection: Connection, user: str, event: Stored) -> int:
+def _add(connection: Connection, user: str, event: Stored) -> bool:
     level, title, text, link = _said(connection, event)
     values = asdict(Notification(0, user, event.at, level, title[:LONGEST], text[:LONGEST], link, event.seq, False))
     del values["id"]
-    return connection.execute(insert(connection, notifications).values(values).on_conflict_do_nothing()).rowcount
+    statement = insert(connection, notifications).values(values).on_conflict_do_nothing()
+    return connection.scalar(statement.returning(notifications.c.id)) is not None
 
 
 def _said(connection: Connection, event: Stored) -> tuple[str, str, str, str]:
