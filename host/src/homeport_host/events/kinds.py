@@ -219,8 +219,8 @@ def types() -> list[dict[str, Any]]:
         {"kind": k.pattern, "about": k.about, "sources": list(k.sources), "schema": k.payload.model_json_schema()}
         for k in KINDS
     ]
-    own: dict[str, Any] = {"kind": "*.*", "about": "your own: any other name with a dot", "sources": [], "schema": {"type": "object"}}
-    return [*rows, own]
+    schema: dict[str, Any] = {"type": "object"}
+    return [*rows, {"kind": "*.*", "about": "your own: any other name with a dot", "sources": [], "schema": schema}]
 
 
 def _fits(kind: Kind, data: Mapping[str, Any]) -> None:
