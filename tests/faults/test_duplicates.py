@@ -1,4 +1,4 @@
-"""What is delivered twice happens once: making things, approving them, webhooks. Effects are noted by a foreign server."""
+"""What is delivered twice happens once: making things, approving them, webhooks. A foreign server notes the effects."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_what_is_asked_for_twice_under_one_key_is_made_once(tmp_path: Path
 
 
 async def test_an_approval_given_twice_and_a_call_repeated_twice_have_one_effect(tmp_path: Path) -> None:
-    effects = prepare(tmp_path)
+    effects = prepare(tmp_path, '[host.labels]\nledger__note = ["destructive"]\n')
     async with open_host(tmp_path) as host:
         await ready(host, "ledger__note")
 
@@ -97,7 +97,9 @@ async def test_an_approval_given_twice_and_a_call_repeated_twice_have_one_effect
             result = await host.dispatcher.call_tool(PROGRAM, "ledger__note", {"text": "once"})
             return not result.get("isError")
 
-        assert await twice(call) == [False, False]
+        with anyio.fail_after(PATIENCE):
+            while not await host.approvals.list():  # until the new tool is known, nobody is asked
+                assert await twice(call) == [False, False]
         [hold] = await host.approvals.list()
         decided = await twice(lambda: host.call("homeport__decide_approval", {"approval_id": hold.id, "approve": True}))
         assert "conflict" in decided and sum(isinstance(each, dict) for each in decided) == 1

@@ -6,7 +6,7 @@ configuration: `homeport_shared.peers`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -89,6 +89,10 @@ class Gateway(Protocol):
 
     async def problems(self, order: Order) -> list[str]:
         """Return what speaks against an order, without doing anything."""
+        ...
+
+    async def states(self, tasks: Sequence[str]) -> dict[str, str]:
+        """Return the state of tasks by their addresses, `run://ID`; `gone` for one that there is not."""
         ...
 
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:

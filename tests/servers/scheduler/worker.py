@@ -42,6 +42,9 @@ class LedgerWorks:
     async def problems(self, order: Order) -> list[str]:
         return []
 
+    async def states(self, tasks: object) -> dict[str, str]:
+        return {}
+
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:
         await anyio.sleep_forever()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import anyio
@@ -113,6 +113,11 @@ class HostGateway:
         required = tool.definition.get("inputSchema", {}).get("required", [])
         missing = [name for name in required if name not in order.arguments]
         return [f"{order.tool} needs {', '.join(missing)}."] if missing else []
+
+    async def states(self, tasks: Sequence[str]) -> dict[str, str]:
+        """Return the state of tasks by their addresses; `gone` for one that there is not."""
+        found = await self._store.states([task.removeprefix("run://") for task in tasks])
+        return {f"run://{run}": state for run, state in found}
 
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:
         """Hand over the stored events behind `after`, then the new ones, until cancelled."""

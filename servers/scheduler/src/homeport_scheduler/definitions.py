@@ -19,6 +19,7 @@ TriggerKind = Literal["cron", "interval", "date", "event", "manual"]
 Kind = Literal["tool", "agent", "workflow", "event"]
 PRIORITIES: dict[Priority, int] = {"low": 0, "normal": 1, "high": 2, "critical": 3}
 FORMAT = "homeport.jobs/1"
+TASK = "run://"  # what a job comes after is a task of the host when it begins so, otherwise a job
 LONGEST_NAME = 120
 DAY = 86_400
 M = TypeVar("M", bound=BaseModel)
@@ -127,7 +128,7 @@ class Definition(BaseModel):
     retries: Annotated[int, _between(0, 20)] = 0
     back_off: Annotated[int, _between(0, DAY)] = Field(30, description="doubled each time")
     timeout: Annotated[int, _between(1, DAY)] = 3_600
-    after: list[str] = Field(default_factory=list, description="jobs that succeed first")
+    after: list[str] = Field(default_factory=list, description="jobs or run://TASK that succeed first")
     on_failed: OnFailedDependency = Field("wait", description="when one of those failed")
     priority: Priority = "normal"
     notify: bool = Field(True, description="when it fails")

@@ -55,6 +55,7 @@ class Scheduler:
         self._ends = Batcher[tuple[Run, Job | None]](context.tasks, self._write_ends)
         self._bell = anyio.Event()
         self._seen: datetime | None = None
+        self._tasks: set[str] = set()  # of the host, that jobs which wait come after
         self.problem = ""
 
     def wake(self) -> None:
@@ -114,15 +115,22 @@ class Scheduler:
         now, rules = self._context.clock.now(), self._rules()
         put_back = self._seen is not None and now < self._seen
         self._seen = now
-        presence = self._presence
+        presence, asked = self._presence, set[str]()
+        states = await self._gateway.states(sorted(self._tasks)) if self._tasks else {}
+
+        def task(name: str) -> str:
+            asked.add(name)
+            return states.get(name, "waiting")
 
         def work(books: Books) -> Look:
             presence.hold()
             if put_back:
                 realign(books, now, rules.zone)
-            return look(books, now, rules, presence.token, presence.alive)
+            return look(books, now, rules, presence.token, presence.alive, task)
 
         found = await self._store.write(work)
+        found.more = found.more or bool(asked - self._tasks)  # whose state was not known yet
+        self._tasks = asked
         for run, job in found.start:
             self._context.tasks.start_soon(self._carry_out, run, job)
             self._announcer.changed(f"{OWN}runs/{run.id}")
