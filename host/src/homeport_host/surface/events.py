@@ -159,22 +159,22 @@ def _notifications(server: Server, host: HostServices) -> None:
     async def list_notifications(unread: bool = False, limit: Limit = 50) -> Item:
         """List what you were told, newest first, and how many are not read."""
         found, count = await kept.list(identity.current().tenant, unread=unread, limit=limit)
-        return Item(notifications=[asdict(each) for each in found], unread=count)
+        return _item(notifications=[asdict(each) for each in found], unread=count)
 
     @changing(server, "Mark notifications", "person-only", idempotent=True)
     async def mark_notifications(ids: list[int] = NO_IDS, read: bool = True) -> Item:
         """Mark notifications, or all, as read or not read."""
-        return Item(changed=await kept.mark(identity.current().tenant, ids, read=read))
+        return _item(changed=await kept.mark(identity.current().tenant, ids, read=read))
 
     @changing(server, "Tell me of a run", "person-only", idempotent=True)
     async def notify_me(run_id: str, moments: list[Moment]) -> Item:
         """Be told when a run starts waiting, completes, fails or is cancelled; none = no more."""
-        return Item(run_id=run_id, moments=await kept.watch(run_id, identity.current().tenant, moments))
+        return _item(run_id=run_id, moments=await kept.watch(run_id, identity.current().tenant, moments))
 
     @reading(server, "What I am told of a run", "person-only")
     async def notified_of(run_id: str) -> Item:
         """Return the moments of a run at which you are told."""
-        return Item(run_id=run_id, moments=await kept.watched(run_id, identity.current().tenant))
+        return _item(run_id=run_id, moments=await kept.watched(run_id, identity.current().tenant))
 
 
 def _resources(server: Server, host: HostServices) -> None:

@@ -85,11 +85,14 @@ async def _startable(connection: Connection) -> Json:
         workflows=connection.call("homeport__list_workflows"),
         agents=connection.call("homeport__list_agents"),
     )
-    jobs, workflows, agents = (found[name].value or {} for name in ("jobs", "workflows", "agents"))
+
+    def rows(name: str, key: str) -> list[Json]:
+        return found[name].value[key] if found[name].value else []
+
     return {
-        "jobs": [row["name"] for row in jobs.get("jobs", [])],
-        "workflows": [row["name"] for row in workflows.get("rows", []) if row["status"] == "active"],
-        "agents": agents.get("agents", []),
+        "jobs": [row["name"] for row in rows("jobs", "jobs")],
+        "workflows": [row["name"] for row in rows("workflows", "rows") if row["status"] == "active"],
+        "agents": rows("agents", "agents"),
     }
 
 
