@@ -74,6 +74,7 @@ async def house(database: Database, bus: EventBus, tasks: Any, clock: Any) -> As
         return Deliveries(tasks, database, bus, changes, clock, lambda *given: house.begin(*given), pause=0.0)
 
     house.deliveries, house.reopen = opened(), opened
+    await house.deliveries.open()
     yield house
 
 

@@ -19,7 +19,7 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
 from homeport_shared.testing.model import ModelDouble, call, on
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 PATIENCE = 60
 JOB = {"job": {"name": "Digest", "trigger": {"cron": "0 18 * * *"}, "action": {"tool": "files__list"}}}
 SUBSCRIPTION = {

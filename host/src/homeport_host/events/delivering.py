@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -99,10 +100,14 @@ class Deliveries:
         self._begin = begin
         self._pause = pause
         self._working: dict[str, bool] = {}
+        # Who raises an event may be a run, or be served for somebody: what it starts must not begin in their name.
+        self._asked: list[Callable[[], Awaitable[None]]] = []
+        self._bell = anyio.Event()
         bus.routers.append(self.route)
 
     async def open(self) -> None:
-        """Go on with what a crash cut off; what has ended meanwhile is noticed."""
+        """Begin to start things, with what a crash cut off first; what has ended meanwhile is noticed."""
+        self._tasks.start_soon(self._serve)
 
         def work(connection: Connection) -> list[str]:
             started = select(deliveries.c.id, runs.c.state).join(runs, runs.c.id == deliveries.c.run)
@@ -199,7 +204,19 @@ class Deliveries:
                 self._working[each] = True
             else:
                 self._working[each] = False
-                self._tasks.start_soon(self._work, each)
+                self._ask(partial(self._work, each))
+
+    def _ask(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._asked.append(work)
+        self._bell.set()
+
+    async def _serve(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            while True:
+                self._bell = anyio.Event()
+                while self._asked:
+                    tasks.start_soon(self._asked.pop(0))
+                await self._bell.wait()
 
     async def _work(self, subscription: str) -> None:
         while True:
@@ -272,7 +289,7 @@ class Deliveries:
     def _tell(self, found: _Found) -> None:
         self.wake(found.touched)
         if found.lost:
-            self._tasks.start_soon(self._lost, found.lost)
+            self._ask(partial(self._lost, found.lost))
 
     async def _lost(self, lost: list[Event]) -> None:
         for event in lost:
