@@ -17,7 +17,8 @@ from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
-from homeport_shared.testing.model import ModelDouble, call, on
+from homeport_shared.identity import Identity
+from homeport_shared.testing.model import ModelDouble, on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
 PATIENCE = 60
@@ -96,18 +97,17 @@ async def test_a_sentence_becomes_a_checked_draft_that_only_a_person_saves(
 async def test_a_workflow_is_started_in_every_way_and_the_run_says_by_which(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = [on("Greet them", call("homeport__workflow_run", workflow="Greet", parameters={"who": "agent"}), "Done.")]
-    async with ModelDouble(script) as double:
+    async with ModelDouble(default="Hello") as double:
         monkeypatch.setenv("OLLAMA_HOST", double.ollama_url)
         (tmp_path / "homeport.toml").write_text('[models]\ndefault = "ollama/qwen3:8b"\n', "utf-8")
         async with open_host(tmp_path) as host:
             await opened(host)
             await own(host, "workflow_activate", workflow=(await own(host, "workflow_save", graph=GRAPH))["id"])
             await own(host, "workflow_run", workflow="Greet", parameters={"who": "user"})
-            client = Caller("client", "cursor")
-            arguments = {"workflow": "Greet", "parameters": {"who": "client"}}
-            assert not (await host.dispatcher.call_tool(client, "homeport__workflow_run", arguments)).get("isError")
-            await own(host, "run_start", prompt="Greet them", kind="chat")
+            for who in (Caller("client", "cursor"), Caller("chat", "assistant", Identity(agent="assistant", run="r1"))):
+                name = "client" if who.kind == "client" else "agent"
+                arguments = {"workflow": "Greet", "parameters": {"who": name}}
+                assert not (await host.dispatcher.call_tool(who, "homeport__workflow_run", arguments)).get("isError")
             for who, trigger in (("schedule", {"every": "1s"}), ("sensor", {"event": "webhook.*"})):
                 action = {"workflow": "Greet", "arguments": {"who": who}}
                 definition = {"name": who, "trigger": trigger, "action": action}
@@ -134,9 +134,10 @@ async def test_a_workflow_is_started_in_every_way_and_the_run_says_by_which(
 
 
 async def raise_all(host: Host) -> None:
-    """Let a mail come, a file appear, something of one's own happen, and a webhook be called."""
+    """Let a mail come, a file appear, a task end, something of one's own happen, and a webhook be called."""
     mail = {"account": "home", "folder": "INBOX", "sender": "ann@x", "subject": "Hi"}
     await host.events.publish(Event("mail.received", "mail://1", mail), source="mail")
     await host.events.publish(Event("webhook.build", "event://x", {"ok": True}))
     await host.call("files__write", {"path": "workspace/new.txt", "content": "x"})
     await own(host, "event_emit", kind="report.wanted")
+    await own(host, "run_start", prompt="Greet them")
