@@ -128,6 +128,24 @@ async def test_a_failed_job_and_a_failed_step_are_notifications(host: Host) -> N
     assert (await own(host, "list_notifications", unread=True)) == {"notifications": [], "unread": 0}
 
 
+async def test_a_task_that_waits_for_a_person_raises_an_event_and_so_does_the_decision(host: Host) -> None:
+    nodes = {"ask": {"kind": "approval", "question": "Go on?", "next": "end"}, "end": {"kind": "end", "result": "on"}}
+    saved = await own(host, "workflow_save", graph={"name": "Ask", "start": "ask", "nodes": nodes})
+    run = (await own(host, "workflow_try", workflow=saved["id"], dry=False))["run_id"]
+    with anyio.fail_after(PATIENCE):
+        while not (found := (await own(host, "find_events", kinds="run.waiting"))["rows"]):
+            await anyio.sleep(0.05)
+        assert [(row["cause"], row["correlation"]) for row in found] == [(run, run)]
+        while not (held := await host.approvals.list()):
+            await anyio.sleep(0.05)
+        await host.call("homeport__decide_approval", {"approval_id": held[0].id, "approve": True})
+        while (await host.runs.get(run)).state != "completed":
+            await anyio.sleep(0.05)
+        await host.events.drain()
+    told = {row["kind"] for row in (await own(host, "find_events", correlation=run))["rows"]}
+    assert told >= {"run.waiting", "approval.requested", "approval.decided", "run.completed"}
+
+
 async def test_only_a_person_writes_subscriptions_and_raises_events(host: Host) -> None:
     agent = Caller("chat", "assistant", Identity(agent="helper"))
     definition = {"name": "Mine", "kind": "a.b", "start": {"prompt": "Delete all."}}
