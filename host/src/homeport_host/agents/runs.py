@@ -313,9 +313,7 @@ def _append(connection: Connection, events: list[NewEvent]) -> None:
     rows: list[dict[str, Any]] = []
     for event in fresh:
         last[event.run] += 1
-        rows.append(
-            {"run": event.run, "seq": last[event.run], "at": event.at, "kind": event.kind, "data": event.data}
-        )
+        rows.append({"run": event.run, "seq": last[event.run], "at": event.at, "kind": event.kind, "data": event.data})
     if rows:
         connection.execute(run_events.insert(), rows)
 
@@ -337,4 +335,4 @@ def _last_numbers(connection: Connection, ids: set[str]) -> Counter[str]:
         connection.execute(select(runs.c.id).where(runs.c.id.in_(ids)).order_by(runs.c.id).with_for_update())
     highest = select(run_events.c.run, func.max(run_events.c.seq)).where(run_events.c.run.in_(ids))
     rows = connection.execute(highest.group_by(run_events.c.run))
-    return Counter({run: number for run, number in rows})
+    return Counter(dict(rows.tuples().all()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -101,7 +101,7 @@ class Deliveries:
         self._pause = pause
         self._working: dict[str, bool] = {}
         # Who raises an event may be a run, or be served for somebody: what it starts must not begin in their name.
-        self._asked: list[Callable[[], Awaitable[None]]] = []
+        self._asked: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._bell = anyio.Event()
         bus.routers.append(self.route)
 
@@ -206,7 +206,7 @@ class Deliveries:
                 self._working[each] = False
                 self._ask(partial(self._work, each))
 
-    def _ask(self, work: Callable[[], Awaitable[None]]) -> None:
+    def _ask(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._asked.append(work)
         self._bell.set()
 

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from homeport_dashboard.connection import Connection, Json
 from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all
+from homeport_shared.errors import HomeportError
 
 TABS = ("events", "subscriptions", "figures")
 FILTERS = ("kind", "field", "value", "since", "until")
@@ -23,12 +24,12 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
 
     async def events(request: Request) -> Response:
         asked = {name: request.query_params.get(name, "").strip() for name in FILTERS}
-        tab, event = request.query_params.get("tab", ""), request.path_params.get("event", 0)
+        tab, event = request.query_params.get("tab", ""), _number(request.path_params.get("event", "0"))
         tab = tab if tab in TABS else TABS[0]
         values: Json = {"tab": tab, "asked": asked, "event_id": event, "link": _linker(asked, tab, event)}
         part = request.query_params.get("part", "")
         if part != "detail":
-            values |= await _listed(connection, tab, asked, int(request.query_params.get("before", "0") or 0))
+            values |= await _listed(connection, tab, asked, _number(request.query_params.get("before") or "0"))
         if part != "list":
             values["detail"] = await _detail(connection, event)
         if part in {"list", "detail"}:
@@ -45,9 +46,15 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
 
     return [
         Route("/events", events),
-        Route("/events/{event:int}", events),
+        Route("/events/{event}", events),
         Route("/notifications", notifications),
     ]
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise HomeportError("not_found", f"There is no event {text[:40]!r}.", "Events have numbers.")
+    return int(text)
 
 
 async def _listed(connection: Connection, tab: str, asked: Mapping[str, str], before: int) -> Json:
