@@ -19,7 +19,11 @@ CI = os.environ.get("CI") == "true"
 # Minutes each, of killed processes, other people's clients, and browsers: CI and `make soak` run them.
 LONG = ("attacks", "conformance", "end_to_end", "faults")
 LONG_MARKERS = ("browser", "faults")
-PROGRAMS = {"browser": ("chromium", "google-chrome"), "scans": ("tesseract",)}  # marker → what its tests need
+PROGRAMS = {
+    "browser": ("chromium", "google-chrome"),
+    "scans": ("tesseract",),
+    "clock": ("faketime",),
+}  # marker → what its tests need
 MOST_AGAIN = 40
 PACKAGES = ("shared", "servers", "host", "clients")
 LEAST_COVERED = 90  # percent of lines and branches

@@ -18,7 +18,7 @@ const common = { bundle: true, minify: true, target: "es2023", legalComments: "n
 await rm(dist, { recursive: true, force: true });
 await build({
   ...common,
-  entryPoints: ["shell", "chat", "tasks", "workflows", "bridge", "math"].map((name) => ({ in: `src/dashboard/${name}.js`, out: name })),
+  entryPoints: ["shell", "chat", "tasks", "workflows", "events", "bridge", "math"].map((name) => ({ in: `src/dashboard/${name}.js`, out: name })),
   outdir: dist, format: "esm", splitting: true, chunkNames: "[name]-[hash]",
 });
 await build({ ...common, entryPoints: [{ in: "src/dashboard/live-worker.js", out: "live" }], outdir: dist, format: "iife" });
@@ -29,6 +29,7 @@ await build({
     { in: "src/styles/chat.css", out: "chat" },
     { in: "src/styles/tasks.css", out: "tasks" },
     { in: "src/styles/workflows.css", out: "workflows" },
+    { in: "src/styles/events.css", out: "events" },
     { in: "src/dashboard/math.css", out: "math" },
   ],
   outdir: dist, assetNames: "fonts/[name]-[hash]",

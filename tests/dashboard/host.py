@@ -332,6 +332,10 @@ def _resources(server: Server, world: World) -> None:
     async def pending() -> str:
         return json.dumps({"approvals": [item for item in world.approvals.values() if item["state"] == "pending"]})
 
+    @server.resource("notifications://recent", mime_type="application/json")
+    async def notifications() -> str:
+        return json.dumps({"notifications": [], "unread": 0})
+
     @server.resource("homeport://setup", mime_type="application/json")
     async def setup() -> str:
         return json.dumps(world.setup)

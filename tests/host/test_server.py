@@ -13,6 +13,8 @@ import pytest
 from mcp import Client
 
 from homeport_host.events.bus import EventBus
+from homeport_host.events.reactions import Reactions
+from homeport_host.events.starting import Starter
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.serverfile import ServerFile
 from homeport_host.gateway.upstreams import Upstreams
@@ -99,6 +101,8 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
     async def nothing(*_: Any) -> Any:
         return None
 
+    bus = EventBus(context.tasks, stage.database, stage.changes)
+    starter: Any = Starter(None, nothing)  # type: ignore[arg-type]
     return HostServices(
         home=home,
         runs=stage.runs,
@@ -111,7 +115,8 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
         registry=registry,
         models=models,
         usage=usage,
-        events=EventBus(context.tasks, stage.database, stage.changes),
+        events=bus,
+        reactions=Reactions(context.tasks, stage.database, bus, stage.changes, starter),
         audit=AuditLog(home / "audit.db"),
         tickets=Tickets(),
         internet=lambda: False,

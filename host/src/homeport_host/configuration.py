@@ -32,6 +32,13 @@ class HostSettings(BaseModel):
         default_factory=lambda: {"job": 4}, description="kind of run (chat, ask, job) → how many may work at once"
     )
     keep_days: int = Field(90, ge=0, description="days until an ended run is forgotten; 0 = never")
+    keep_event_days: int = Field(30, ge=1, description="days until an event is forgotten")
+    most_events: int = Field(100_000, ge=1_000, description="how many events are kept at most")
+    events_per_minute: int = Field(600, ge=0, description="more events than these raise an alert; 0 = never")
+    event_failures_per_hour: int = Field(
+        20, ge=0, description="more refused events and failed starts than these raise an alert; 0 = never"
+    )
+    long_run_seconds: int = Field(600, ge=0, description="the end of a longer task is a notification; 0 = never")
     database: str = Field(
         "",
         description="address of a PostgreSQL database for runs and chats; empty = SQLite in the data root",

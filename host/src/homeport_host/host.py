@@ -35,6 +35,9 @@ from homeport_host.database import Database, refuse_damaged
 from homeport_host.documents import Documents
 from homeport_host.engine.dbos import LOCAL, DbosEngine
 from homeport_host.events.bus import EventBus
+from homeport_host.events.reactions import Reactions
+from homeport_host.events.starting import Starter
+from homeport_host.events.telling import InRuns
 from homeport_host.gateway import config
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.exposure import Exposures
@@ -117,7 +120,13 @@ class Host:
         self.tickets = Tickets()
         self.vault = Vault(home)
         self._secrets: set[str] = set()
-        self.events = EventBus(tasks, self.database, self.changes)
+        self.events = EventBus(
+            tasks,
+            self.database,
+            self.changes,
+            per_minute=self.settings.events_per_minute,
+            failures_per_hour=self.settings.event_failures_per_hour,
+        )
         self._rows = Batcher[Entry](tasks, self._append, gather=GATHER)
         self._govern()
         self._think(folder)
@@ -127,7 +136,7 @@ class Host:
         self.upstreams = Upstreams(
             self._tasks,
             home=self.home,
-            events=self.events,
+            events=self.events.source,
             gateway=lambda: self.orders,
             neighbours=lambda server: HostNeighbours(server, self.call),
             connect_seconds=self.settings.connect_seconds,
@@ -213,6 +222,15 @@ class Host:
         )
         for told in (calls.on_done, self.loop.on_done, walks.on_done, self.runs.on_cancelled):
             told.append(self.orders.ended)
+        self.reactions = Reactions(
+            self._tasks, self.database, self.events, self.changes, Starter(self.orders, self.call),
+            long_run_seconds=self.settings.long_run_seconds,
+        )  # fmt: skip
+        self.orders.link = self.reactions.deliveries.link
+        tell = InRuns(self.events)
+        self.recorder.listeners.append(tell.in_run)
+        self.approvals.on_held.append(tell.held)
+        self.approvals.on_decided.append(tell.decided)
 
     async def open(self) -> None:
         """Open the stores, connect the servers and go on with what a crash cut off."""
@@ -228,6 +246,9 @@ class Host:
         await self.upstreams.wait_ready()
         await self.engine.launch()
         await self.chats.recover()
+        await self.reactions.deliveries.open()
+        keep = timedelta(days=self.settings.keep_event_days)
+        self._tasks.start_soon(self.events.sweep_daily, keep, self.settings.most_events)
         if self.settings.keep_days:
             self._tasks.start_soon(self.steering.sweep_daily, timedelta(days=self.settings.keep_days))
 
@@ -292,7 +313,7 @@ class Host:
         """The counters in Prometheus' text format."""
         runs, used = await self.run_store.count(), await self.usage.totals("provider")
         servers = [(upstream.name, upstream.state == "ready") for upstream in self.upstreams.all()]
-        waiting = len(await self.approvals.list())
+        waiting, counts = len(await self.approvals.list()), self.events.counts
         return metrics.text(
             [
                 ("homeport_uptime_seconds", "Since the host started.", {}, time.monotonic() - self._started),
@@ -300,6 +321,7 @@ class Host:
                 *[("homeport_server_up", "Whether a server is ready.", {"server": name}, up) for name, up in servers],
                 *[("homeport_runs", "Runs by state.", {"state": state}, n) for state, n in sorted(runs.items())],
                 *[("homeport_model_calls", "Calls of models.", {"provider": u.group}, u.calls) for u in used],
+                *[("homeport_events", "Events so far.", {"what": what}, n) for what, n in counts.items()],
                 *[("homeport_model_usd", "US dollars spent.", {"provider": u.group}, u.usd) for u in used],
             ]
         )
@@ -351,6 +373,7 @@ class Host:
             registry=Registry(self.upstreams, self.catalog, self.file, lambda: self.dispatcher.last_used),
             models=self.models,
             events=self.events,
+            reactions=self.reactions,
             audit=self.audit,
             tickets=self.tickets,
             usage=self.usage,

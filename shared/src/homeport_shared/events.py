@@ -14,11 +14,13 @@ class Event:
         kind: Dotted name in the past tense, such as `file.changed` or `ingest.finished`.
         subject: The URI of what it happened to.
         data: JSON-able details.
+        correlation: The same for all that one event led to; empty = the host finds it, or begins a new one.
     """
 
     kind: str
     subject: str
     data: dict[str, Any] = field(default_factory=dict[str, Any])
+    correlation: str = ""
 
 
 class EventSink(Protocol):

@@ -6,7 +6,7 @@ configuration: `homeport_shared.peers`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -31,6 +31,7 @@ class Order:
         workflow: The name of a workflow; empty for anything else.
         event: The event that started it, as data.
         priority: 0 low, 1 normal, 2 high, 3 critical.
+        correlation: The same for all that one event led to; empty = nothing led to this.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Order:
     again: bool = False
     origin: Literal["schedule", "event", "user"] = "schedule"
     priority: int = 1
+    correlation: str = ""
     sources: tuple[str, ...] = ()
     workflow: str = ""
     event: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -60,13 +62,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """An event of the host: `seq` grows from one to the next, `at` is RFC 3339."""
+    """An event of the host: `seq` grows from one to the next, `at` is RFC 3339, `correlation` leads to its cause."""
 
     seq: int
     at: str
     kind: str
     subject: str
     data: dict[str, Any]
+    correlation: str = ""
 
 
 class Gateway(Protocol):
@@ -86,6 +89,10 @@ class Gateway(Protocol):
 
     async def problems(self, order: Order) -> list[str]:
         """Return what speaks against an order, without doing anything."""
+        ...
+
+    async def states(self, tasks: Sequence[str]) -> dict[str, str]:
+        """Return the state of tasks by their addresses, `run://ID`; `gone` for one that there is not."""
         ...
 
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from string import Template
@@ -88,6 +88,10 @@ class Peers:
         required = cast("list[str]", tool.input_schema.get("required", []))
         missing = [name for name in required if name not in order.arguments]
         return [f"{order.tool} needs {', '.join(missing)}."] if missing else []
+
+    async def states(self, tasks: Sequence[str]) -> dict[str, str]:
+        """Return nothing: there is no host, so there are no tasks."""
+        return {}
 
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:
         """Hand over nothing: other servers have no events for us."""

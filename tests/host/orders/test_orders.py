@@ -161,8 +161,12 @@ async def test_an_agents_task_without_a_model_is_refused_when_it_is_saved(host: 
 async def test_an_event_of_the_host_starts_a_job_with_the_event_as_input(host: Host) -> None:
     action = {"tool": "files__write", "arguments": {"path": "workspace/log.txt", "content": "{{event.data.path}}"}}
     await add(host, "Log", trigger={"event": "file.created", "where": {"data.path": "*.md"}}, action=action)
-    await host.events.publish(Event("file.created", "files://workspace/x.md", {"path": "workspace/x.md"}))
-    await host.events.publish(Event("file.created", "files://workspace/x.txt", {"path": "workspace/x.txt"}))
+    await host.events.publish(
+        Event("file.created", "files://workspace/x.md", {"path": "workspace/x.md"}), source="files"
+    )
+    await host.events.publish(
+        Event("file.created", "files://workspace/x.txt", {"path": "workspace/x.txt"}), source="files"
+    )
     [run] = await ended(host, "Log")
     assert (run["cause"], run["state"]) == ("event", "completed")
     assert (await host.call("files__read", {"path": "workspace/log.txt"}))["text"] == "workspace/x.md"

@@ -47,6 +47,7 @@ class Works:
     hold: anyio.Event | None = None
     fail: list[HomeportError] = field(default_factory=list)
     feed: list[Happened] = field(default_factory=list)
+    tasks: dict[str, str] = field(default_factory=dict)
 
     async def carry_out(self, order: Order) -> Outcome:
         self.done.append(order)
@@ -61,6 +62,9 @@ class Works:
 
     async def problems(self, order: Order) -> list[str]:
         return [f"There is no tool {order.tool!r}."] if order.tool == "no__such" else []
+
+    async def states(self, tasks: Any) -> dict[str, str]:
+        return {task: self.tasks.get(task, "gone") for task in tasks}
 
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:
         if self.feed:

@@ -209,6 +209,21 @@ async def test_a_failed_job_before_it_is_handled_as_configured(desk: Desk, on_fa
     assert (run["category"] == "dependency") == (state == "skipped")
 
 
+@pytest.mark.parametrize(("ends", "runs"), [("completed", True), ("failed", False), ("gone", False)])
+async def test_a_job_waits_for_a_task_of_the_host_and_its_failure_is_handled(desk: Desk, ends: str, runs: bool) -> None:
+    desk.works.tasks["run://t1"] = "running"
+    definition = {"name": "Index", "action": {"tool": "files__list"}, "after": ["run://t2"]}
+    assert "There is no task 'run://t2' to come after" in await desk.refused("add_job", definition=definition)
+    await desk.add("Index", trigger={"cron": "0 9 * * *"}, after=["run://t1"], on_failed="skip")
+    await desk.pass_time(hours=1)
+    await desk.runs(1, state="queued")
+    assert (await desk.call("get_job", job="Index"))["detail"]["after"] == [{"name": "run://t1", "state": "running"}]
+    desk.works.tasks["run://t1"] = ends
+    await desk.pass_time(seconds=1)
+    [run] = await desk.runs(1, state="completed" if runs else "skipped")
+    assert runs or run["detail"] == f"What it comes after did not succeed: run://t1 ({ends})."
+
+
 async def test_jitter_delays_a_run_within_its_bounds(desk: Desk) -> None:
     await desk.add("Spread", trigger={"cron": "0 9 * * *"}, jitter=600)
     await desk.pass_time(hours=1)

@@ -1,6 +1,6 @@
 """A scheduler process for fault tests: writes every effect into a ledger file, and dies where it is told to.
 
-python worker.py HOME LEDGER SECONDS CRASH
+python worker.py HOME LEDGER SECONDS CRASH [MISSED]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from homeport_shared.context import open_context
 from homeport_shared.gateway import Happened, Order, Outcome
 
 HOME, LEDGER, SECONDS, CRASH = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+MISSED = sys.argv[5] if len(sys.argv) > 5 else "all"
 
 
 class LedgerWorks:
@@ -41,6 +42,9 @@ class LedgerWorks:
     async def problems(self, order: Order) -> list[str]:
         return []
 
+    async def states(self, tasks: object) -> dict[str, str]:
+        return {}
+
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:
         await anyio.sleep_forever()
 
@@ -58,7 +62,7 @@ async def main() -> None:
                     "name": f"job {number}",
                     "trigger": {"every": "1s"},
                     "action": {"tool": "ledger__write"},
-                    "missed": "all",
+                    "missed": MISSED,
                     "missed_most": 1000,
                     "overlap": "queue",
                 }

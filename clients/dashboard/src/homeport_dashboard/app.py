@@ -22,7 +22,7 @@ from starlette.types import Scope
 from homeport_dashboard import actions, streams
 from homeport_dashboard.connection import Connect, Connection
 from homeport_dashboard.live import Live
-from homeport_dashboard.pages import approvals, chat, home, servers, setup, tasks, views, workflows
+from homeport_dashboard.pages import approvals, chat, events, home, servers, setup, tasks, views, workflows
 from homeport_dashboard.rendering import Pages
 from homeport_dashboard.security import Guard, Sessions, login_route
 from homeport_shared.errors import HomeportError
@@ -87,6 +87,7 @@ def create_dashboard(
             *setup.routes(connection, pages),
             *tasks.routes(connection, pages),
             *workflows.routes(connection, pages),
+            *events.routes(connection, pages),
             *views.routes(connection, pages),
             *servers.routes(connection, pages),
             *actions.routes(connection, pages),

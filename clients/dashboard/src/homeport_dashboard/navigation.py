@@ -50,6 +50,7 @@ PAGES = (
         ("scheduler", "scheduler__show_automation"),
     ),
     Page("workflows", "Workflows", "/workflows", "workflow", "second", "Steps that belong together, again and again"),
+    Page("events", "Events", "/events", "events", "third", "What happened, and what it is to start"),
     Page("executions", "Executions", "/executions", "executions", "third", "Everything that agents have done"),
     Page("approvals", "Approvals", "/approvals", "approvals", "third", "Actions that wait for your decision"),
 )

@@ -60,7 +60,7 @@ class Pages:
     """Renders templates with what the shell needs.
 
     Args:
-        connection: The host; asked for the mode and the number of waiting approvals.
+        connection: The host; asked for the mode, waiting approvals and notifications.
         version: Shown in the footer.
     """
 
@@ -77,7 +77,7 @@ class Pages:
         )
         environment: Any = self._environment  # Jinja types its tables by their first entries
         environment.filters.update(
-            moment=moment, short=short, clock=clock, size=size, count=count, pretty=pretty, part=part
+            moment=moment, short=short, clock=clock, size=size, count=count, pretty=pretty, part=part, about=about
         )
         environment.tests["local_model"] = is_local_model
         environment.globals.update(asset=self.asset, TIERS=navigation.TIERS, PAGES=navigation.PAGES)
@@ -106,7 +106,7 @@ class Pages:
             request=request,
             current=current,
             crumbs=crumbs,
-            shell=shell.value or {"mode": "", "approvals": 0},
+            shell=shell.value or {"mode": "", "approvals": 0, "notifications": 0},
             offline=shell.error,
             theme=theme if theme in THEMES else "system",
             nonce=request.scope["state"]["nonce"],
@@ -120,13 +120,19 @@ class Pages:
         return HTMLResponse(self._environment.get_template(template).render(**values), status_code)
 
     async def shell(self) -> Json:
-        """Return what the frame around every page shows: the mode and how many approvals wait."""
+        """Return what the frame around every page shows: the mode, and how many approvals and notifications wait."""
         found = await attempt_all(
-            mode=self._connection.read("homeport://mode"), waiting=self._connection.read("approval://pending")
+            mode=self._connection.read("homeport://mode"),
+            waiting=self._connection.read("approval://pending"),
+            told=self._connection.read("notifications://recent"),
         )
-        if error := found["mode"].error or found["waiting"].error:
+        if error := next((outcome.error for outcome in found.values() if outcome.error), None):
             raise error
-        return {"mode": found["mode"].value["mode"], "approvals": len(found["waiting"].value["approvals"])}
+        return {
+            "mode": found["mode"].value["mode"],
+            "approvals": len(found["waiting"].value["approvals"]),
+            "notifications": found["told"].value["unread"],
+        }
 
 
 def _assets() -> dict[str, str]:
@@ -174,6 +180,12 @@ def pretty(value: Any) -> str:
 def part(text: Any) -> str:
     """Return `text` as a part of a query."""
     return quote(str(text), safe="")
+
+
+def about(event: Json) -> str:
+    """Return what an event is about: what its data names it by, or else its subject."""
+    data = event["data"]
+    return str(next((data[name] for name in ("name", "title", "path", "reason") if data.get(name)), event["subject"]))
 
 
 def is_local_model(name: str) -> bool:

@@ -25,11 +25,15 @@ class Recorder:
         tasks: Runs the writer.
         store: Where events are kept.
         changes: Told that `run://{id}/events` and, when its state changes, `run://{id}` have news.
+
+    Attributes:
+        listeners: Awaited with the run, the kind and the data of each event.
     """
 
     def __init__(self, tasks: TaskGroup, store: RunStore, changes: ChangeBus) -> None:
         self._store = store
         self._changes = changes
+        self.listeners: list[Callable[[str, str, dict[str, Any]], Awaitable[None]]] = []
         self._batcher = Batcher[NewEvent](tasks, self._write, gather=GATHER)
         self._text: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
         self._flushing = _Spaced(tasks, self._flush_text)
@@ -52,6 +56,8 @@ class Recorder:
         """
         await self._flush_text(run)
         await self._batcher.add(NewEvent(run, self._store.now(), kind, data, key), durable=durable)
+        for heard in self.listeners:
+            await heard(run, kind, data)
 
     async def end(self, run: Run) -> None:
         """Store that a run has ended and tell its readers."""

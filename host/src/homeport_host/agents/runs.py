@@ -335,4 +335,4 @@ def _last_numbers(connection: Connection, ids: set[str]) -> Counter[str]:
         connection.execute(select(runs.c.id).where(runs.c.id.in_(ids)).order_by(runs.c.id).with_for_update())
     highest = select(run_events.c.run, func.max(run_events.c.seq)).where(run_events.c.run.in_(ids))
     rows = connection.execute(highest.group_by(run_events.c.run))
-    return Counter({row[0]: row[1] for row in rows})
+    return Counter(dict(rows.tuples().all()))

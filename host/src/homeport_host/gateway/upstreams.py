@@ -42,7 +42,7 @@ class Upstreams:
     Args:
         tasks: One task per server runs here.
         home: The data root.
-        events: Where servers in this process put their events.
+        events: Returns where the server of that key, in this process, puts its events.
         gateway: Returns who has work done for servers in this process, once they connect.
         neighbours: Returns the way of a server in this process to the others.
         connect_seconds: How long a server may take to introduce itself.
@@ -57,7 +57,7 @@ class Upstreams:
         tasks: TaskGroup,
         *,
         home: Path,
-        events: EventSink | None = None,
+        events: Callable[[str], EventSink] | None = None,
         gateway: Callable[[], Gateway | None] = lambda: None,
         neighbours: Callable[[str], Neighbours] | None = None,
         connect_seconds: float = CONNECT_SECONDS,
@@ -135,7 +135,7 @@ class Upstreams:
         return Upstream(
             config,
             home=self._home,
-            events=self._events,
+            events=self._events(config.name) if self._events else None,
             gateway=self._gateway,
             neighbours=self._neighbours(config.name) if self._neighbours and config.bundled else None,
             changed=_nothing if quiet else self._changed,

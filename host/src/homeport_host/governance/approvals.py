@@ -69,6 +69,7 @@ class Approvals:
         self._clock = clock or SystemClock()
         self._life = life
         self._rules: dict[tuple[str, str], Remembered] | None = None
+        self.on_held: list[Decided] = []
         self.on_decided: list[Decided] = []
 
     async def hold(self, tool: str, arguments: Mapping[str, Any], *, caller: str, run: str, reason: str) -> Hold:
@@ -88,6 +89,8 @@ class Approvals:
         hold = await self._database.write(lambda connection: _insert_once(connection, made))
         if hold.id == made.id:
             await self._changes.updated(PENDING)
+            for told in self.on_held:
+                await told(hold)
         return hold
 
     async def take(self, call_digest: str, *, caller: str, run: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import anyio
 
@@ -10,6 +11,7 @@ from homeport_host.agents.runs import Run, RunStore
 from homeport_host.agents.service import Runs
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.events.bus import EventBus
+from homeport_host.events.tables import Stored
 from homeport_host.governance.dispatch import Upstreams
 from homeport_host.orders.calls import KIND, TAG, CallTask
 from homeport_host.workflows.library import require_valid
@@ -33,6 +35,9 @@ class HostGateway:
         tools: Which tools there are.
         bus: The host's events.
         inherit: Counts what another run or client has read as read by a run.
+
+    Attributes:
+        link: Remembers that a run belongs to what an event led to, by its correlation.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class HostGateway:
         self._inherit = inherit
         self._waiting: dict[str, _Waiting] = {}
         self._closing = False
+        self.link: Callable[[str, str], Awaitable[None]] | None = None
 
     def close(self) -> None:
         """Take no more orders: who waits goes on waiting, and orders again after the next start."""
@@ -108,6 +114,11 @@ class HostGateway:
         missing = [name for name in required if name not in order.arguments]
         return [f"{order.tool} needs {', '.join(missing)}."] if missing else []
 
+    async def states(self, tasks: Sequence[str]) -> dict[str, str]:
+        """Return the state of tasks by their addresses; `gone` for one that there is not."""
+        found = await self._store.states([task.removeprefix("run://") for task in tasks])
+        return {f"run://{run}": state for run, state in found}
+
     async def follow(self, after: int | None, handle: Callable[[list[Happened]], Awaitable[None]]) -> None:
         """Hand over the stored events behind `after`, then the new ones, until cancelled."""
         async with self._bus.subscribe() as news:
@@ -117,7 +128,7 @@ class HostGateway:
             while True:
                 batch = await self._bus.after(seen, limit=BATCH)
                 if batch:
-                    await handle([Happened(each.seq, each.at, each.kind, each.subject, each.data) for each in batch])
+                    await handle([_happened(each) for each in batch])
                     seen = batch[-1].seq
                 else:
                     await news.receive()
@@ -131,23 +142,35 @@ class HostGateway:
             waiting.ended.set()
         data = {
             "kind": row.kind,
+            "title": row.title,
+            "owner": row.owner,
+            "seconds": _seconds(row),
+            "detail": str((row.error or {}).get("message", ""))[:500],
             "agent": row.agent,
             "session": row.session_id,
             "order": waiting.order if waiting else row.id,
         }
-        await self._bus.publish(Event(f"run.{row.state}", f"run://{row.id}", data))
+        await self._bus.publish(Event(f"run.{row.state}", f"run://{row.id}", data), cause=row.id)
 
     async def _accepted(self, order: Order) -> str:
         try:
             if not self._closing:
-                return await self._start(order)
+                return await self.begin(order)
         except Exception:  # the engine closed meanwhile; anything else is told
             if not self._closing:
                 raise
         await anyio.sleep_forever()
         raise AssertionError("it sleeps for ever")
 
-    async def _start(self, order: Order) -> str:
+    async def begin(self, order: Order) -> str:
+        """Start what an order asks for and return the run; the same order starts one run only.
+
+        Raises:
+            HomeportError: Why it cannot be started.
+        """
+        run = order.id if order.tool or order.workflow else self._runs.run_id(order.id)
+        if self.link and order.correlation not in {"", run}:
+            await self.link(run, order.correlation)
         if order.workflow:
             return await self._workflows.start(
                 order.workflow,
@@ -199,6 +222,17 @@ class HostGateway:
         except HomeportError as error:
             return [str(error)]
         return []
+
+
+def _happened(event: Stored) -> Happened:
+    return Happened(event.seq, event.at, event.kind, event.subject, event.data, event.correlation)
+
+
+def _seconds(row: Run) -> float:
+    if not row.started or not row.finished:
+        return 0.0
+    ended, begun = datetime.fromisoformat(row.finished), datetime.fromisoformat(row.started)
+    return round((ended - begun).total_seconds(), 3)
 
 
 class _Waiting:

@@ -101,12 +101,6 @@ def register(server: Server, approvals: Approvals, events: EventBus, audit: Audi
         broken = await audit.broken_at() if verify else None
         return AuditRows(rows=[AuditRow.model_validate(row) for row in rows], broken_at=broken)
 
-    @server.resource("event://recent", title="Recent events", mime_type="application/json")
-    async def recent_events() -> str:
-        """The newest events, newest first; the tool list_events pages."""
-        records = [EventRecord(**asdict(event)) for event in await events.latest()]
-        return EventList(events=records, next=records[0].seq if records else 0).model_dump_json()
-
     @server.resource("audit://recent", title="Audit log", mime_type="application/json", meta=FOR_PERSONS)
     async def recent_audit() -> str:
         """The newest rows of the audit log; the tool list_audit pages."""

@@ -13,6 +13,7 @@ from homeport_host.agents.service import Runs
 from homeport_host.agents.steering import Steering
 from homeport_host.chat.service import Chats
 from homeport_host.events.bus import EventBus
+from homeport_host.events.reactions import Reactions
 from homeport_host.governance.approvals import Approvals
 from homeport_host.providers.pulling import Pulling
 from homeport_host.providers.router import Models
@@ -51,6 +52,7 @@ class HostServices:
     models: Models
     usage: UsageStore
     events: EventBus
+    reactions: Reactions
     audit: AuditLog
     tickets: Tickets
     internet: Callable[[], bool]

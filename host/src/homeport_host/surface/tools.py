@@ -37,4 +37,4 @@ def destroying(server: Server, title: str, *labels: Label) -> Callable[[T], T]:
 
 def _meta(labels: tuple[Label, ...]) -> dict[str, Any]:
     meta: dict[str, Any] = {LABELS: list(labels)}
-    return {**meta, "ui": {"visibility": ["app"]}} if "person-only" in labels else meta
+    return {**meta, "ui": {"visibility": ["app"]}} if {"person-only", "page-only"} & {*labels} else meta

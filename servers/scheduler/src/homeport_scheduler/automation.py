@@ -67,7 +67,7 @@ class Automation:
         self._announcer = announcer
         self.jobs = Jobs(context, self._store, gateway, announcer, self._settings.rules, self._scheduler.wake)
         self.transfer = Transfer(self.jobs, self._store)
-        self.showing = Showing(context, self._store, self._settings.rules, lambda: self._scheduler.problem)
+        self.showing = Showing(context, self._store, gateway, self._settings.rules, lambda: self._scheduler.problem)
         for work in (announcer.run, self._scheduler.run, self._scheduler.follow):
             context.tasks.start_soon(work)
         if settings.watch:

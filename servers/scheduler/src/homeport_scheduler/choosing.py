@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from homeport_scheduler.definitions import Kind
 from homeport_scheduler.records import Job, Run
 
+StateOf = Callable[[str], str]
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -40,7 +42,7 @@ def choose(
     waiting: Iterable[Run],
     running: Iterable[Run],
     jobs: Mapping[str, Job],
-    last: Callable[[str], Run | None],
+    state: StateOf,
     limits: Limits,
 ) -> Choice:
     """Decide on the waiting runs, which come in the order of their urgency.
@@ -49,7 +51,7 @@ def choose(
         waiting: Runs that may start by the time.
         running: Runs that are under way.
         jobs: Id → job, for every job that a waiting run is of and that is not deleted.
-        last: Name of a job → its newest run that was not skipped.
+        state: Name of a job, or address of a task → the state of its newest run that was not skipped, or of the task.
         limits: How many at once.
     """
     under_way = list(running)
@@ -61,9 +63,9 @@ def choose(
         if job is None:
             choice.skip.append((run, "deleted", "The job was deleted before it could run."))
             continue
-        verdict = "" if run.cause == "manual" else _dependencies(job, last)
+        verdict = "" if run.cause == "manual" else _dependencies(job, state)
         if verdict == "skip":
-            choice.skip.append((run, "dependency", f"A job that it comes after failed: {_failed(job, last)}."))
+            choice.skip.append((run, "dependency", f"What it comes after did not succeed: {_failed(job, state)}."))
         elif verdict == "wait" or (busy[run.job] and job.definition.overlap != "allow"):
             continue
         elif kinds.total() < limits.total and kinds[run.kind] < limits.of(run.kind):
@@ -73,19 +75,19 @@ def choose(
     return choice
 
 
-def blocked_by(job: Job, last: Callable[[str], Run | None]) -> list[tuple[str, str]]:
-    """Return the jobs that `job` comes after with the state of their newest run; `never` where there is none."""
-    return [(name, run.state if (run := last(name)) else "never") for name in job.definition.after]
+def blocked_by(job: Job, state: StateOf) -> list[tuple[str, str]]:
+    """Return the jobs and tasks that `job` comes after, each with its state; `never` for a job that did not run yet."""
+    return [(name, state(name)) for name in job.definition.after]
 
 
-def _dependencies(job: Job, last: Callable[[str], Run | None]) -> str:
-    states = {state for _, state in blocked_by(job, last)}
-    if states & {"never", "queued", "running"}:
+def _dependencies(job: Job, state: StateOf) -> str:
+    states = {each for _, each in blocked_by(job, state)}
+    if states & {"never", "queued", "running", "waiting", "paused"}:
         return "wait"
     if states - {"completed"}:
         return {"wait": "wait", "skip": "skip", "run": ""}[job.definition.on_failed]
     return ""
 
 
-def _failed(job: Job, last: Callable[[str], Run | None]) -> str:
-    return ", ".join(name for name, state in blocked_by(job, last) if state != "completed")
+def _failed(job: Job, state: StateOf) -> str:
+    return ", ".join(f"{name} ({each})" for name, each in blocked_by(job, state) if each != "completed")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from homeport_scheduler.crontab import Dst
 from homeport_shared.errors import HomeportError
+from homeport_shared.matching import matches
 
 Missed = Literal["skip", "once", "all"]
 Overlap = Literal["skip", "queue", "allow"]
@@ -17,6 +19,7 @@ TriggerKind = Literal["cron", "interval", "date", "event", "manual"]
 Kind = Literal["tool", "agent", "workflow", "event"]
 PRIORITIES: dict[Priority, int] = {"low": 0, "normal": 1, "high": 2, "critical": 3}
 FORMAT = "homeport.jobs/1"
+TASK = "run://"  # what a job comes after is a task of the host when it begins so, otherwise a job
 LONGEST_NAME = 120
 DAY = 86_400
 M = TypeVar("M", bound=BaseModel)
@@ -65,6 +68,10 @@ class Trigger(BaseModel):
             if text:
                 return kind
         return "manual"
+
+    def fits(self, event: Mapping[str, Any]) -> bool:
+        """Say whether this waits for `event`."""
+        return matches(self.event, self.where, event)
 
     @property
     def text(self) -> str:
@@ -121,7 +128,7 @@ class Definition(BaseModel):
     retries: Annotated[int, _between(0, 20)] = 0
     back_off: Annotated[int, _between(0, DAY)] = Field(30, description="doubled each time")
     timeout: Annotated[int, _between(1, DAY)] = 3_600
-    after: list[str] = Field(default_factory=list, description="jobs that succeed first")
+    after: list[str] = Field(default_factory=list, description="jobs or run://TASK that succeed first")
     on_failed: OnFailedDependency = Field("wait", description="when one of those failed")
     priority: Priority = "normal"
     notify: bool = Field(True, description="when it fails")

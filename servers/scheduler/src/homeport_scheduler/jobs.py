@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from homeport_scheduler.announcing import Announcer
-from homeport_scheduler.definitions import Definition, parsed
-from homeport_scheduler.records import Job, Run
+from homeport_scheduler.definitions import TASK, Definition, parsed
+from homeport_scheduler.records import Cause, Job, Run
 from homeport_scheduler.results import Changed, Checked
 from homeport_scheduler.running import order_of
 from homeport_scheduler.schedules import Schedule, schedule_of, zone_of
@@ -67,6 +67,9 @@ class Jobs:
         schedule: Schedule | None = None
         if not found:
             schedule = schedule_of(definition.trigger, zone_of(definition.time_zone or zone), definition.dst)
+        tasks = [name for name in definition.after if name.startswith(TASK)]
+        states = await self._gateway.states(tasks) if tasks else {}
+        found += [f"There is no task {name!r} to come after." for name in tasks if states.get(name, "gone") == "gone"]
         usual = await self._store.read(lambda books: _check_others(books, definition, known_as, found))
         if definition.action.kind != "event" and not found:
             trial = Run(
@@ -157,8 +160,13 @@ class Jobs:
         """
         return await self._store.read(lambda books: self._stored(books, wanted))
 
-    async def run(self, wanted: str) -> Run:
+    async def run(self, wanted: str, event: dict[str, Any] | None = None, key: str = "") -> Run:
         """Start a job at once; who is no person cannot have done by it what only a person may allow.
+
+        Args:
+            wanted: Its id or name.
+            event: What fills the blanks of its action; None = a person wants it now.
+            key: The same one starts the job once; empty = another time.
 
         Raises:
             HomeportError: `not_found`.
@@ -167,8 +175,9 @@ class Jobs:
 
         def work(books: Books) -> Run:
             job = self._stored(books, wanted)
-            run = new_run(job, f"manual-{secrets.token_hex(5)}", now, now, "manual")
-            run = replace(run, agreed=job.agreed and _by_person(self._context))
+            cause: Cause = "manual" if event is None else "event"
+            run = new_run(job, key or f"manual-{secrets.token_hex(5)}", now, now, cause)
+            run = replace(run, event=event, agreed=job.agreed and _by_person(self._context))
             books.add(run)
             return run
 
@@ -266,7 +275,7 @@ def _owner() -> str:
 
 def _check_others(books: Books, definition: Definition, known_as: str, found: list[str]) -> float:
     """Add what does not fit to the other jobs; return how long runs of this one take, in seconds."""
-    found += [f"There is no job {name!r} to come after." for name in definition.after if not books.named(name)]
+    found += [f"There is no job {name!r} to come after." for name in definition.after if _missing(books, name)]
     old = books.job(known_as or books.named(definition.name))
     others = {job.definition.name: job.definition.after for job in books.all() if job.definition.after}
     if old is not None:
@@ -277,6 +286,10 @@ def _check_others(books: Books, definition: Definition, known_as: str, found: li
     if old is None:
         return 0.0
     return next((mean for state, _, mean, _, _ in books.totals(old.id, "") if state == "completed"), 0.0)
+
+
+def _missing(books: Books, name: str) -> bool:
+    return not name.startswith(TASK) and not books.named(name)
 
 
 def _refuse_taken(books: Books, name: str, own: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from homeport_scheduler.definitions import Definition, Kind, TriggerKind
+from homeport_shared.events import Event
 
 RunState = Literal["queued", "running", "completed", "failed", "cancelled", "skipped"]
 Cause = Literal["schedule", "event", "manual"]
@@ -91,10 +92,19 @@ class Run:
         """The id of this attempt, under which the work is asked for."""
         return self.id if self.attempt == 1 else f"{self.id}-{self.attempt}"
 
+    @property
+    def correlation(self) -> str:
+        """What follows from this run is found by it: that of the event that started it, or its own id."""
+        return str((self.event or {}).get("correlation") or self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """An event as it is kept; the same key is kept once."""
+    """An event as it is kept; the same key is kept once.
+
+    Attributes:
+        correlation: The same for all that one event led to; empty = this one is the first.
+    """
 
     key: str
     at: str
@@ -102,7 +112,13 @@ class Note:
     subject: str
     data: dict[str, Any]
     seq: int = 0
+    correlation: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return what filters and blanks see."""
-        return {"at": self.at, "kind": self.kind, "subject": self.subject, "data": self.data}
+        names = ("at", "kind", "subject", "data", "correlation")
+        return {name: getattr(self, name) for name in names}
+
+    def as_event(self) -> Event:
+        """Return it as the host is told."""
+        return Event(self.kind, self.subject, self.data, correlation=self.correlation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -12,12 +11,13 @@ from typing import Any, cast
 import anyio
 
 from homeport_scheduler.definitions import Definition
-from homeport_scheduler.matching import fill
 from homeport_scheduler.policies import back_off
 from homeport_scheduler.records import Job, Note, Run
 from homeport_shared.clock import Clock, iso
 from homeport_shared.errors import HomeportError
 from homeport_shared.gateway import Gateway, Order, Outcome
+from homeport_shared.matching import fill
+from homeport_shared.matching import told as for_event
 
 LONGEST_DETAIL = 4_000  # characters of a result that the history keeps
 FINAL_FAILURES = frozenset({"denied", "approval_required", "invalid", "not_found", "unsupported", "conflict"})
@@ -77,10 +77,12 @@ class Running:
         action = job.definition.action
         event = run.event or {}
         if action.kind != "event":
-            return await self._gateway.carry_out(replace(order_of(run, job.definition), sources=job.sources))
+            sources = (*job.sources, *filter(None, [str(event.get("cause", ""))]))
+            return await self._gateway.carry_out(replace(order_of(run, job.definition), sources=sources))
         depth = int(cast("dict[str, Any]", event.get("data") or {}).get("depth", 0)) + 1
         data = {**fill(action.arguments, event), "job": run.job, "depth": depth}
-        await self._emit(Note(run.order, iso(self._clock.now()), action.event, f"scheduler://jobs/{run.job}", data))
+        place, now = f"scheduler://jobs/{run.job}", iso(self._clock.now())
+        await self._emit(Note(run.order, now, action.event, place, data, correlation=run.correlation))
         return Outcome(f"Emitted {action.event}.")
 
     def _failed(self, run: Run, definition: Definition, error: HomeportError) -> Run:
@@ -105,9 +107,6 @@ class Running:
 def order_of(run: Run, definition: Definition) -> Order:
     """Return what a run asks for, the event's fields in their places."""
     action, event = definition.action, run.event or {}
-    prompt = str(fill(action.prompt, event))
-    if run.event is not None and action.kind == "agent" and prompt == action.prompt:
-        prompt += f"\n\nThe event that started this, as data:\n{json.dumps(run.event, ensure_ascii=False)}"
     return Order(
         id=run.order,
         title=definition.name,
@@ -116,13 +115,14 @@ def order_of(run: Run, definition: Definition) -> Order:
         event=event,
         arguments=fill(action.arguments, event),
         agent=action.agent,
-        prompt=prompt,
+        prompt=for_event(action.prompt, event) if event and action.prompt else action.prompt,
         tools=tuple(action.tools),
         stated=action.arguments,
         agreed=run.agreed,
         again=run.category == "again",
         origin="user" if run.cause == "manual" else run.cause,
         priority=run.priority,
+        correlation=run.correlation,
     )
 
 
@@ -140,4 +140,5 @@ def told(run: Run, definition: Definition | None) -> Note:
         "notify": run.state == "failed" and (definition is None or definition.notify),
         "depth": int(before.get("depth", 0)) + 1,
     }
-    return Note(f"{run.id}-ended", run.finished, f"job.{run.state}", f"scheduler://runs/{run.id}", data)
+    kind, place = f"job.{run.state}", f"scheduler://runs/{run.id}"
+    return Note(f"{run.id}-ended", run.finished, kind, place, data, correlation=run.correlation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import anyio
@@ -18,7 +19,6 @@ from homeport_scheduler.ticking import Look, Rules, look, realign
 from homeport_shared.batching import Batcher
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
-from homeport_shared.events import Event
 from homeport_shared.gateway import Gateway, Happened
 
 LONGEST_WAIT = 5.0  # seconds: another process may have written, the clock may have been put forward
@@ -55,6 +55,7 @@ class Scheduler:
         self._ends = Batcher[tuple[Run, Job | None]](context.tasks, self._write_ends)
         self._bell = anyio.Event()
         self._seen: datetime | None = None
+        self._tasks: set[str] = set()  # of the host, that jobs which wait come after
         self.problem = ""
 
     def wake(self) -> None:
@@ -84,9 +85,10 @@ class Scheduler:
 
     async def emit(self, *notes: Note) -> None:
         """Keep events of our own, tell the new ones to the host, and look who waits for them."""
-        new = await self._store.write(lambda books: [note for note in notes if books.note([note])])
+        begun = [replace(note, correlation=note.correlation or note.key) for note in notes]
+        new = await self._store.write(lambda books: [note for note in begun if books.note([note])])
         for note in new:
-            await self._context.events.publish(Event(note.kind, note.subject, note.data))
+            await self._context.events.publish(note.as_event())
         self.wake()
 
     async def stop_run(self, run: Run) -> None:
@@ -113,15 +115,22 @@ class Scheduler:
         now, rules = self._context.clock.now(), self._rules()
         put_back = self._seen is not None and now < self._seen
         self._seen = now
-        presence = self._presence
+        presence, asked = self._presence, set[str]()
+        states = await self._gateway.states(sorted(self._tasks)) if self._tasks else {}
+
+        def task(name: str) -> str:
+            asked.add(name)
+            return states.get(name, "waiting")
 
         def work(books: Books) -> Look:
             presence.hold()
             if put_back:
                 realign(books, now, rules.zone)
-            return look(books, now, rules, presence.token, presence.alive)
+            return look(books, now, rules, presence.token, presence.alive, task)
 
         found = await self._store.write(work)
+        found.more = found.more or bool(asked - self._tasks)  # whose state was not known yet
+        self._tasks = asked
         for run, job in found.start:
             self._context.tasks.start_soon(self._carry_out, run, job)
             self._announcer.changed(f"{OWN}runs/{run.id}")
@@ -140,7 +149,7 @@ class Scheduler:
             logger.warning("job %s failed: %s", ended.name, ended.detail)
         if ended.state in FINAL:
             note = told(ended, job.definition if job else None)
-            await self._context.events.publish(Event(note.kind, note.subject, note.data))
+            await self._context.events.publish(note.as_event())
         names = (f"{OWN}jobs", f"{OWN}runs", f"{OWN}status", f"{OWN}jobs/{ended.job}", f"{OWN}runs/{ended.id}")
         self._announcer.changed(*names)
         self.wake()
@@ -167,7 +176,7 @@ class Scheduler:
         if not events:
             return
         notes = [
-            Note(f"host:{each.seq}", each.at, each.kind, each.subject, each.data)
+            Note(f"host:{each.seq}", each.at, each.kind, each.subject, each.data, correlation=each.correlation)
             for each in events
             # Our own are here already; what becomes of a run of ours is told by `job.*`.
             if not each.subject.startswith(OWN) and not str(each.data.get("order", "")).startswith("sched-")

@@ -162,6 +162,13 @@ def _running_tools(server: Server, automation: Automation) -> None:
         """Start a job at once, whatever its trigger."""
         return Started(run_id=(await automation.jobs.run(job)).id)
 
+    @server.tool(title="Start a job for an event", annotations=CREATE, meta=APP_WRITE)
+    async def start_job(  # pyright: ignore[reportUnusedFunction]
+        job: str, event: dict[str, Any], key: Annotated[str, Field(min_length=1, max_length=200)]
+    ) -> Started:
+        """Start a job with an event as its input; the same key starts it once."""
+        return Started(run_id=(await automation.jobs.run(job, event, key)).id)
+
     @server.tool(title="Stop a run", annotations=WRITE, meta=UNDOABLE)
     async def stop_run(run_id: str) -> RunDetail:  # pyright: ignore[reportUnusedFunction]
         """Stop a run."""

@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from homeport_scheduler.choosing import blocked_by
-from homeport_scheduler.definitions import Trigger
-from homeport_scheduler.matching import matches
+from homeport_scheduler.definitions import TASK, Trigger
 from homeport_scheduler.records import Job
 from homeport_scheduler.results import (
     Figures,
@@ -24,11 +23,12 @@ from homeport_scheduler.results import (
 )
 from homeport_scheduler.schedules import Schedule, note_on, schedule_of, upcoming, zone_of
 from homeport_scheduler.store import Books, Store
-from homeport_scheduler.ticking import Rules
+from homeport_scheduler.ticking import Rules, state_of
 from homeport_shared import paging
 from homeport_shared.clock import Clock, iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
+from homeport_shared.gateway import Gateway
 
 MOST_PAST = 500
 
@@ -39,15 +39,22 @@ class Showing:
     Args:
         context: The server's context.
         store: The tables.
+        gateway: Knows the state of tasks.
         rules: Returns the settings as they are now.
         problem: Returns why the scheduler cannot work; empty when it can.
     """
 
     def __init__(
-        self, context: ServerContext, store: Store, rules: Callable[[], Rules], problem: Callable[[], str]
+        self,
+        context: ServerContext,
+        store: Store,
+        gateway: Gateway,
+        rules: Callable[[], Rules],
+        problem: Callable[[], str],
     ) -> None:
         self._clock: Clock = context.clock
         self._store = store
+        self._gateway = gateway
         self._rules = rules
         self._problem = problem
 
@@ -75,8 +82,11 @@ class Showing:
         now, rules = self._clock.now(), self._rules()
         zone = job.definition.time_zone or rules.zone
 
+        tasks = [name for name in job.definition.after if name.startswith(TASK)]
+        known = await self._gateway.states(tasks) if tasks else {}
+
         def work(books: Books) -> JobDetail:
-            states = blocked_by(job, lambda name: books.last(books.named(name)))
+            states = blocked_by(job, lambda name: state_of(books, name, lambda task: known.get(task, "gone")))
             return JobDetail(
                 job=_row(books, job),
                 definition=job.definition,
@@ -126,7 +136,7 @@ class Showing:
         events: list[dict[str, object]] = []
         if trigger.event and past_days:
             notes = await self._store.read(lambda books: books.notes(0, rules.most_events, iso(since)))
-            events = [note.as_dict() for note in notes if matches(trigger, note.as_dict())][-MOST_PAST:]
+            events = [note.as_dict() for note in notes if trigger.fits(note.as_dict())][-MOST_PAST:]
         shown = occurrences(schedule, now, zone, count) if schedule else []
         return Preview(upcoming=shown, past=[occurrence(each, zone) for each in past], events=events)
 

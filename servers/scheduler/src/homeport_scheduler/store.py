@@ -55,6 +55,10 @@ def _migrations() -> Migrations:
         ):
             database.conn.execute(statement)
 
+    @migrations()
+    def correlate(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
+        database.conn.execute("ALTER TABLE events ADD COLUMN correlation TEXT NOT NULL DEFAULT ''")
+
     return migrations
 
 
@@ -227,17 +231,20 @@ class Books:
         """Keep events, each key once; return how many were new."""
         return sum(
             self._connection.execute(
-                "INSERT OR IGNORE INTO events (key, at, kind, subject, data) VALUES (?, ?, ?, ?, ?)",
-                (note.key, note.at, note.kind, note.subject, json.dumps(note.data)),
+                "INSERT OR IGNORE INTO events (key, at, kind, subject, data, correlation) VALUES (?, ?, ?, ?, ?, ?)",
+                (note.key, note.at, note.kind, note.subject, json.dumps(note.data), note.correlation),
             ).rowcount
             for note in notes
         )
 
     def notes(self, after: int, limit: int, since: str = "") -> list[Note]:
         """Return events with a number above `after`, oldest first."""
-        query = "SELECT key, at, kind, subject, data, seq FROM events WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?"
+        query = (
+            "SELECT key, at, kind, subject, data, seq, correlation FROM events"
+            " WHERE seq > ? AND at >= ? ORDER BY seq LIMIT ?"
+        )
         rows = self._connection.execute(query, (after, since, limit))
-        return [Note(key, at, kind, subject, json.loads(data), seq) for key, at, kind, subject, data, seq in rows]
+        return [Note(*row[:4], data=json.loads(row[4]), seq=row[5], correlation=row[6]) for row in rows]
 
     def forget(self, before: str, most_events: int) -> None:
         """Delete ended runs and events from before a moment, deleted jobs too, and events beyond a number."""

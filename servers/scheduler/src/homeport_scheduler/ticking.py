@@ -10,9 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from homeport_scheduler.choosing import Limits, choose
-from homeport_scheduler.definitions import PRIORITIES
-from homeport_scheduler.matching import DEEPEST, matches
+from homeport_scheduler.choosing import Limits, StateOf, choose
+from homeport_scheduler.definitions import PRIORITIES, TASK
 from homeport_scheduler.policies import jitter, plan
 from homeport_scheduler.records import Cause, Job, Note, Run
 from homeport_scheduler.schedules import schedule_of, zone_of
@@ -24,6 +23,7 @@ AT_ONCE = 1_000  # jobs, events and runs that one look takes; more are taken by 
 PAUSED = "paused"
 CURSOR = "events"
 KEPT_EVERY = timedelta(hours=1)
+DEEPEST = 8  # jobs that start each other by events: a longer chain is a circle
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Rules:
     most_events: int
 
 
-def look(books: Books, now: datetime, rules: Rules, process: str, alive: Callable[[str], bool]) -> Look:
+def look(books: Books, now: datetime, rules: Rules, process: str, alive: Callable[[str], bool], task: StateOf) -> Look:
     """Look at the clock.
 
     Args:
@@ -70,13 +70,14 @@ def look(books: Books, now: datetime, rules: Rules, process: str, alive: Callabl
         rules: The settings.
         process: The token of this process.
         alive: Says whether the process with a token is alive.
+        task: Returns the state of a task of the host by its address.
     """
     found = Look()
     active = rules.enabled and not books.fact(PAUSED)
     running = _take_over(books, process, alive, found)
     _events(books, now, found, active=active)
     known = _due_jobs(books, now, rules, found) if active else {}
-    _take_up(books, now, rules, running, process, found, known, active=active)
+    _take_up(books, now, rules, running, process, found, known, task, active=active)
     _forget(books, now, rules)
     found.wait_until = books.first_wait(iso(now)) if active else ""
     return found
@@ -102,6 +103,14 @@ def next_of(job: Job, now: datetime, zone: str) -> str:
         return ""
     following = schedule.after(now) if schedule else None
     return iso(following) if following else ""
+
+
+def state_of(books: Books, name: str, task: StateOf) -> str:
+    """Return the state of what a job comes after: a task, or the newest run of a job; `never` when it did not run."""
+    if name.startswith(TASK):
+        return task(name)
+    run = books.last(books.named(name))
+    return run.state if run else "never"
 
 
 def new_run(job: Job, key: str, planned: datetime, now: datetime, cause: Cause) -> Run:
@@ -148,7 +157,7 @@ def _events(books: Books, now: datetime, found: Look, *, active: bool) -> None:
         return
     for job in books.waiting_for_events() if active else []:
         for note in notes:
-            if note.data.get("job") != job.id and matches(job.definition.trigger, note.as_dict()):
+            if note.data.get("job") != job.id and job.definition.trigger.fits(note.as_dict()):
                 _add_for(books, job, note, now, found)
     books.remember(CURSOR, str(notes[-1].seq))
     found.more = found.more or len(notes) == AT_ONCE
@@ -203,17 +212,15 @@ def _take_up(
     process: str,
     found: Look,
     known: dict[str, Job],
+    task: StateOf,
     *,
     active: bool,
 ) -> None:
     waiting = [run for run in books.open(iso(now), AT_ONCE) if active or run.cause == "manual"]
     jobs = {run.job: known.get(run.job) or books.job(run.job) for run in waiting}
 
-    def last(name: str) -> Run | None:
-        return books.last(books.named(name))
-
     there = {identifier: job for identifier, job in jobs.items() if job is not None}
-    choice = choose(waiting, running, there, last, rules.limits)
+    choice = choose(waiting, running, there, lambda name: state_of(books, name, task), rules.limits)
     for run, category, detail in choice.skip:
         books.change(skipped(run, now, category, detail))
         found.jobs.add(run.job)

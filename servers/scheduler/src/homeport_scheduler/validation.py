@@ -8,9 +8,9 @@ from datetime import datetime
 from itertools import pairwise
 
 from homeport_scheduler.definitions import Definition
-from homeport_scheduler.matching import blanks
 from homeport_scheduler.schedules import Schedule, schedule_of, upcoming, zone_of
 from homeport_shared.errors import HomeportError
+from homeport_shared.matching import blanks
 
 _KIND = re.compile(r"[a-z0-9_*?-]+(\.[a-z0-9_*?-]+)+|\*", re.IGNORECASE)
 

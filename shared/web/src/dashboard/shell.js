@@ -2,6 +2,7 @@
 import "htmx.org";
 import { act, tryAct } from "./act.js";
 import * as live from "./live.js";
+import * as notifications from "./notifications.js";
 import { toast } from "./notices.js";
 import * as palette from "./palette.js";
 import * as tools from "./tools.js";
@@ -72,15 +73,17 @@ function frame() {
   });
   const refresh = async () => {
     const answer = await fetch("/shell").catch(() => null);
-    if (!answer?.ok) return;
+    if (!answer?.ok) return null;
     const shell = await answer.json();
     badge.textContent = badge.dataset.mode = shell.mode;
     const before = Number(count.textContent);
     count.textContent = shell.approvals;
     count.hidden = !shell.approvals;
     if (shell.approvals > before && !location.pathname.startsWith("/approvals") && !document.querySelector('.message[data-state="running"]')) toast("An action waits for your approval.", "note", "/approvals");
+    return shell;
   };
-  for (const uri of ["homeport://mode", "approval://pending"]) live.watch(uri, refresh);
+  const refreshed = async () => notifications.show(await refresh());
+  for (const uri of ["homeport://mode", "approval://pending", notifications.URI]) live.watch(uri, refreshed);
 }
 
 function decisions() {
@@ -150,5 +153,6 @@ tools.install();
 decisions();
 firstRun();
 liveFragments();
+notifications.install();
 frame();
 live.connect();

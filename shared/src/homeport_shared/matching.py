@@ -1,27 +1,30 @@
-"""Which events start a job, and how an event fills the blanks of its action."""
+"""Which events somebody waits for, and how an event fills the blanks of what it starts."""
 
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from homeport_scheduler.definitions import Trigger
-
-DEEPEST = 8  # jobs that start each other by events: a longer chain is a circle
 _BLANK = re.compile(r"\{\{\s*event((?:\.[A-Za-z0-9_-]+)+)\s*\}\}")
 
 
-def matches(trigger: Trigger, event: Mapping[str, Any]) -> bool:
-    """Say whether `trigger` waits for `event`: its kind fits the pattern, and each field named by `where` fits.
+def matches(kind: str, where: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Say whether the kind of `event` fits the pattern `kind`, and each field named by `where` fits.
 
     A text is a pattern with `*` and `?`, without regard to case; a list holds several of which one must fit; anything
     else must be equal.
+
+    Args:
+        kind: Such as `file.created` or `file.*`.
+        where: Dotted name of a field, such as `data.path` → what it must be.
+        event: Its `kind`, `subject`, `at`, `data` and `correlation`.
     """
-    if not fnmatch.fnmatchcase(str(event.get("kind", "")), trigger.event):
+    if not fnmatch.fnmatchcase(str(event.get("kind", "")), kind):
         return False
-    return all(_fits(field(event, name), wanted) for name, wanted in trigger.where.items())
+    return all(_fits(field(event, name), wanted) for name, wanted in where.items())
 
 
 def field(event: Mapping[str, Any], name: str) -> Any:
@@ -44,6 +47,14 @@ def fill(value: Any, event: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [fill(item, event) for item in cast("list[Any]", value)]
     return value
+
+
+def told(prompt: str, event: Mapping[str, Any]) -> str:
+    """Return an agent's task for an event: with its blanks filled, or, where it has none, with the event below it."""
+    filled = str(fill(prompt, event))
+    if filled != prompt:
+        return filled
+    return f"{prompt}\n\nThe event that started this, as data:\n{json.dumps(event, ensure_ascii=False)}"
 
 
 def blanks(value: Any) -> bool:

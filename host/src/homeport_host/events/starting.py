@@ -1,0 +1,80 @@
+"""Start what a subscription says: a job of the scheduler, a workflow, or an agent with a task."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from homeport_host.events.delivering import Delivery
+from homeport_host.events.subscriptions import Start, Subscription
+from homeport_host.events.tables import Stored
+from homeport_host.orders.gateway import HostGateway
+from homeport_shared.errors import HomeportError
+from homeport_shared.gateway import Order
+from homeport_shared.matching import fill, told
+
+Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Starter:
+    """Starts durable runs for events.
+
+    Args:
+        orders: Starts agents and workflows, under the policy for jobs.
+        call: Calls a tool of a server, for the person who saved the subscription.
+    """
+
+    def __init__(self, orders: HostGateway, call: Call) -> None:
+        self._orders = orders
+        self._call = call
+
+    async def problems(self, start: Start) -> list[str]:
+        """Say what speaks against starting this; nothing is started."""
+        if not start.job:
+            return await self._orders.problems(_order(start, "check", "", {}))
+        try:
+            await self._call("scheduler__get_job", {"job": start.job})
+        except HomeportError as error:
+            return [str(error)]
+        return []
+
+    async def checked_job(self, definition: dict[str, Any]) -> dict[str, Any]:
+        """Return what the scheduler says of a job; nothing is saved."""
+        return await self._call("scheduler__validate_job", {"definition": definition})
+
+    async def begin(self, subscription: Subscription, event: Stored, delivery: Delivery) -> str:
+        """Start it, once under the delivery's id; return the run.
+
+        Raises:
+            HomeportError: Why it cannot be started.
+        """
+        start, data = subscription.starts, event.as_json()
+        if start.job:
+            started = await self._call("scheduler__start_job", {"job": start.job, "event": data, "key": delivery.id})
+            return str(started["run_id"])
+        return await self._orders.begin(_order(start, delivery.id, subscription.name, data))
+
+
+def shown(start: Start, event: dict[str, Any]) -> dict[str, Any]:
+    """Return what would be started with which input, as a trial shows it."""
+    if start.job:
+        return {"job": start.job, "event": event}
+    if start.workflow:
+        return {"workflow": start.workflow, "parameters": fill(start.parameters, event)}
+    return {"agent": start.agent or "assistant", "prompt": told(start.prompt, event)}
+
+
+def _order(start: Start, id: str, title: str, event: dict[str, Any]) -> Order:
+    return Order(
+        id=id,
+        title=title,
+        workflow=start.workflow,
+        arguments=fill(start.parameters, event) if event else start.parameters,
+        agent=start.agent,
+        prompt=told(start.prompt, event) if event and start.prompt else start.prompt,
+        tools=tuple(start.tools),
+        agreed=True,  # only a person saves subscriptions
+        origin="event",
+        sources=tuple(filter(None, [str(event.get("cause", ""))])),
+        event=event,
+    )

@@ -1,0 +1,59 @@
+"""A bus on a real database, with a clock that the test moves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import anyio
+import pytest
+
+import homeport_host.host  # noqa: F401 (every table is known then)
+from homeport_host.database import Database
+from homeport_host.events.bus import EventBus
+from homeport_shared.changes import ChangeBus
+
+
+class Clock:
+    """Stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def tick(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def database(place: Any) -> AsyncGenerator[Database]:
+    database = Database(place.database)
+    await database.open()
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+async def tasks() -> AsyncGenerator[Any]:
+    async with anyio.create_task_group() as tasks:
+        yield tasks
+        tasks.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def bus(database: Database, clock: Clock, tasks: Any) -> EventBus:
+    return EventBus(tasks, database, ChangeBus(), clock)
+
+
+@pytest.fixture
+async def strict_bus(database: Database, clock: Clock, tasks: Any) -> EventBus:
+    """A bus to which six events in a minute and four failures in an hour are too many."""
+    return EventBus(tasks, database, ChangeBus(), clock, per_minute=5, failures_per_hour=3)
