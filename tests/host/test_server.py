@@ -104,6 +104,7 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
         runs=stage.runs,
         run_store=stage.store,
         steering=stage.steering,
+        tasks=stage.tasks,
         workflows=stage.workflows,
         agents=stage.agents,
         chats=stage.chats,
