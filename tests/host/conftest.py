@@ -110,6 +110,7 @@ class Desk:
         self._tools: dict[str, Tool] = {}
         self._work: dict[str, Callable[..., Any]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.with_progress: dict[str, Callable[..., Any]] = {}
 
     def add(self, name: str, work: Callable[..., Any], /, *labels: str, **properties: Any) -> None:
         server, _, own = name.partition("__")
@@ -129,7 +130,10 @@ class Desk:
 
     async def call_tool(self, call: Pending) -> dict[str, Any]:
         self.calls.append((call.tool.name, call.arguments))
-        result = self._work[call.tool.name](**call.arguments)
+        if call.tool.name in self.with_progress:
+            result = self.with_progress[call.tool.name](call.progress)
+        else:
+            result = self._work[call.tool.name](**call.arguments)
         if isinstance(result, Awaitable):
             result = await result
         if isinstance(result, dict) and "content" in result:

@@ -129,7 +129,8 @@ class AgentLoop:
         """
         parts, run = self._parts, steps.run
         await parts.store.change(run, answer=answer, citations=citations)
-        await parts.recorder.emit(run, "review", {"number": number, "answer": answer}, key=f"review {number}")
+        shown = {"number": number, "answer": answer}  # stored first: by its number the decision finds the way back
+        await parts.recorder.emit(run, "review", shown, key=f"review {number}", durable=True)
         await parts.enter(run, "waiting", key=f"review waits {number}")
         room = parts.admission.give_back(run)
         decision = await steps.signal(f"review:{number}", REVIEW_SECONDS)
