@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, cast
+from urllib.parse import quote
 
 from homeport_host.agents.progress import Doing, estimate
 from homeport_host.agents.runs import Run, RunEvent, RunStore, Wanted, seconds_between
@@ -182,7 +183,7 @@ class Details:
             return []  # the run changed no file
         rows = cast("list[dict[str, str]]", found.get("files") or [])
         return [
-            {"uri": f"files://{row['path']}", "name": row["path"].rpartition("/")[2], "path": row["path"],
+            {"uri": f"files://{quote(row['path'])}", "name": row["path"].rpartition("/")[2], "path": row["path"],
              "kind": "file", "change": row["kind"], "mime_type": ""}
             for row in rows if row["kind"] != "delete"
         ]  # fmt: skip

@@ -52,7 +52,7 @@ export function showInDialog(title, html) {
   const heading = make("h2", "", title);
   const close = Object.assign(make("button", "icon-button", "×"), { type: "button", onclick: () => box.close() });
   close.setAttribute("aria-label", "Close");
-  const head = make("header", "row");
+  const head = make("div", "row");
   heading.classList.add("grow");
   head.append(heading, close);
   box.prepend(head);

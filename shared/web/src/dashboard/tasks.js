@@ -127,13 +127,22 @@ async function promote() {
   if (saved) location.href = `/workflows/${saved.id}`;
 }
 
-async function preview(item) {
-  const shown = item.querySelector("[data-shown]");
-  shown.hidden = !shown.hidden;
-  if (shown.hidden || shown.textContent) return;
-  const query = new URLSearchParams({ uri: item.dataset.artifact, task: item.dataset.of, as: "text" });
-  const answer = await fetch(`/tasks/artifact?${query}`);
-  shown.textContent = answer.ok ? await answer.text() : (await answer.json()).error.message;
+const previews = new Map(); // address → text: the details are drawn anew while somebody reads
+
+async function preview({ dataset: { artifact: uri, of: task } }) {
+  if (!previews.delete(uri)) {
+    const answer = await fetch(`/tasks/artifact?${new URLSearchParams({ uri, task, as: "text" })}`);
+    previews.set(uri, answer.ok ? await answer.text() : (await answer.json()).error.message);
+  }
+  showPreviews();
+}
+
+function showPreviews() {
+  for (const item of detail?.querySelectorAll("[data-artifact]") ?? []) {
+    const shown = item.querySelector("[data-shown]"), uri = item.dataset.artifact;
+    shown.hidden = !previews.has(uri);
+    shown.textContent = previews.get(uri) ?? "";
+  }
 }
 
 function download(link) {
@@ -184,7 +193,7 @@ list.addEventListener("change", (event) => {
   showChosen();
 });
 detail?.addEventListener("input", showLog);
-for (const part of [list, detail]) part?.addEventListener("htmx:after:swap", () => { showChosen(); showLog(); tick(); look(); });
+for (const part of [list, detail]) part?.addEventListener("htmx:after:swap", () => { showChosen(); showLog(); showPreviews(); tick(); look(); });
 const figures = document.getElementById("task-figures");
 figures?.parentElement.addEventListener("toggle", () => figures.dispatchEvent(new Event("open")));
 figures?.addEventListener("change", (event) => {

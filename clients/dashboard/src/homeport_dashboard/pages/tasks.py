@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import mimetypes
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any, cast
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -46,6 +47,7 @@ TABS = ("overview", "progress", "log", "resources", "artifacts")
 ORIGINS = {"user": "you", "agent": "an agent", "schedule": "a schedule", "event": "an event", "client": "a program"}
 GROUPS = ("state", "type", "agent", "priority", "origin", "tag", "parent")
 FILTERS = ("state", "chip", "type", "agent", "tag", "q", "since", "until")
+FILES = "files://"
 WINDOW, MOST_EVENTS = 100, 2_000
 MOST_PREVIEWED = 20_000  # characters of an artifact
 
@@ -68,9 +70,9 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
     async def artifact(request: Request) -> Response:
         """Give an artifact out, to look at (`?as=text`) or to keep."""
         uri, task = request.query_params.get("uri", ""), request.query_params.get("task", "")
-        content, media_type = await _artifact(connection, uri, task)
         if request.query_params.get("as") == "text":
-            return PlainTextResponse(content.decode("utf-8", "replace")[:MOST_PREVIEWED])
+            return PlainTextResponse((await _preview(connection, uri, task))[:MOST_PREVIEWED])
+        content, media_type = await _artifact(connection, uri, task)
         name = quote(request.query_params.get("name", "") or PurePosixPath(uri).name or "artifact")
         headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
         return Response(content, headers=headers, media_type=media_type)
@@ -175,8 +177,27 @@ async def _artifact(connection: Connection, uri: str, task: str) -> tuple[bytes,
     if uri == f"task://{task}/answer":
         run = await connection.call("homeport__run_get", {"run_id": task})
         return str(run["answer"]).encode(), "text/markdown"
+    if uri.startswith(FILES):
+        return await _file(connection, unquote(uri.removeprefix(FILES))), "application/octet-stream"
     content, media_type = await connection.read_bytes(uri)
     return content, media_type or mimetypes.guess_type(uri)[0] or "application/octet-stream"
+
+
+async def _preview(connection: Connection, uri: str, task: str) -> str:
+    if uri.startswith(FILES):
+        return str((await connection.call("files__read", {"path": unquote(uri.removeprefix(FILES))}))["text"])
+    return (await _artifact(connection, uri, task))[0].decode("utf-8", "replace")
+
+
+async def _file(connection: Connection, path: str) -> bytes:
+    """Return the content of a file, piece by piece."""
+    content, cursor = b"", ""
+    while True:
+        piece = await connection.call("files__download", {"paths": [path], "cursor": cursor})
+        content += base64.b64decode(piece["content"])
+        cursor = str(piece["next"])
+        if not cursor:
+            return content
 
 
 def _wanted(page: str, asked: Mapping[str, str]) -> Json:
