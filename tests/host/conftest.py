@@ -177,6 +177,7 @@ class Stage:
         self.changes = ChangeBus()
         self.approvals = Approvals(database, self.changes)
         self.audit: list[Entry] = []
+        self.loaded: list[ModelInfo] = []
         self.dispatcher = Dispatcher(
             desk,
             desk,
@@ -212,6 +213,7 @@ class Stage:
             self.recorder.doing.get,
             self.as_person,
             lambda: desk.tool("files__changes") is not None,
+            self._loaded,
         )
         jobs = ServerJobs(desk.tools, self.as_person, self.store.clock)
         planning = Planning(self.runs, desk.tools, self.as_person)
@@ -221,6 +223,9 @@ class Stage:
         self.engine.register(WORKFLOW, WorkflowBody(means))
         self.workflows = Workflows(library, self.engine, self.runs, journal, means)
         self.steering.repeat[WORKFLOW] = self.workflows.repeat
+
+    async def _loaded(self) -> list[ModelInfo]:
+        return self.loaded
 
     async def _record(self, entry: Entry, durable: bool) -> None:
         self.audit.append(entry)

@@ -374,7 +374,8 @@ class Host:
         """Everything that anybody works on, as people see it."""
         tools = self.routing.tools
         doing, files = self.recorder.doing.get, lambda: self._ready("files")
-        details = Details(self.run_store, self.engine, self.journal, doing, self.call, files)
+        loaded = cast("OllamaProvider", self.models.providers["ollama"]).library.running
+        details = Details(self.run_store, self.engine, self.journal, doing, self.call, files, loaded)
         jobs = ServerJobs(tools, self.call, self.run_store.clock)
         return Tasks(self.run_store, details, jobs, Planning(self.runs, tools, self.call), self.call)
 

@@ -11,6 +11,7 @@ import pytest
 from homeport_host.agents.metering import Metered
 from homeport_host.agents.progress import Doing, estimate
 from homeport_host.agents.runs import PRIORITIES, TYPES, Run, Wanted
+from homeport_host.providers.protocol import ModelInfo
 from homeport_host.tasks.problems import category_of
 from homeport_host.tasks.statistics import bottlenecks, groups, statistics
 from homeport_shared.errors import HomeportError
@@ -120,7 +121,7 @@ async def test_the_progress_of_a_tool_is_the_progress_of_its_run(staged: Any, de
         assert progress["basis"] == "limits" and 0 < progress["percent"] < 95
         assert [step["title"] for step in progress["substeps"]] == ["answer 1 of the model", "disk__copy"]
         assert progress["substeps"][1]["state"] == "running"
-        assert progress["updated"] and [entry["text"] for entry in progress["timeline"]][0] == "running"
+        assert progress["updated"] and progress["timeline"][0]["text"] == "running"
         assert stage.recorder.doing[run].share == 0.75
         with anyio.fail_after(30):
             while not any(f"task://{run}/progress" in uri for uri in told):
@@ -147,6 +148,10 @@ async def test_what_a_run_uses_is_measured_for_it_alone(staged: Any, desk: Any, 
         assert (used["prompt_tokens"], used["completion_tokens"], used["tool_calls"]) == (20, 10, 1)
         assert used["model_latency_seconds"] is not None
         assert used["with_subtasks"]["prompt_tokens"] == 20
+        assert used["gpu_mib"] is None
+        local = await stage.ask("Rest", model="ollama/small")
+        stage.loaded = [ModelInfo("ollama/small", gpu_bytes=3 << 20)]
+        assert (await stage.tasks.details.resources(local))["gpu_mib"] == 3
 
 
 async def test_only_the_work_itself_is_metered_and_its_end_and_failure_come_through() -> None:
@@ -434,7 +439,8 @@ def test_statistics_give_rates_lengths_groups_and_trend() -> None:
     found = statistics(runs, "agent")
     assert (found["tasks"], found["success_rate"], found["error_rate"]) == (4, 0.667, 0.333)
     assert (found["mean_seconds"], found["usd"], found["errors"]) == (15.0, 1.5, {"limit": 1})
-    assert [(day["day"], day["tasks"], day["usd"]) for day in found["trend"]] == [("2026-11-20", 1, 0.5), ("2026-11-21", 3, 1.0)]  # fmt: skip
+    trend = [(day["day"], day["tasks"], day["usd"]) for day in found["trend"]]
+    assert trend == [("2026-11-20", 1, 0.5), ("2026-11-21", 3, 1.0)]
     told = [(group["group"], group["done"], group["all"], group["percent"]) for group in groups(runs, "state")]
     assert told == [("completed", 2, 2, 100.0), ("failed", 0, 1, 0.0), ("queued", 0, 1, 0.0)]
     assert [group["group"] for group in groups(runs, "tag")] == ["none", "x"]

@@ -99,7 +99,7 @@ def _steering(server: Server, host: HostServices) -> None:
         action: Action,
         step: Annotated[int, Field(ge=0, description="retry: from this recorded step on")] = 0,
     ) -> Rows:
-        """Pause, resume, cancel or retry (as a new run) runs; each row tells how it went."""
+        """Pause, resume, cancel or retry (as new) runs; each row tells how it went."""
         return Rows(rows=[await _told(run, _steered(host, run, action, step)) for run in run_ids])
 
     @destroying(server, "Forget runs", "person-only")
@@ -115,7 +115,7 @@ def _steering(server: Server, host: HostServices) -> None:
         tags: list[str] | None = None,
         agent: str = "",
     ) -> Item:
-        """Change title, tags, priority (0 low to 3 critical), or the agent before it begins."""
+        """Change title, tags, priority (3 critical) or, before it begins, agent."""
         await _own(host, run_id)
         labelled = await host.steering.label(run_id, title=title, priority=priority, tags=tags, agent=agent)
         return Item(**run_json(labelled))
@@ -129,12 +129,12 @@ def _watching(server: Server, host: HostServices) -> None:
 
     @reading(server, "Events of a run")
     async def run_events(run_id: str, after: int = 0, limit: Annotated[int, Field(ge=1, le=2000)] = 500) -> RunEvents:
-        """Read what happened in a run after event number `after`."""
+        """Read what happened in a run after event `after`."""
         return RunEvents(**await _events(host, run_id, after, limit))
 
     @reading(server, "Steps of a run")
     async def run_steps(run_id: str) -> Rows:
-        """List a run's recorded steps, in order."""
+        """List a run's recorded steps."""
         await _own(host, run_id)
         return Rows(rows=await host.runs.steps(run_id))
 
@@ -151,7 +151,7 @@ def _watching(server: Server, host: HostServices) -> None:
         limit: Annotated[int, Field(ge=1, le=200)] = 50,
         cursor: str = "",
     ) -> RunList:
-        """List runs, newest first, and count those of each state."""
+        """List runs, newest first, counted by state."""
         owner = identity.current().owner
         wanted = Wanted(owner, _several(state), _several(kind), agent, tag, parent, query, since, until)
         page, following = await host.runs.list(wanted, limit=limit, cursor=cursor)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 from urllib.parse import quote
 
+import anyio
+
+from homeport_host.agents.metering import MIB
 from homeport_host.agents.progress import Doing, estimate
 from homeport_host.agents.runs import Run, RunEvent, RunStore, Wanted, seconds_between
 from homeport_host.agents.steering import LONGEST_LOG
 from homeport_host.documents import CallTool
 from homeport_host.engine.protocol import Engine
+from homeport_host.providers.protocol import ModelInfo, ProviderError
 from homeport_host.tasks.problems import category_of
 from homeport_host.workflows.journal import Journal, Step
 from homeport_shared.errors import HomeportError
@@ -20,6 +24,8 @@ Json = dict[str, Any]
 STEP = "~"  # between a workflow's run and the path of one of its steps, as the id of that step's task
 MOST_RELATED = 500
 DEEPEST = 20
+LOCAL = "ollama/"
+LOOK_SECONDS = 1.0
 # What is worth showing of a run's parameters; the rest is in its row, or means nothing to people.
 INPUTS = (
     "prompt", "context", "instructions", "model", "tools", "yes", "limits", "num_ctx", "interactive", "review",
@@ -38,6 +44,7 @@ class Details:
         doing: Returns what a run does now; None when it is not known here.
         call: Calls a tool for a person; asked for the files that a run changed.
         changes: Whether there is the tool that tells them.
+        loaded: Returns the local models in memory.
     """
 
     def __init__(
@@ -48,6 +55,7 @@ class Details:
         doing: Callable[[str], Doing | None],
         call: CallTool,
         changes: Callable[[], bool],
+        loaded: Callable[[], Awaitable[Sequence[ModelInfo]]],
     ) -> None:
         self._store = store
         self._engine = engine
@@ -55,6 +63,7 @@ class Details:
         self._doing = doing
         self._call = call
         self._changes = changes
+        self._loaded = loaded
 
     async def inputs(self, run: Run) -> Json:
         """Return what a run was given: its prompt or arguments, and the context that it used."""
@@ -96,7 +105,8 @@ class Details:
             for name in SUMMED:
                 total[name] += float(child.usage.get(name, 0))
         latency = round(float(used.get("model_seconds", 0)) / turns, 3) if turns else None
-        return {**used, "model_latency_seconds": latency, "with_subtasks": total}
+        gpu = await self._gpu(run)
+        return {**used, "model_latency_seconds": latency, "gpu_mib": gpu, "with_subtasks": total}
 
     async def artifacts(self, run: Run) -> list[Json]:
         """Return what a run and the tasks below it made: files, resources that tools point to, and the answer."""
@@ -173,6 +183,18 @@ class Details:
         children = await self._store.latest(Wanted(parent=run.id), limit=MOST_RELATED)
         ended = run.finished or "9999"
         return [child for child in children if child.created <= ended]
+
+    async def _gpu(self, run: Run) -> float | None:
+        """Return how many MiB of graphics memory a run's model holds now; None when it holds none, or is not local."""
+        if not run.model.startswith(LOCAL):
+            return None
+        with anyio.move_on_after(LOOK_SECONDS):
+            try:
+                held = {model.name: model.gpu_bytes for model in await self._loaded()}
+            except ProviderError:
+                return None
+            return round(held[run.model] / MIB, 1) if held.get(run.model) else None
+        return None
 
     async def _files(self, run: str) -> list[Json]:
         if not self._changes():
