@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any
 
 import anyio
@@ -14,6 +15,7 @@ from homeport_host.agents.runs import PRIORITIES, TYPES, Run, Wanted
 from homeport_host.providers.protocol import ModelInfo
 from homeport_host.tasks.problems import category_of
 from homeport_host.tasks.statistics import bottlenecks, groups, statistics
+from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +118,7 @@ async def test_the_progress_of_a_tool_is_the_progress_of_its_run(staged: Any, de
         run = await stage.runs.start("Copy")
         with anyio.fail_after(30):
             await reached.wait()
+        await stage.recorder.drain()
         progress = (await stage.tasks.get(run))["progress"]
         assert progress["text"] == "disk__copy: the third of four"
         assert progress["basis"] == "limits" and 0 < progress["percent"] < 95
@@ -251,6 +254,29 @@ async def test_subtasks_link_both_ways_and_the_whole_tree_can_be_read(staged: An
         tree = await stage.tasks.details.tree(grandchild)
         assert (tree["id"], tree["children"][0]["id"]) == (top.id, child)
         assert tree["children"][0]["children"][0]["id"] == grandchild.id
+
+
+async def test_a_task_that_an_agent_creates_is_its_subtask(staged: Any, desk: Any, say: Any, call: Any) -> None:
+    async with staged(say("", call("homeport__run_start", {})), "Half done.", "All done.") as stage:
+
+        async def for_the_agent() -> None:
+            first = (await stage.runs.list())[0][-1].id
+            identity.enter(identity.Identity(agent="chief", run=first, caller="agent"))
+            await stage.ask("The first half")
+
+        async def begin() -> str:  # as in a host: the tool's server works in a task of its own
+            await asyncio.get_running_loop().create_task(for_the_agent(), context=contextvars.Context())
+            return "It is done."
+
+        desk.add("homeport__run_start", begin)
+        stage.agents.save("chief", '---\ntools: ["homeport__*"]\n---\nDivide the work.')
+        top = await stage.ask("Both halves", agent="chief")
+        (child,) = (await stage.tasks.get(top.id))["relations"]["children"]
+        assert (child["title"], child["state"]) == ("The first half", "completed")
+        below = await stage.tasks.get(child["id"])
+        assert (below["relations"]["parent"]["id"], below["task"]["origin"]) == (top.id, "agent")
+        used = (await stage.tasks.get(top.id))["resources"]
+        assert used["with_subtasks"]["prompt_tokens"] == used["prompt_tokens"] + below["resources"]["prompt_tokens"]
 
 
 # Review
