@@ -16,6 +16,7 @@ from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import insert
 
+import homeport_host.host  # noqa: F401 (every table is known then)
 from homeport_host.agents.runs import Run
 from homeport_host.agents.runs import runs as table
 from homeport_host.database import Database
@@ -106,10 +107,6 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     expect(table.locator(".task-counts")).to_have_text("0 Running / 1 Completed / 0 Failed / 0 Queued")
 
     start(page, "Look at the cellar")
-    detail.get_by_role("link", name="Progress").click()
-    expect(detail.locator("progress")).to_have_attribute("value", "100.0")
-    expect(detail.locator(".task-timeline")).to_contain_text("files__write")
-    expect(detail.locator(".call-name")).to_have_text("files__write")
     detail.get_by_role("link", name="Log").click()
     expect(detail.locator(".task-log")).to_contain_text("files__write ok")
     detail.get_by_label("Search the log").fill("the answer is")
@@ -119,17 +116,6 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     assert "the answer is complete" in download.value.path().read_text("utf-8")
     detail.get_by_role("link", name="Resources").click()
     expect(detail).to_contain_text("Processor")
-
-    detail.get_by_role("link", name="Artifacts").click()
-    file = detail.locator("[data-artifact]").filter(has_text="cellar.txt")
-    file.get_by_role("button", name="Preview").click()
-    expect(file.locator("[data-shown]")).to_have_text("dry")
-    expect(file.get_by_role("link", name="Open in Files page")).to_have_attribute(
-        "href", "/files?path=docs%2Fcellar.txt"
-    )
-    with page.expect_download() as download:
-        file.get_by_role("link", name="Download").click()
-    assert (download.value.suggested_filename, download.value.path().read_text("utf-8")) == ("cellar.txt", "dry")
     sound(page)
 
     detail.get_by_role("button", name="Retry").click()
@@ -151,13 +137,6 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     page.get_by_label("Search titles and prompts").fill("cellar look")
     page.keyboard.press("Enter")
     expect(rows).to_have_count(2)
-    rows.first.click()  # an execution with its steps, log and artifacts as they were recorded
-    detail.get_by_role("link", name="Progress").click()
-    expect(detail.locator(".task-timeline")).to_contain_text("files__write")
-    detail.get_by_role("link", name="Log").click()
-    expect(detail.locator(".task-log")).to_contain_text("the answer is complete")
-    detail.get_by_role("link", name="Artifacts").click()
-    expect(detail.get_by_text("answer.md").first).to_be_visible()
     table.get_by_label("Select all").check()
     table.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
@@ -219,6 +198,43 @@ def test_a_task_is_written_down_checked_kept_reviewed_and_made_a_workflow(page: 
     form.get_by_role("button", name="Create & run").click()
     expect(page.get_by_role("link", name="Scheduled", exact=True)).to_have_attribute("aria-current", "true")
     expect(table.locator(".task-row")).to_contain_text("Sum up")
+
+
+@pytest.mark.timeout(240)
+def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> None:
+    start(page, "Look at the cellar")
+    detail, table = page.locator("#task-detail"), page.locator("#task-list")
+    rows = table.locator(".task-row")
+    detail.get_by_role("link", name="Progress").click()
+    expect(detail.locator("progress")).to_have_attribute("value", "100.0")
+    expect(detail.locator(".task-timeline")).to_contain_text("files__write")
+    expect(detail.locator(".call-name")).to_have_text("files__write")
+    detail.get_by_role("link", name="Artifacts").click()
+    file = detail.locator("[data-artifact]").filter(has_text="cellar.txt")
+    file.get_by_role("button", name="Preview").click()
+    expect(file.locator("[data-shown]")).to_have_text("dry")
+    expect(file.get_by_role("link", name="Open in Files page")).to_have_attribute(
+        "href", "/files?path=docs%2Fcellar.txt"
+    )
+    with page.expect_download() as download:
+        file.get_by_role("link", name="Download").click()
+    assert (download.value.suggested_filename, download.value.path().read_text("utf-8")) == ("cellar.txt", "dry")
+    sound(page)
+
+    page.get_by_role("link", name="Executions").click()
+    rows.first.click()  # an execution with its steps, log and artifacts as they were recorded
+    detail.get_by_role("link", name="Progress").click()
+    expect(detail.locator(".task-timeline")).to_contain_text("files__write")
+    detail.get_by_role("link", name="Log").click()
+    expect(detail.locator(".task-log")).to_contain_text("the answer is complete")
+    detail.get_by_role("link", name="Artifacts").click()
+    expect(detail.get_by_text("answer.md").first).to_be_visible()
+    with page.expect_download() as download:
+        detail.locator("[data-artifact]").filter(has_text="answer.md").get_by_role("link", name="Download").click()
+    assert download.value.path().read_text("utf-8") == "The cellar is dry."
+    detail.get_by_role("button", name="Retry").click()
+    expect(rows).to_have_count(2)
+    expect(detail.get_by_role("link", name="View parent task")).to_be_visible()
 
 
 @pytest.fixture

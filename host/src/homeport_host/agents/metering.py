@@ -10,6 +10,7 @@ import psutil
 
 T = TypeVar("T")
 MIB = 1 << 20
+_process = psutil.Process()
 
 
 class Metered(Generic[T]):
@@ -44,4 +45,4 @@ class Metered(Generic[T]):
 
 def memory_mib() -> float:
     """Return the memory that this process holds, in MiB."""
-    return round(psutil.Process().memory_info().rss / MIB, 1)
+    return round(_process.memory_info().rss / MIB, 1)

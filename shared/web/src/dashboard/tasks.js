@@ -29,7 +29,7 @@ async function steer(runs, action) {
   if (done) toast(runs.length > 1 ? `${done} of ${runs.length}: ${DONE[action]}` : DONE[action]);
   if (action === "forget") for (const run of runs) picked.delete(run);
   const open = detail?.querySelector("[data-run]")?.dataset.run;
-  if (done && action === "forget" && runs.includes(open)) location.href = `/${location.pathname.split("/")[1]}`;
+  if (done && action === "forget" && runs.includes(open)) location.href = `/${location.pathname.split("/")[1]}${location.search}`;
   else if (done && action === "retry" && runs.length === 1) location.href = `/tasks/${rows[0].run_id}`;
   else refresh();
 }
