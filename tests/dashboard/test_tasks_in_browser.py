@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import anyio
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from sqlalchemy import insert
 
 import homeport_host.host  # noqa: F401 (every table is known then)
@@ -25,40 +26,61 @@ from .product import homeport, program
 
 pytestmark = pytest.mark.browser
 PLAN = {"title": "Sum up", "prompt": "Sum up the new mails.", "type": "mail", "cron": "0 9 * * 1", "tags": ["mail"]}
-WRITE = {"name": "files__write", "arguments": {"path": "docs/cellar.txt", "content": "dry"}}
+
+
+def writing(name: str) -> dict[str, Any]:
+    """A call that writes a file; once, as it does not replace one."""
+    return {"calls": [{"name": "files__write", "arguments": {"path": f"docs/{name}.txt", "content": "dry"}}]}
+
+
 MODEL = [
     {"when": "every Monday", "replies": [json.dumps(PLAN)]},
     {"when": "shorter", "replies": ["Tight."]},
     {"when": "roof", "replies": ["The roof is tight."]},
-    {"when": "cellar", "replies": [{"calls": [WRITE]}, "The cellar is dry."]},
+    {"when": "cellar", "replies": [writing("cellar"), "The cellar is dry."]},
+    {"when": "barn", "replies": [writing("barn"), "The barn is dry."]},
 ]
 RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 
 
-@pytest.fixture
-def before() -> list[Run]:
-    """What has been done in the product before; a test's own fixture may add to it."""
-    return []
+@contextmanager
+def product(folder: Path, browser: Browser) -> Generator[BrowserContext]:
+    """A product with a model, and a browser that is signed in to it."""
+    (folder / "script.json").write_text(json.dumps(MODEL), "utf-8")
+    (folder / "home").mkdir(exist_ok=True)
+    (folder / "docs").mkdir()
+    settings = f'[models]\ndefault = "ollama/qwen3:8b"\n[files]\nroots = ["docs={(folder / "docs").as_posix()}"]\n'
+    (folder / "home" / "homeport.toml").write_text(settings, "utf-8")
+    arguments = ["homeport_shared.testing.model", "--script", str(folder / "script.json"), "--key", "good"]
+    with program(arguments, {}, r'"ollama": "([^"]+)"') as model, homeport(folder / "home", 0, model) as url:
+        context = browser.new_context(viewport={"width": 1360, "height": 860})
+        context.set_default_timeout(40_000)
+        context.request.get(url, max_redirects=0)  # its cookie is the pages', too
+        context.new_page().goto("/".join([*url.split("/")[:3], "tasks"]))
+        yield context
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Generator[BrowserContext]:
+    """One product for the stories of this file: starting it takes longer than they do."""
+    with product(tmp_path_factory.mktemp("tasks"), browser) as context:
+        yield context
 
 
 @pytest.fixture
-def page(tmp_path: Path, browser: Browser, before: list[Run]) -> Generator[Page]:
-    """A browser that is signed in to a product with a model."""
-    if before:
-        with ThreadPoolExecutor() as threads:  # this thread has Playwright's event loop
-            threads.submit(anyio.run, keep, tmp_path / "home" / "host" / "host.db", before).result()
-    (tmp_path / "script.json").write_text(json.dumps(MODEL), "utf-8")
-    (tmp_path / "home").mkdir(exist_ok=True)
-    (tmp_path / "docs").mkdir()
-    settings = f'[models]\ndefault = "ollama/qwen3:8b"\n[files]\nroots = ["docs={(tmp_path / "docs").as_posix()}"]\n'
-    (tmp_path / "home" / "homeport.toml").write_text(settings, "utf-8")
-    arguments = ["homeport_shared.testing.model", "--script", str(tmp_path / "script.json"), "--key", "good"]
-    with program(arguments, {}, r'"ollama": "([^"]+)"') as model, homeport(tmp_path / "home", 0, model) as url:
-        page = browser.new_page(viewport={"width": 1360, "height": 860})
-        page.set_default_timeout(40_000)
-        page.goto(url)
-        yield page
-        page.close()
+def page(shared: BrowserContext) -> Page:
+    """The list of tasks, empty."""
+    page = shared.pages[0]
+    page.goto("/".join([*page.url.split("/")[:3], "tasks"]))
+    clear(page)
+    return page
+
+
+def clear(page: Page) -> None:
+    page.get_by_role("button", name="Clear completed").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No tasks yet")).to_be_visible()
 
 
 async def keep(where: Path, runs: list[Run]) -> None:
@@ -143,9 +165,7 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     expect(page.get_by_text("Nothing fits")).to_be_visible()
     page.goto(page.url.partition("/executions")[0] + "/tasks")
     expect(rows).to_have_count(1)
-    page.get_by_role("button", name="Clear completed").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("No tasks yet")).to_be_visible()
+    clear(page)
 
 
 @pytest.mark.timeout(240)
@@ -202,7 +222,7 @@ def test_a_task_is_written_down_checked_kept_reviewed_and_made_a_workflow(page: 
 
 @pytest.mark.timeout(240)
 def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> None:
-    start(page, "Look at the cellar")
+    start(page, "Look at the barn")
     detail, table = page.locator("#task-detail"), page.locator("#task-list")
     rows = table.locator(".task-row")
     detail.get_by_role("link", name="Progress").click()
@@ -210,15 +230,13 @@ def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> No
     expect(detail.locator(".task-timeline")).to_contain_text("files__write")
     expect(detail.locator(".call-name")).to_have_text("files__write")
     detail.get_by_role("link", name="Artifacts").click()
-    file = detail.locator("[data-artifact]").filter(has_text="cellar.txt")
+    file = detail.locator("[data-artifact]").filter(has_text="barn.txt")
     file.get_by_role("button", name="Preview").click()
     expect(file.locator("[data-shown]")).to_have_text("dry")
-    expect(file.get_by_role("link", name="Open in Files page")).to_have_attribute(
-        "href", "/files?path=docs%2Fcellar.txt"
-    )
+    expect(file.get_by_role("link", name="Open in Files page")).to_have_attribute("href", "/files?path=docs%2Fbarn.txt")
     with page.expect_download() as download:
         file.get_by_role("link", name="Download").click()
-    assert (download.value.suggested_filename, download.value.path().read_text("utf-8")) == ("cellar.txt", "dry")
+    assert (download.value.suggested_filename, download.value.path().read_text("utf-8")) == ("barn.txt", "dry")
     sound(page)
 
     page.get_by_role("link", name="Executions").click()
@@ -231,28 +249,32 @@ def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> No
     expect(detail.get_by_text("answer.md").first).to_be_visible()
     with page.expect_download() as download:
         detail.locator("[data-artifact]").filter(has_text="answer.md").get_by_role("link", name="Download").click()
-    assert download.value.path().read_text("utf-8") == "The cellar is dry."
+    assert download.value.path().read_text("utf-8") == "The barn is dry."
     detail.get_by_role("button", name="Retry").click()
     expect(rows).to_have_count(2)
     expect(detail.get_by_role("link", name="View parent task")).to_be_visible()
 
 
 @pytest.fixture
-def long_ago(before: list[Run]) -> None:
-    """Three thousand answers in one chat."""
+def long_list(tmp_path: Path, browser: Browser) -> Generator[Page]:
+    """Three thousand answers in one chat, in a product of their own."""
     at = "2026-11-{:02}T{:02}:{:02}:00.000Z"
+    kept: list[Run] = []
     for n in range(3_000):
         made = at.format(1 + n // 1440, n // 60 % 24, n % 60)
-        before.append(
+        kept.append(
             Run(f"{n:032}", "chat", "assistant", "ollama/x", "Ask", "chat1", "completed", made, made, made, "Yes.",
                 title=f"Question {n}", type="chat")
         )  # fmt: skip
+    with ThreadPoolExecutor() as threads:  # this thread has Playwright's event loop
+        threads.submit(anyio.run, keep, tmp_path / "home" / "host" / "host.db", kept).result()
+    with product(tmp_path, browser) as context:
+        yield context.pages[0]
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.usefixtures("long_ago")
-def test_a_list_of_thousands_is_drawn_in_windows_that_follow_the_reader(page: Page) -> None:
-    page.goto("/".join([*page.url.split("/")[:3], "tasks"]))
+def test_a_list_of_thousands_is_drawn_in_windows_that_follow_the_reader(long_list: Page) -> None:
+    page = long_list
     table = page.locator("#task-list")
     rows, scroll = table.locator(".task-row"), table.locator(".task-rows")
     expect(table.locator(".task-counts")).to_contain_text("3000 Completed")
@@ -273,7 +295,9 @@ def test_a_list_of_thousands_is_drawn_in_windows_that_follow_the_reader(page: Pa
     rows.first.get_by_role("checkbox").check()
     scroll.evaluate("part => { part.scrollTop = part.scrollHeight }")
     expect(rows.last).to_contain_text("Question 0")
+    rows.last.scroll_into_view_if_needed()
     expect(rows.last).to_be_in_viewport()
+    assert rows.last.bounding_box()["height"] == 56, "the window is found by this height"
     assert rows.count() <= 100
     expect(table.locator("[data-chosen]")).to_have_text("1 selected")
     scroll.evaluate("part => { part.scrollTop = part.scrollHeight / 2 }")
