@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from mcp.types import ElicitRequestFormParams
 
 from homeport_host.database import Database
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.front import Front
 from homeport_host.gateway.http import mcp_app
 from homeport_host.gateway.tasks import CallTasks
+from homeport_host.gateway.turns import asking
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.governance.calls import Caller, Tool
 from homeport_host.governance.visibility import View
@@ -21,6 +23,8 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.serving import serve_http
 
 SHORT = ("greet",)
+SCHEMA = {"type": "object", "properties": {"confirm": {"type": "boolean"}}}
+QUESTION = ElicitRequestFormParams(message="Go on?", requested_schema=SCHEMA)
 LONG = ("slow_compute", "failing_job", "protocol_error_job", "confirm_delete", "multi_input", "test_tool_with_task")
 
 
@@ -48,6 +52,7 @@ class Jobs(Catalog):
 
     async def call_tool(self, caller: Caller, name: str, arguments: Any, *, extra: Any = None, **_: Any) -> Any:
         answers = (extra or {}).get("inputResponses")
+        elicit = asking.get()
         match name:
             case "slow_compute":
                 await anyio.sleep(float(arguments.get("seconds", 0)))
@@ -56,10 +61,13 @@ class Jobs(Catalog):
                 return {**said("It failed."), "isError": True}
             case "protocol_error_job":
                 raise HomeportError("internal", "The protocol broke.")
-            case "confirm_delete" if answers is None:
-                return asked("confirm")
-            case "multi_input" if answers is None:
-                return asked("first", "second")
+            case "confirm_delete" if elicit:  # asks while it works, the others before they begin
+                answers = await elicit(QUESTION)
+            case "multi_input" if elicit:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(elicit, QUESTION)
+                    group.start_soon(elicit, QUESTION)
+                answers = "both"
             case "test_tool_with_task" if answers is None:
                 return asked("user_name")
         return said(f"Hello, {arguments['name']}!" if name == "greet" else f"Done with {answers}.")
@@ -70,8 +78,7 @@ def said(text: str) -> dict[str, Any]:
 
 
 def asked(*names: str) -> dict[str, Any]:
-    schema = {"type": "object", "properties": {"confirm": {"type": "boolean"}}}
-    params = {"mode": "form", "message": "Go on?", "requestedSchema": schema}
+    params = QUESTION.model_dump(by_alias=True, mode="json", exclude_none=True)
     requests = {name: {"method": "elicitation/create", "params": params} for name in names}
     return {"resultType": "input_required", "inputRequests": requests, "requestState": "one"}
 

@@ -48,13 +48,13 @@ GENERIC = {
         "server-sse-multiple-streams",
     },
 }
-# All of the extension but `tasks-mrtr-composition`: there a tool asks before it becomes a task; ours asks as a task.
 TASKS = [
     "tasks-lifecycle",
     "tasks-capability-negotiation",
     "tasks-wire-fields",
     "tasks-request-state-removal",
     "tasks-mrtr-input",
+    "tasks-mrtr-composition",
     "tasks-request-headers",
     "tasks-dispatch-and-envelope",
     "tasks-required-task-error",

@@ -45,6 +45,10 @@ from homeport_host.providers.protocol import (
     ToolCall,
     Usage,
 )
+from homeport_host.tasks.details import Details
+from homeport_host.tasks.plans import Planning
+from homeport_host.tasks.serverjobs import ServerJobs
+from homeport_host.tasks.service import Tasks
 from homeport_host.workflows.body import WorkflowBody
 from homeport_host.workflows.journal import Journal
 from homeport_host.workflows.library import WorkflowLibrary
@@ -54,6 +58,8 @@ from homeport_host.workflows.store import WorkflowStore
 from homeport_host.workflows.task import KIND as WORKFLOW
 from homeport_shared.audit import Entry
 from homeport_shared.changes import ChangeBus
+from homeport_shared.errors import HomeportError
+from homeport_shared.identity import ERROR
 
 Reply = str | ModelAnswer | ProviderError | Callable[[ModelRequest], Any]
 
@@ -104,6 +110,7 @@ class Desk:
         self._tools: dict[str, Tool] = {}
         self._work: dict[str, Callable[..., Any]] = {}
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.with_progress: dict[str, Callable[..., Any]] = {}
 
     def add(self, name: str, work: Callable[..., Any], /, *labels: str, **properties: Any) -> None:
         server, _, own = name.partition("__")
@@ -123,7 +130,10 @@ class Desk:
 
     async def call_tool(self, call: Pending) -> dict[str, Any]:
         self.calls.append((call.tool.name, call.arguments))
-        result = self._work[call.tool.name](**call.arguments)
+        if call.tool.name in self.with_progress:
+            result = self.with_progress[call.tool.name](call.progress)
+        else:
+            result = self._work[call.tool.name](**call.arguments)
         if isinstance(result, Awaitable):
             result = await result
         if isinstance(result, dict) and "content" in result:
@@ -167,6 +177,7 @@ class Stage:
         self.changes = ChangeBus()
         self.approvals = Approvals(database, self.changes)
         self.audit: list[Entry] = []
+        self.loaded: list[ModelInfo] = []
         self.dispatcher = Dispatcher(
             desk,
             desk,
@@ -180,8 +191,9 @@ class Stage:
         self.store = RunStore(database)
         self.recorder = Recorder(tasks, self.store, self.changes)
         self.admission = Admission({"job": 1})
-        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder, desk.ready, self.admission))
         self.agents = AgentFolder(home / "agents")
+        parts = Parts(model, self.dispatcher, self.store, self.recorder, desk.ready, self.admission, self.agents)
+        self.loop = AgentLoop(parts)
         self.runs = Runs(self.engine, self.store, self.recorder, self.admission, self.agents, lambda: "test/scripted:1")
         self.steering = Steering(self.runs, self.engine, self.store, self.recorder, self.admission)
         self.engine.register(KIND, self.loop)
@@ -194,18 +206,34 @@ class Stage:
 
     def _workflows(self, desk: Desk) -> None:
         journal = Journal(self.database)
+        details = Details(
+            self.store,
+            self.engine,
+            journal,
+            self.recorder.doing.get,
+            self.as_person,
+            lambda: desk.tool("files__changes") is not None,
+            self._loaded,
+        )
+        jobs = ServerJobs(desk.tools, self.as_person, self.store.clock)
+        planning = Planning(self.runs, desk.tools, self.as_person)
+        self.tasks = Tasks(self.store, details, jobs, planning, self.as_person)
         library = WorkflowLibrary(WorkflowStore(self.database), desk, self.agents, self.changes)
         means = Means(self.loop._parts, self.engine, self.approvals, self.runs, journal, library.known)
         self.engine.register(WORKFLOW, WorkflowBody(means))
         self.workflows = Workflows(library, self.engine, self.runs, journal, means)
         self.steering.repeat[WORKFLOW] = self.workflows.repeat
 
+    async def _loaded(self) -> list[ModelInfo]:
+        return self.loaded
+
     async def _record(self, entry: Entry, durable: bool) -> None:
         self.audit.append(entry)
 
     async def as_person(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         result = await self.dispatcher.call_tool(Caller("person", "tester"), name, arguments)
-        assert not result.get("isError"), result
+        if result.get("isError"):
+            raise HomeportError.from_dict(result["_meta"][ERROR], f"{name} failed")
         return result["structuredContent"]
 
     async def answered(self, session: str) -> list[Message]:

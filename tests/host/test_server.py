@@ -108,6 +108,7 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
         runs=stage.runs,
         run_store=stage.store,
         steering=stage.steering,
+        tasks=stage.tasks,
         workflows=stage.workflows,
         agents=stage.agents,
         chats=stage.chats,
@@ -154,6 +155,50 @@ async def test_a_runs_events_are_followed_from_any_point(host: Any) -> None:
         assert (await home.read(f"run://{run}/events/2"))["events"] == rest["events"]
         written = "".join(e["data"]["text"] for e in everything["events"] if e["kind"] == "text")
         assert written.strip() == "One two three."
+
+
+async def test_tasks_are_tools_and_resources_alike(host: Any) -> None:
+    async with host("Done.") as home:
+        plan = {"prompt": "Do it", "title": "Doing", "priority": 2}
+        assert (await home.call("task_check", plan=plan)) == {"ok": True, "problems": []}
+        task = (await home.call("task_create", plan=plan, draft=True))["run_id"]
+        assert (await home.call("run_get", run_id=task))["state"] == "paused"
+        (row,) = (await home.call("run_steer", run_ids=[task], action="resume"))["rows"]
+        assert row["error"] is None
+        await home.ended(task)
+        listed = await home.call("list_tasks", type="agent,chat", tag="high")
+        assert [each["id"] for each in listed["rows"]] == [task] and listed["total"] == 1
+        assert (await home.read("task://recent"))["rows"] == listed["rows"]
+        assert await home.read(f"task://{task}") == await home.call("task_get", task_id=task)
+        for part in ("progress", "resources", "artifacts", "tree"):
+            shown = (await home.call("task_get", task_id=task, part=part))[part]
+            assert await home.read(f"task://{task}/{part}") == shown
+        assert (await home.call("task_get", task_id=task, part="inputs"))["inputs"]["prompt"] == "Do it"
+        assert (await home.call("task_get", task_id=task, part="relations"))["relations"]["children"] == []
+        assert (await home.call("task_get", task_id=task, part="problem"))["problem"] is None
+        assert await home.read("task://filters") == await home.call("task_filters")
+        figures = await home.call("task_statistics", group_by="priority")
+        assert [(group["group"], group["done"], group["all"]) for group in figures["groups"]] == [("high", 1, 1)]
+        assert (await home.read("task://statistics"))["success_rate"] == 1
+        assert "no answer that waits" in await home.refused("task_review", task_id=task, accept=True)
+        assert "no task" in await home.refused("task_get", task_id="nobody:1")
+        (row,) = (await home.call("run_steer", run_ids=["nobody:1"], action="cancel"))["rows"]
+        assert row["error"]["code"] == "not_found"
+
+
+async def test_a_task_is_drafted_from_a_sentence_and_reviewed_before_it_is_saved(host: Any) -> None:
+    plan = {"title": "Mails", "prompt": "Sum up the mails.", "type": "mail", "agent": "nobody", "about": "unknown"}
+    async with host(f"Here it is: {json.dumps(plan)}") as home:
+        run = (await home.call("task_draft", sentence="sum up my mails"))["run_id"]
+        await home.ended(run)
+        drafted = await home.call("task_drafted", run_id=run)
+        assert drafted["plan"] == {name: plan[name] for name in ("prompt", "title", "type", "agent")}
+        assert [problem["field"] for problem in drafted["problems"]] == ["agent"]
+        assert (await home.call("list_tasks", tag="mail"))["total"] == 0, "nothing was saved"
+    async with host("No plan.") as home:
+        run = (await home.call("task_draft", sentence="sum up my mails"))["run_id"]
+        await home.ended(run)
+        assert "drafted no task" in await home.refused("task_drafted", run_id=run)
 
 
 async def test_usage_is_recorded_with_the_exact_model(host: Any) -> None:

@@ -68,6 +68,10 @@ from homeport_host.providers.usage import UsageStore
 from homeport_host.server import build_server
 from homeport_host.surface.servers import Registry
 from homeport_host.surface.services import HostServices
+from homeport_host.tasks.details import Details
+from homeport_host.tasks.plans import Planning
+from homeport_host.tasks.serverjobs import ServerJobs
+from homeport_host.tasks.service import Tasks
 from homeport_host.tickets import Tickets
 from homeport_host.workflows.body import WorkflowBody
 from homeport_host.workflows.journal import Journal
@@ -173,10 +177,10 @@ class Host:
         self.run_store = RunStore(self.database)
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
         ready, admission = self.upstreams.wait_ready, Admission(self.settings.most_runs)
-        parts = Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready, admission)
+        self.agents = AgentFolder(self.home / "agents")
+        parts = Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready, admission, self.agents)
         self.loop = AgentLoop(parts)
         self.engine.register(KIND, self.loop)
-        self.agents = AgentFolder(self.home / "agents")
         briefing = Briefing(self.catalog.briefings, self.dispatcher.read_resource)
         self.runs = Runs(
             self.engine, self.run_store, self.recorder, admission, self.agents, lambda: self.models.default, briefing
@@ -201,7 +205,7 @@ class Host:
 
     def _run_workflows(self, parts: Parts) -> WorkflowBody:
         """Workflows, as runs beside those of agents."""
-        journal = Journal(self.database)
+        self.journal = journal = Journal(self.database)
         library = WorkflowLibrary(WorkflowStore(self.database), self.routing, self.agents, self.changes)
         means = Means(parts, self.engine, self.approvals, self.runs, journal, library.known)
         body = WorkflowBody(means)
@@ -366,6 +370,7 @@ class Host:
             runs=self.runs,
             run_store=self.run_store,
             steering=self.steering,
+            tasks=self._tasks_shown(),
             workflows=self.workflows,
             agents=self.agents,
             chats=self.chats,
@@ -387,6 +392,15 @@ class Host:
             uptime=lambda: time.monotonic() - self._started,
         )
         return build_server(context, services)
+
+    def _tasks_shown(self) -> Tasks:
+        """Everything that anybody works on, as people see it."""
+        tools = self.routing.tools
+        doing, files = self.recorder.doing.get, lambda: self._ready("files")
+        loaded = cast("OllamaProvider", self.models.providers["ollama"]).library.running
+        details = Details(self.run_store, self.engine, self.journal, doing, self.call, files, loaded)
+        jobs = ServerJobs(tools, self.call, self.run_store.clock)
+        return Tasks(self.run_store, details, jobs, Planning(self.runs, tools, self.call), self.call)
 
     async def _set_internet(self, allowed: bool) -> None:
         await anyio.to_thread.run_sync(settings.save, self.home, "host", {"internet": allowed})

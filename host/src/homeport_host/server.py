@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeport_host.surface import chat, events, governing, models, runs, servers, system, workflows
+from homeport_host.surface import chat, events, governing, models, runs, servers, system, tasks, workflows
 from homeport_host.surface.services import HostServices
 from homeport_shared.context import ServerContext
 from homeport_shared.server import Server
@@ -22,7 +22,7 @@ def build_server(context: ServerContext, host: HostServices) -> Server:
         host: The services that its tools use.
     """
     server = Server(context, title="Homeport", instructions=INSTRUCTIONS)
-    for part in (chat, runs, workflows, events, models, system):
+    for part in (chat, runs, tasks, workflows, events, models, system):
         part.register(server, host)
     servers.register(server, host.registry)
     governing.register(server, host.approvals, host.events, host.audit)

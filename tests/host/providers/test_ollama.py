@@ -25,6 +25,7 @@ async def test_the_window_is_always_set_and_nothing_is_cut_silently() -> None:
     assert all(request.body["shift"] is request.body["truncate"] is False for request in double.chats)
     assert "think" not in double.chats[0].body
     assert running.context_length == 12_000
+    assert running.gpu_bytes == running.size_bytes > 0
 
 
 async def test_call_ids_and_whole_schemas_reach_the_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import time
@@ -128,6 +129,21 @@ class Connection:
         if not isinstance(content, TextResourceContents):
             raise HomeportError("unsupported", f"{uri} is not text.", "Open it with the tool that made it.")
         return content.text, content.mime_type or ""
+
+    async def read_bytes(self, uri: str) -> tuple[bytes, str]:
+        """Return content and media type of the resource at `uri`, text as UTF-8.
+
+        Raises:
+            HomeportError: As `read`.
+        """
+        client = await self.client()
+        with self._plain_errors(f"The resource {uri}"):
+            result = await client.read_resource(uri)
+        if not result.contents:
+            return b"", ""
+        content = result.contents[0]
+        held = content.text.encode() if isinstance(content, TextResourceContents) else base64.b64decode(content.blob)
+        return held, content.mime_type or ""
 
     async def follow(self, uri: str, changed: Callable[[str], Awaitable[None]]) -> None:
         """Call `changed(uri)` whenever the resource may have new content, until cancelled.

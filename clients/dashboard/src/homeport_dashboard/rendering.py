@@ -77,7 +77,16 @@ class Pages:
         )
         environment: Any = self._environment  # Jinja types its tables by their first entries
         environment.filters.update(
-            moment=moment, short=short, clock=clock, size=size, count=count, pretty=pretty, part=part, about=about
+            moment=moment,
+            short=short,
+            clock=clock,
+            size=size,
+            count=count,
+            pretty=pretty,
+            part=part,
+            seconds=seconds,
+            duration=duration,
+            about=about,
         )
         environment.tests["local_model"] = is_local_model
         environment.globals.update(asset=self.asset, TIERS=navigation.TIERS, PAGES=navigation.PAGES)
@@ -175,6 +184,24 @@ def size(count: float) -> str:
 def pretty(value: Any) -> str:
     """Return `value` as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def seconds(number: float) -> str:
+    """Return a length of time as people read it: `0.4 s`, `12 s`, `3 min`, `2 h 5 min`."""
+    if number < 10:
+        return f"{number:.1f} s"
+    if number < 120:
+        return f"{number:.0f} s"
+    minutes = round(number / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def duration(task: Json) -> str:
+    """Return how long something that has `started` and `finished` took, or takes until now; empty before it began."""
+    if not task["started"]:
+        return ""
+    end = _time(task["finished"]) if task["finished"] else datetime.now().astimezone()
+    return seconds(max((end - _time(task["started"])).total_seconds(), 0.0))
 
 
 def part(text: Any) -> str:

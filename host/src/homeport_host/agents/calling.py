@@ -9,11 +9,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 from homeport_host.agents.citations import Passage, passages_of
-from homeport_host.governance.calls import Caller
+from homeport_host.governance.calls import Caller, Progress
 from homeport_host.governance.dispatch import APPROVAL, Dispatcher
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR
 
+MOST_LINKS = 50
 SHOWN_RESULT = 4_000  # characters of a result in the events of a run
 
 
@@ -27,6 +28,7 @@ class Made:
         rest: What the result says beside its passages, such as where to go on.
         error: `{code, message, hint}`; None when the tool succeeded.
         approval: The id of the approval that the call waits for; empty when it does not.
+        links: The resources that the result points to: address, name, media type.
     """
 
     text: str
@@ -35,6 +37,7 @@ class Made:
     error: dict[str, str] | None = None
     approval: str = ""
     seconds: float = 0.0
+    links: tuple[dict[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the engine records it."""
@@ -44,7 +47,8 @@ class Made:
     def from_json(cls, data: dict[str, Any]) -> Made:
         """Read what `as_json` made."""
         passages = tuple(Passage(**passage) for passage in data["passages"])
-        return cls(data["text"], passages, data["rest"], data["error"], data["approval"], data["seconds"])
+        links = tuple(data.get("links", ()))  # a run that began before there were any goes on
+        return cls(data["text"], passages, data["rest"], data["error"], data["approval"], data["seconds"], links)
 
 
 class Calling:
@@ -57,7 +61,9 @@ class Calling:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
 
-    async def call(self, caller: Caller, name: str, arguments: dict[str, Any], *, key: str) -> Made:
+    async def call(
+        self, caller: Caller, name: str, arguments: dict[str, Any], *, key: str, progress: Progress | None = None
+    ) -> Made:
         """Make one call; whatever the tool answers comes back, also its error.
 
         Args:
@@ -65,9 +71,11 @@ class Calling:
             name: The tool's public name.
             arguments: What the model gave.
             key: Idempotency key of the step.
+            progress: Told what the tool says about its progress.
         """
         started = time.perf_counter()
-        made = made_of(await self._dispatcher.call_tool(caller, name, arguments, key=key), name)
+        result = await self._dispatcher.call_tool(caller, name, arguments, key=key, progress=progress)
+        made = made_of(result, name)
         return replace(made, seconds=time.perf_counter() - started)
 
 
@@ -81,7 +89,7 @@ def made_of(result: Mapping[str, Any], name: str) -> Made:
         error = cast("dict[str, str]", meta.get(ERROR) or {"code": "internal", "message": text[:500], "hint": ""})
         return Made(text or error["message"], error=error, approval=str(meta.get(APPROVAL) or ""))
     passages = tuple(passages_of(result))
-    return Made(text, passages, _rest(result) if passages else "")
+    return Made(text, passages, _rest(result) if passages else "", links=_links(result))
 
 
 def refused(code: Any, message: str, hint: str) -> Made:
@@ -115,7 +123,17 @@ def outcome_event(made: Made) -> dict[str, Any]:
         "error": made.error,
         "milliseconds": round(made.seconds * 1000, 1),
         "approval_id": made.approval,
+        "links": list(made.links),
     }
+
+
+def _links(result: Mapping[str, Any]) -> tuple[dict[str, str], ...]:
+    blocks = cast("list[dict[str, Any]]", result.get("content") or [])
+    found = [block for block in blocks if block.get("type") == "resource_link" and block.get("uri")]
+    return tuple(
+        {"uri": str(b["uri"]), "name": str(b.get("name") or b["uri"]), "mime_type": str(b.get("mimeType") or "")}
+        for b in found[:MOST_LINKS]
+    )
 
 
 def _text(result: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from homeport_host.providers.protocol import Usage
 from homeport_shared.errors import HomeportError
 
 WARN_AT, STOP_AT = 3, 4
+COUNTED = ("turns", "tool_calls", "tokens_in", "tokens_out", "usd", "seconds")
 Verdict = Literal["go on", "warn", "stop"]
 
 
@@ -41,6 +42,8 @@ class Spent:
     usd: float = 0.0
     seconds: float = 0.0
     model_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory_mib: float = 0.0
 
     def turn(self, usage: Usage, seconds: float) -> None:
         """Count one answer of the model."""
@@ -56,6 +59,11 @@ class Spent:
         self.tool_calls += 1
         self.seconds += seconds
 
+    def share(self, limits: Limits) -> float:
+        """Return how much of the limit that is nearest has been used, 0 to 1."""
+        pairs = [(getattr(self, name), getattr(limits, name)) for name in COUNTED]
+        return max((used / most for used, most in pairs if most), default=0.0)
+
     def seconds_left(self, limits: Limits) -> float:
         """Return how long the next answer may take."""
         return max(limits.seconds - self.seconds, 1.0) if limits.seconds else math.inf
@@ -66,7 +74,7 @@ class Spent:
         Raises:
             HomeportError: `limit`, naming what and how much.
         """
-        for name in ("turns", "tool_calls", "tokens_in", "tokens_out", "usd", "seconds"):
+        for name in COUNTED:
             used, most = getattr(self, name), getattr(limits, name)
             if most and used >= most:
                 raise HomeportError(
@@ -85,6 +93,8 @@ class Spent:
             "model_seconds": round(self.model_seconds, 3),
             "turns": self.turns,
             "tool_calls": self.tool_calls,
+            "cpu_seconds": round(self.cpu_seconds, 4),
+            "memory_mib": self.memory_mib,
         }
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from homeport_host.agents.progress import Doing
 from homeport_host.agents.runs import NewEvent, Run, RunStore
 from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
 
 SECONDS_BETWEEN = 0.05
+SECONDS_BETWEEN_LISTS = 0.5  # a list of many runs is read anew less often than one of them
 GATHER = SECONDS_BETWEEN  # readers are told no sooner, and each write takes time from the steps
 
 
@@ -28,6 +30,7 @@ class Recorder:
 
     Attributes:
         listeners: Awaited with the run, the kind and the data of each event.
+        doing: What the runs of this process are doing now; nothing of it is stored.
     """
 
     def __init__(self, tasks: TaskGroup, store: RunStore, changes: ChangeBus) -> None:
@@ -38,6 +41,9 @@ class Recorder:
         self._text: defaultdict[str, list[tuple[str, str, str]]] = defaultdict(list)
         self._flushing = _Spaced(tasks, self._flush_text)
         self._telling = _Spaced(tasks, self._tell)
+        self._advancing = _Spaced(tasks, self._tell_progress)
+        self._listing = _Spaced(tasks, self._tell_list, between=SECONDS_BETWEEN_LISTS)
+        self.doing: dict[str, Doing] = {}
 
     async def text(self, run: str, message: str, text: str, *, thinking: bool = False) -> None:
         """Add a piece of a model's answer; pieces of the same 50 ms become one event."""
@@ -59,6 +65,12 @@ class Recorder:
         for heard in self.listeners:
             await heard(run, kind, data)
 
+    def advance(self, run: str, doing: Doing) -> None:
+        """Note what a run does now and how far it is; its readers are told, nothing is stored."""
+        self.doing[run] = doing
+        self._advancing.touch(run)
+        self._listing.touch("")
+
     async def end(self, run: Run) -> None:
         """Store that a run has ended and tell its readers."""
         await self._flush_text(run.id)
@@ -76,6 +88,7 @@ class Recorder:
             NewEvent(run.id, now, "done", done, "done"),
         ]
         await self._store.end(run, events)
+        self.doing.pop(run.id, None)
         await self._changes.updated(f"run://{run.id}/events", f"run://{run.id}", "run://recent")
 
     async def changed(self, *runs: str) -> None:
@@ -102,6 +115,12 @@ class Recorder:
         if changed:
             await self._changes.updated(*changed, "run://recent")
 
+    async def _tell_progress(self, run: str) -> None:
+        await self._changes.updated(f"task://{run}/progress")
+
+    async def _tell_list(self, _key: str) -> None:
+        await self._changes.updated("task://recent")
+
     async def _tell(self, run: str) -> None:
         await self._changes.updated(f"run://{run}/events")
 
@@ -117,11 +136,14 @@ def _joined(pieces: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
 
 
 class _Spaced:
-    """Does something for a key soon after it is touched, but not more often than every 50 ms."""
+    """Does something for a key soon after it is touched, but not more often than every `between` seconds."""
 
-    def __init__(self, tasks: TaskGroup, act: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(
+        self, tasks: TaskGroup, act: Callable[[str], Awaitable[None]], between: float = SECONDS_BETWEEN
+    ) -> None:
         self._tasks = tasks
         self._act = act
+        self._between = between
         self._due = set[str]()
         self._last: dict[str, float] = {}
 
@@ -131,7 +153,7 @@ class _Spaced:
             self._tasks.start_soon(self._serve, key)
 
     async def _serve(self, key: str) -> None:
-        wait = self._last.get(key, 0) + SECONDS_BETWEEN - time.monotonic()
+        wait = self._last.get(key, 0) + self._between - time.monotonic()
         if wait > 0:
             await anyio.sleep(wait)
         self._due.discard(key)

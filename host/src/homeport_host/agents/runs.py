@@ -6,7 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import datetime
+from statistics import median
+from typing import Any, Literal, get_args
 
 from sqlalchemy import (
     JSON,
@@ -32,6 +34,9 @@ from homeport_shared.clock import Clock, SystemClock, iso
 from homeport_shared.errors import HomeportError
 
 Origin = Literal["user", "agent", "schedule", "event", "client"]
+TaskType = Literal["chat", "agent", "workflow", "knowledge", "automation", "file", "mail", "custom"]
+TYPES: tuple[TaskType, ...] = get_args(TaskType)
+PRIORITIES = ("low", "normal", "high", "critical")
 runs = Table(
     "runs",
     metadata,
@@ -57,6 +62,7 @@ runs = Table(
     Column("parent", String, nullable=False, server_default="", index=True),
     Column("after", JSON, nullable=False, server_default="[]"),
     Column("tags", JSON, nullable=False, server_default="[]"),
+    Column("type", String, nullable=False, server_default="agent"),
 )
 run_events = Table(
     "run_events",
@@ -85,6 +91,7 @@ class Run:
         priority: 0 low, 1 normal, 2 high, 3 critical.
         parent: The run that started it, or that it repeats.
         after: Runs that must be completed before it begins.
+        type: What people sort it under; `kind` says under whose rules it works.
     """
 
     id: str
@@ -109,6 +116,19 @@ class Run:
     parent: str = ""
     after: list[str] = field(default_factory=list[str])
     tags: list[str] = field(default_factory=list[str])
+    type: TaskType = "agent"
+
+    @property
+    def own_tags(self) -> list[str]:
+        """The tags that it has by itself: type, agent and priority."""
+        return [tag for tag in (self.type, self.agent, PRIORITIES[self.priority]) if tag]
+
+    @property
+    def waits_for(self) -> str:
+        """What a waiting run waits for: `others`, `review` of its answer, or `approval`; empty when it does not."""
+        if self.state != "waiting":
+            return ""
+        return "others" if self.after and not self.started else "review" if self.answer else "approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +139,10 @@ class Wanted:
         owner: Only runs of this owner.
         states: Only runs in one of these states.
         kinds: Only runs of one of these kinds.
+        types: Only runs of one of these types.
+        origin: Only runs that began so.
         agent: Only runs of this agent.
-        tag: Only runs with this tag.
+        tag: Only runs with this tag, given or their own.
         parent: Only runs that this one started.
         text: Words in title or prompt, in any case.
         since: Only runs made at or after this moment, RFC 3339; a day alone is its beginning.
@@ -136,6 +158,8 @@ class Wanted:
     text: str = ""
     since: str = ""
     until: str = ""
+    types: tuple[str, ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +236,19 @@ class RunStore:
 
         await self._database.write(work)
 
-    async def latest(self, wanted: Wanted, *, limit: int = 50, before: tuple[str, str] | None = None) -> list[Run]:
+    async def latest(
+        self, wanted: Wanted, *, limit: int = 50, before: tuple[str, str] | None = None, offset: int = 0
+    ) -> list[Run]:
         """Return runs, newest first.
 
         Args:
             wanted: Which ones.
             limit: Most runs to return.
             before: Creation time and id of the last run of the page before.
+            offset: How many to leave out first.
         """
-        query = select(runs).where(*_conditions(wanted)).order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
+        query = select(runs).where(*_conditions(wanted)).order_by(runs.c.created.desc(), runs.c.id.desc())
+        query = query.limit(limit).offset(offset)
         if before:
             older = runs.c.created < before[0]
             query = query.where(older | ((runs.c.created == before[0]) & (runs.c.id < before[1])))
@@ -267,9 +295,43 @@ class RunStore:
         query = query.where(run_events.c.run == run, run_events.c.seq > after).order_by(run_events.c.seq).limit(limit)
         return await self._database.read(lambda connection: [RunEvent(*row) for row in connection.execute(query)])
 
+    async def typical(self, run: Run, *, most: int = 20) -> tuple[float, float] | None:
+        """Return how many steps and seconds runs like this one took at the median; None when none is completed.
+
+        Like it are runs of the same kind and agent, of a workflow or job those of the same title.
+        """
+        alike = [runs.c.kind == run.kind, runs.c.agent == run.agent]
+        alike += [] if run.agent else [runs.c.title == run.title]
+        query = select(runs.c.steps, runs.c.started, runs.c.finished).where(runs.c.state == "completed", *alike)
+        query = query.where(runs.c.started != "").order_by(runs.c.created.desc()).limit(most)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        if not rows:
+            return None
+        return median(row[0] for row in rows), median(seconds_between(row[1], row[2]) for row in rows)
+
+    async def waiting_for(self, run: str) -> list[Run]:
+        """Return the runs that begin only after this one."""
+        named = cast(runs.c.after, String).contains(json.dumps(run))
+        query = select(runs).where(named, runs.c.state.not_in(FINAL)).order_by(runs.c.created)
+        return await self._database.read(lambda connection: [_run(row) for row in connection.execute(query)])
+
+    async def used_values(self) -> dict[str, list[str]]:
+        """Return which states, types, agents and origins the runs have."""
+        columns = {"state": runs.c.state, "type": runs.c.type, "agent": runs.c.agent, "origin": runs.c.origin}
+
+        def work(connection: Connection) -> dict[str, list[str]]:
+            return {name: sorted(connection.scalars(select(c).distinct())) for name, c in columns.items()}
+
+        return await self._database.read(work)
+
     async def mark(self, run: str, key: str) -> bool:
         """Store a key without an event; False when the run has it already, so what follows is a repetition."""
         return await self._database.write(lambda connection: _mark(connection, run, key))
+
+
+def seconds_between(begun: str, ended: str) -> float:
+    """Return the seconds between two RFC 3339 times."""
+    return round((datetime.fromisoformat(ended) - datetime.fromisoformat(begun)).total_seconds(), 3)
 
 
 def not_found(run: str) -> HomeportError:
@@ -278,14 +340,18 @@ def not_found(run: str) -> HomeportError:
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    equal = {"owner": wanted.owner, "agent": wanted.agent, "parent": wanted.parent}
+    names = ("owner", "agent", "parent", "origin")
+    equal = {name: getattr(wanted, name) for name in names}
     found: list[ColumnElement[bool]] = [runs.c[name] == value for name, value in equal.items() if value]
     if wanted.states:
         found.append(runs.c.state.in_(wanted.states))
     if wanted.kinds:
         found.append(runs.c.kind.in_(wanted.kinds))
+    if wanted.types:
+        found.append(runs.c.type.in_(wanted.types))
     if wanted.tag:
-        found.append(cast(runs.c.tags, String).contains(json.dumps(wanted.tag, ensure_ascii=False)))
+        given = cast(runs.c.tags, String).contains(json.dumps(wanted.tag, ensure_ascii=False))
+        found.append(or_(given, *_own_tag(wanted.tag)))
     found += [
         or_(*(column.icontains(word, autoescape=True) for column in (runs.c.title, runs.c.prompt)))
         for word in wanted.text.split()
@@ -295,6 +361,11 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.until:
         found.append(runs.c.created < wanted.until)
     return found
+
+
+def _own_tag(tag: str) -> list[ColumnElement[bool]]:
+    prioritized = [runs.c.priority == PRIORITIES.index(tag)] if tag in PRIORITIES else []
+    return [runs.c.type == tag, runs.c.agent == tag, *prioritized]
 
 
 def _run(row: Row[Any]) -> Run:
@@ -335,4 +406,4 @@ def _last_numbers(connection: Connection, ids: set[str]) -> Counter[str]:
         connection.execute(select(runs.c.id).where(runs.c.id.in_(ids)).order_by(runs.c.id).with_for_update())
     highest = select(run_events.c.run, func.max(run_events.c.seq)).where(run_events.c.run.in_(ids))
     rows = connection.execute(highest.group_by(run_events.c.run))
-    return Counter(dict(rows.tuples().all()))
+    return Counter({row[0]: row[1] for row in rows})

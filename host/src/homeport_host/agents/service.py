@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 from homeport_host.agents.admission import Admission
 from homeport_host.agents.briefing import Briefing
-from homeport_host.agents.definition import AgentFolder
+from homeport_host.agents.definition import Agent, AgentFolder
 from homeport_host.agents.limits import Limits
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Origin, Run, RunEvent, RunStore, Wanted, not_found
@@ -121,7 +121,18 @@ class Runs:
             parent=who.run,
             after=options.get("after", ()),
             tags=options.get("tags", ()),
+            type=options.get("type"),
+            review=options.get("review", False),
+            hold=options.get("hold", False),
         )
+
+    def agent(self, name: str) -> Agent:
+        """Return the agent of this name; empty = the built-in assistant.
+
+        Raises:
+            HomeportError: `not_found`.
+        """
+        return self._agents.get(name)
 
     def check(self, agent: str) -> None:
         """Say whether an agent could be given a task now: it is there, and a model is chosen.

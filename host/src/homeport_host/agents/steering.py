@@ -27,6 +27,7 @@ ALLOWED: dict[Action, frozenset[str]] = {
 }
 SWEEP_SECONDS = 24 * 3600.0
 MOST_TAGS = 20
+LONGEST_LOG = 100_000  # events of one run
 
 
 class Steering:
@@ -91,15 +92,25 @@ class Steering:
         return run
 
     async def label(
-        self, run: str, *, title: str = "", priority: int | None = None, tags: Sequence[str] | None = None
+        self,
+        run: str,
+        *,
+        title: str = "",
+        priority: int | None = None,
+        tags: Sequence[str] | None = None,
+        agent: str = "",
     ) -> Run:
-        """Change what a run is called, how soon it begins, or what it is found by; None and empty change nothing.
+        """Change what a run is called, how soon it begins, who does it or what it is found by; empty changes nothing.
 
         Raises:
-            HomeportError: `not_found`.
+            HomeportError: `not_found`; `conflict`, when another agent can no longer be given a run.
         """
-        await self._store.get(run)
+        row = await self._store.get(run)
         values: dict[str, Any] = {}
+        if agent and agent != row.agent:
+            if row.started or row.finished or not row.agent:
+                raise HomeportError("conflict", f"The run {run} has begun, or has no agent.", "Start a new one.")
+            values["agent"] = self._runs.agent(agent).name
         if title.strip():
             values["title"] = title.strip()[:LONGEST_TITLE]
         if priority is not None:
@@ -112,6 +123,23 @@ class Steering:
         if priority is not None:  # once it is stored: a run that comes to the queue now reads it there
             self._admission.prefer(run, priority)
         return await self._store.get(run)
+
+    async def review(self, run: str, *, accept: bool, remark: str = "") -> Run:
+        """Accept the answer that waits for a person, or send it back with a remark: then the run works on.
+
+        Raises:
+            HomeportError: `not_found`; `conflict`, when no answer waits; `invalid` for sending back without a remark.
+        """
+        row = await self._store.get(run)
+        if row.waits_for != "review":
+            raise HomeportError("conflict", f"The run {run} has no answer that waits.", "Look at its state.")
+        if not accept and not remark.strip():
+            raise HomeportError("invalid", "The remark is empty.", "Say what is to be different.")
+        events = await self._store.events(run, limit=LONGEST_LOG)
+        number = max(event.data["number"] for event in events if event.kind == "review")
+        by = identity.current().actor or "you"
+        await self._engine.send(run, f"review:{number}", {"accept": accept, "remark": remark.strip(), "by": by})
+        return row
 
     async def forget(self, run: str) -> None:
         """Forget an ended run with its events.
@@ -148,7 +176,19 @@ class Steering:
             return await self.repeat[row.kind](row)
         task = Task.model_validate(await self._engine.parameters(row.id))
         who = identity.current()
-        again = task.model_copy(update={"parent": row.id, "actor": who.actor, "owner": row.owner})
+        changes: dict[str, Any] = {
+            "parent": row.id,
+            "actor": who.actor,
+            "owner": row.owner,
+            "hold": False,
+            "title": row.title,
+        }
+        changes |= {"priority": row.priority, "tags": tuple(row.tags)}
+        if (given := row.agent) != task.agent.name:
+            if step:
+                raise HomeportError("conflict", f"The run was given to {given} later.", "Retry it from the start.")
+            changes["agent"] = self._runs.agent(given)
+        again = task.model_copy(update=changes)
         new = self._runs.run_id()
         if not step:
             return await self._runs.begin(again, new)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from homeport_host.agents.definition import Agent
 from homeport_host.agents.limits import Limits
-from homeport_host.agents.runs import Origin, Run
+from homeport_host.agents.runs import Origin, Run, TaskType
 from homeport_host.providers.protocol import Message, ModelAnswer, ToolCall, Usage
 
 RunKind = Literal["chat", "ask", "job"]
@@ -39,6 +39,9 @@ class Task(BaseModel):
         parent: The run that started it, or that it repeats.
         after: Runs that must be completed before it begins.
         tags: What people find it by.
+        type: What people sort it under; None = as its kind says.
+        review: A person accepts the answer, or sends it back with a remark, before the run is completed.
+        hold: It does not begin before somebody resumes it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +71,9 @@ class Task(BaseModel):
     parent: str = ""
     after: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    type: TaskType | None = None
+    review: bool = False
+    hold: bool = False
 
 
 class Options(TypedDict, total=False):
@@ -94,6 +100,9 @@ class Options(TypedDict, total=False):
         priority: 0 to 3; higher begins first.
         after: Runs that must be completed before it begins.
         tags: What people find it by.
+        type: What people sort it under.
+        review: A person accepts the answer before the run is completed.
+        hold: It does not begin before somebody resumes it.
     """
 
     agent: str
@@ -116,6 +125,9 @@ class Options(TypedDict, total=False):
     priority: int
     after: tuple[str, ...]
     tags: tuple[str, ...]
+    type: TaskType
+    review: bool
+    hold: bool
 
 
 def row_of(run: str, task: Task, created: str) -> Run:
@@ -127,7 +139,7 @@ def row_of(run: str, task: Task, created: str) -> Run:
         task.model,
         task.prompt,
         task.session_id,
-        "queued",
+        "paused" if task.hold else "queued",
         created,
         owner=task.owner,
         title=task.title or task.prompt.strip().partition("\n")[0][:LONGEST_TITLE],
@@ -136,6 +148,7 @@ def row_of(run: str, task: Task, created: str) -> Run:
         parent=task.parent,
         after=list(task.after),
         tags=list(task.tags),
+        type=task.type or ("chat" if task.session_id else "automation" if task.kind == "job" else "agent"),
     )
 
 

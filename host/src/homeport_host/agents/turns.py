@@ -17,7 +17,10 @@ from homeport_host.agents.answers import fault_of
 from homeport_host.agents.asking import Asking, Models
 from homeport_host.agents.calling import Calling, Made, call_event, outcome_event, refused
 from homeport_host.agents.citations import Sources
+from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Repeats, Spent
+from homeport_host.agents.metering import memory_mib
+from homeport_host.agents.progress import Doing
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import RunStore
 from homeport_host.agents.task import Task, Turn
@@ -54,6 +57,7 @@ class Parts:
         recorder: Told what happens in a run.
         ready: Waits until the servers that are starting offer their tools, but not longer than that many seconds.
         admission: Decides when a run may work.
+        agents: The agents there are.
     """
 
     models: Models
@@ -62,6 +66,7 @@ class Parts:
     recorder: Recorder
     ready: Callable[[float], Awaitable[None]]
     admission: Admission
+    agents: AgentFolder
 
     def __post_init__(self) -> None:
         self.asking = Asking(self.models, self.recorder)
@@ -105,6 +110,18 @@ class Turns:
         self._window = await self._steps.step("window", self._measure)
         tools = [tool for tool in self._parts.dispatcher.shown(self._caller) if _permitted(self._task, tool)]
         self._box = Toolbox(tools, window=self._window, pinned=self._task.agent.pinned)
+        return await self._until_answered()
+
+    async def again(self, answer: str, remark: str) -> tuple[str, list[dict[str, Any]]]:
+        """Take further turns after a person sent the answer back.
+
+        Raises:
+            HomeportError: As `answer`.
+        """
+        self._since.append(Message("user", f"Your answer was not accepted. Remark: {remark}"))
+        return await self._until_answered()
+
+    async def _until_answered(self) -> tuple[str, list[dict[str, Any]]]:
         corrected, broken = False, 0
         while True:
             self.spent.check(self._task.limits)
@@ -134,8 +151,10 @@ class Turns:
 
     async def _turn(self, number: int) -> Turn:
         await self._parts.unpaused(self._steps.run)
+        self._advance(f"asks the model, turn {number}")
         turn = Turn.from_json(await self._steps.step(f"model {number}", lambda: self._ask(number)))
         self.spent.turn(turn.answer.usage, turn.seconds)
+        self.spent.memory_mib = max(self.spent.memory_mib, memory_mib())
         usage = {**self.spent.as_usage(), "model": turn.answer.model, "provider": turn.answer.provider}
         await self._parts.recorder.emit(self._steps.run, "usage", usage, key=f"usage {number}")
         return turn
@@ -253,7 +272,20 @@ class Turns:
         event = call_event(place, call.name, call.arguments)
         await self._parts.recorder.emit(self._steps.run, "call", event)
         key = f"{self._steps.run}:{place}:{digest}"
-        return (await self._parts.calling.call(self._caller, call.name, call.arguments, key=key)).as_json()
+        self._advance(call.name)
+
+        async def progress(done: float, total: float | None, message: str | None) -> None:
+            part = f"{done:g} of {total:g}" if total else f"{done:g}"
+            self._advance(f"{call.name}: {message or part}", min(done / total, 1.0) if total else 0.0)
+
+        made = await self._parts.calling.call(self._caller, call.name, call.arguments, key=key, progress=progress)
+        return made.as_json()
+
+    def _advance(self, text: str, share: float = 0.0) -> None:
+        """Tell what the run does now; `share` of it is done."""
+        steps, used = self.spent.turns + self.spent.tool_calls, self.spent.share(self._task.limits)
+        doing = Doing(text, self._parts.store.now(), steps, share=share, used=used)
+        self._parts.recorder.advance(self._steps.run, doing)
 
     async def _wait(self, made: Made, call: ToolCall) -> dict[str, Any] | None:
         run, approval = self._steps.run, made.approval

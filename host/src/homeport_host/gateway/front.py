@@ -254,7 +254,8 @@ class Front:
                 return await call(elicit if can_ask(context) else None, progress, {**extra, **more})
 
             at_once = takes_long(self._catalog.tool(name))
-            return await self._call_tasks.call(owner_of(self._caller_of(context)), work, at_once=at_once)
+            owner = owner_of(self._caller_of(context))
+            return await self._call_tasks.call(owner, work, at_once=at_once, asks_first=can_ask(context))
         if self._call_tasks is not None:
             require_tasks(context, self._catalog.tool(name))
         if can_ask(context):

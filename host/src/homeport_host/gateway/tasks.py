@@ -27,7 +27,9 @@ from homeport_shared.errors import HomeportError
 
 EXTENSION = "io.modelcontextprotocol/tasks"
 LONG_SECONDS = 10.0  # a call that has not ended by then becomes a task
+ASKING_SECONDS = 0.25  # what asks before it works does so by then, also when its calls become tasks at once
 KEEP = timedelta(days=1)
+ASKS = "input_required"
 POLL_MS = 500
 MOST_ROUNDS = 20
 logger = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ class _Live:
 
     id: str
     owner: str
+    asks_first: bool = False
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     ended: anyio.Event = field(default_factory=anyio.Event)
     answered: anyio.Event = field(default_factory=anyio.Event)
@@ -98,23 +101,27 @@ class CallTasks:
         cut = cut.values(status="failed", error=error, updated=iso(self._clock.now()))
         await self._database.write(lambda connection: (connection.execute(cut), connection.execute(old)))
 
-    async def call(self, owner: str, work: Call, *, at_once: bool) -> dict[str, Any]:
+    async def call(self, owner: str, work: Call, *, at_once: bool, asks_first: bool = False) -> dict[str, Any]:
         """Make a call; return its result, or the task that it has become.
 
         Args:
             owner: Whose it is: nobody else finds it.
             work: Makes the call.
             at_once: It becomes a task without waiting whether it takes long.
+            asks_first: A result that asks for input before there is a task is returned as it is; the call that brings
+                the answers becomes the task.
         """
-        live = _Live(secrets.token_hex(16), owner)
+        live = _Live(secrets.token_hex(16), owner, asks_first=asks_first)
         self._live[live.id] = live
         self._tasks.start_soon(self._run, live, work)
         try:
-            with anyio.move_on_after(0 if at_once else self._long_seconds):
+            soon = ASKING_SECONDS if asks_first else 0
+            with anyio.move_on_after(soon if at_once else self._long_seconds):
                 await live.ended.wait()
-            if live.outcome is not None and "result" in live.outcome:
+            result: dict[str, Any] | None = (live.outcome or {}).get("result")
+            if result is not None and (not at_once or result.get("resultType") == ASKS):
                 del self._live[live.id]
-                return live.outcome["result"]
+                return result
             return await self._store(live)
         except anyio.get_cancelled_exc_class():
             live.scope.cancel()  # the client gave the call up before it became a task
@@ -193,8 +200,10 @@ class CallTasks:
         extra: dict[str, Any] = {}
         for _ in range(MOST_ROUNDS):
             result = await work(elicit, progress, extra)
-            if result.get("resultType") != "input_required":
+            if result.get("resultType") != ASKS:
                 return {name: value for name, value in result.items() if name != "resultType"}
+            if live.asks_first and not live.stored:
+                return result
             answers = await self._ask(live, result.get("inputRequests") or {})
             extra = {"inputResponses": answers, "requestState": result.get("requestState")}
         raise HomeportError("limit", f"The tool asked more than {MOST_ROUNDS} times.", "Call it with all it needs.")
@@ -203,7 +212,8 @@ class CallTasks:
         keys = {secrets.token_hex(8): name for name in requests}  # unlike all keys before, as the extension wants
         live.questions |= {key: requests[name] for key, name in keys.items()}
         while keys.keys() & live.questions.keys():
-            live.answered = anyio.Event()
+            if live.answered.is_set():  # else another question waits for it, too
+                live.answered = anyio.Event()
             await live.answered.wait()
         return {name: live.answers.pop(key) for key, name in keys.items()}
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from homeport_host.agents.calling import Calling, Made
+from homeport_host.agents.calling import Calling, Made, call_event, outcome_event
+from homeport_host.agents.progress import Doing
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Origin, Run, RunStore
 from homeport_host.engine.protocol import Steps
@@ -56,7 +57,7 @@ class CallTask(BaseModel):
         prompt = f"{self.tool} {json.dumps(self.arguments, ensure_ascii=False)}"
         return Run(
             run, "job", "", "", prompt, "", "queued", created,
-            title=self.title, origin=self.origin, priority=self.priority, tags=[TAG],
+            title=self.title, origin=self.origin, priority=self.priority, tags=[TAG], type="automation",
         )  # fmt: skip
 
 
@@ -97,11 +98,19 @@ class CallBody:
         await self._store.change(steps.run, state="running", started=self._store.now())
         await self._recorder.emit(steps.run, "state", {"state": "running"}, key="running")
         made = Made.from_json(await steps.step("call", lambda: self._call(steps.run, task)))
+        event = {**call_event("1", task.tool, task.arguments), **outcome_event(made)}
+        await self._recorder.emit(steps.run, "call", event, key="call")
         await steps.step("finish", lambda: self._finish(steps.run, made))
         return {"state": "failed" if made.error else "completed"}
 
     async def _call(self, run: str, task: CallTask) -> dict[str, Any]:
-        made = await self._calling.call(task.caller(run), task.tool, task.arguments, key=f"{run}:call")
+        async def progress(done: float, total: float | None, message: str | None) -> None:
+            share = min(done / total, 1.0) if total else 0.0
+            doing = Doing(message or task.tool, self._store.now(), total=1, share=share)
+            self._recorder.advance(run, doing)
+
+        caller = task.caller(run)
+        made = await self._calling.call(caller, task.tool, task.arguments, key=f"{run}:call", progress=progress)
         return made.as_json()
 
     async def _finish(self, run: str, made: Made) -> None:

@@ -82,7 +82,12 @@ class Library:
         """
         entries = (await self._ask(lambda client: client.ps())).models
         return [
-            ModelInfo(f"ollama/{each.model}", int(each.context_length or 0), size_bytes=int(each.size or 0))
+            ModelInfo(
+                f"ollama/{each.model}",
+                int(each.context_length or 0),
+                size_bytes=int(each.size or 0),
+                gpu_bytes=int(each.size_vram or 0),
+            )
             for each in entries
         ]
 

@@ -177,6 +177,7 @@ class ModelInfo:
         name: With our prefix, such as `ollama/qwen3:8b`.
         context_length: The most tokens it takes; 0 = not known.
         size_bytes: On disk, for local models; 0 = not known.
+        gpu_bytes: In the memory of graphics processors now; 0 = none, or not known.
         usd_per_million: Prices of prompt and completion tokens; None = free or not known.
     """
 
@@ -185,6 +186,7 @@ class ModelInfo:
     capabilities: frozenset[Capability] = frozenset()
     size_bytes: int = 0
     usd_per_million: tuple[float, float] | None = None
+    gpu_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

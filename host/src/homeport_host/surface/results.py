@@ -113,7 +113,7 @@ def session_json(session: Session, running: str, messages: Iterable[Message] | N
 
 def run_json(run: Run) -> Json:
     """Return a run as the contract shapes it."""
-    return asdict(run)
+    return {**asdict(run), "own_tags": run.own_tags, "waits_for": run.waits_for}
 
 
 def dumped(value: Any) -> str:

@@ -26,6 +26,7 @@ from homeport_host.surface.results import (
 )
 from homeport_host.surface.services import HostServices
 from homeport_host.surface.tools import changing, destroying, reading
+from homeport_host.tasks.serverjobs import SEPARATOR
 from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
@@ -98,7 +99,7 @@ def _steering(server: Server, host: HostServices) -> None:
         action: Action,
         step: Annotated[int, Field(ge=0, description="retry: from this recorded step on")] = 0,
     ) -> Rows:
-        """Pause, resume, cancel or retry (as a new run) runs; each row tells how it went."""
+        """Pause, resume, cancel or retry (as new) runs; each row tells how it went."""
         return Rows(rows=[await _told(run, _steered(host, run, action, step)) for run in run_ids])
 
     @destroying(server, "Forget runs", "person-only")
@@ -108,11 +109,16 @@ def _steering(server: Server, host: HostServices) -> None:
 
     @changing(server, "Label a run", idempotent=True)
     async def run_label(
-        run_id: str, title: str = "", priority: Priority | None = None, tags: list[str] | None = None
+        run_id: str,
+        title: str = "",
+        priority: Priority | None = None,
+        tags: list[str] | None = None,
+        agent: str = "",
     ) -> Item:
-        """Change title, tags or priority (0 low to 3 critical)."""
+        """Change title, tags, priority (3 critical) or, before it begins, agent."""
         await _own(host, run_id)
-        return Item(**run_json(await host.steering.label(run_id, title=title, priority=priority, tags=tags)))
+        labelled = await host.steering.label(run_id, title=title, priority=priority, tags=tags, agent=agent)
+        return Item(**run_json(labelled))
 
 
 def _watching(server: Server, host: HostServices) -> None:
@@ -123,12 +129,12 @@ def _watching(server: Server, host: HostServices) -> None:
 
     @reading(server, "Events of a run")
     async def run_events(run_id: str, after: int = 0, limit: Annotated[int, Field(ge=1, le=2000)] = 500) -> RunEvents:
-        """Read what happened in a run after event number `after`."""
+        """Read what happened in a run after event `after`."""
         return RunEvents(**await _events(host, run_id, after, limit))
 
     @reading(server, "Steps of a run")
     async def run_steps(run_id: str) -> Rows:
-        """List a run's recorded steps, in order."""
+        """List a run's recorded steps."""
         await _own(host, run_id)
         return Rows(rows=await host.runs.steps(run_id))
 
@@ -145,7 +151,7 @@ def _watching(server: Server, host: HostServices) -> None:
         limit: Annotated[int, Field(ge=1, le=200)] = 50,
         cursor: str = "",
     ) -> RunList:
-        """List runs, newest first, and count those of each state."""
+        """List runs, newest first, counted by state."""
         owner = identity.current().owner
         wanted = Wanted(owner, _several(state), _several(kind), agent, tag, parent, query, since, until)
         page, following = await host.runs.list(wanted, limit=limit, cursor=cursor)
@@ -216,9 +222,20 @@ async def _own(host: HostServices, run: str) -> Run:
 
 
 async def _steered(host: HostServices, run: str, action: Action, step: int) -> Json:
+    if SEPARATOR in run:
+        return await _stopped(host, run, action)
     await _own(host, run)
     now = await host.steering.act(run, action, step=step)
     return {"run_id": now, "state": (await host.runs.get(now)).state, "error": None}
+
+
+async def _stopped(host: HostServices, job: str, action: Action) -> Json:
+    """Cancel the job of a server, which only people see here; nothing else can be done with it."""
+    if identity.current().owner:
+        raise not_found(job)
+    if action != "cancel":
+        raise HomeportError("conflict", f"{job} is work of a server: it can only be cancelled.", "Use its own page.")
+    return {"run_id": job, "state": (await host.tasks.jobs.cancel(job))["state"], "error": None}
 
 
 async def _forgotten(host: HostServices, run: str) -> Json:

@@ -19,6 +19,7 @@ from homeport_host.providers.pulling import Pulling
 from homeport_host.providers.router import Models
 from homeport_host.providers.usage import UsageStore
 from homeport_host.surface.servers import Registry
+from homeport_host.tasks.service import Tasks
 from homeport_host.tickets import Tickets
 from homeport_host.workflows.service import Workflows
 from homeport_shared.audit import AuditLog
@@ -44,6 +45,7 @@ class HostServices:
     runs: Runs
     run_store: RunStore
     steering: Steering
+    tasks: Tasks
     workflows: Workflows
     agents: AgentFolder
     chats: Chats

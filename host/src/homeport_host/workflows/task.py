@@ -69,5 +69,5 @@ class WorkflowTask(BaseModel):
         return Run(
             run, KIND, "", "", f"{self.name}{f': {given[:2_000]}' if given else ''}", "", "queued", created,
             owner=self.identity(run).owner, title=(self.title or self.name)[:LONGEST_TITLE], origin=self.origin,
-            priority=self.priority, parent=self.parent, tags=tags,
+            priority=self.priority, parent=self.parent, tags=tags, type="workflow",
         )  # fmt: skip

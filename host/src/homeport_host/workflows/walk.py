@@ -14,6 +14,7 @@ from typing import Any, cast
 import anyio
 from sqlalchemy.exc import DBAPIError
 
+from homeport_host.agents.progress import Doing
 from homeport_host.workflows.acting import Acting
 from homeport_host.workflows.graph import (
     BREAK,
@@ -291,6 +292,9 @@ class Walk:
         """Store a step and tell who looks on."""
         step.seq = step.seq or len(self.steps)
         await self.means.journal.put(self.run, step)
+        done, total = sum(each.state in DONE for each in self.steps.values()), len(self.graph.nodes)
+        doing = Doing(step.node, iso(self.means.parts.store.clock.now()), min(done, total), total)
+        self.means.parts.recorder.advance(self.run, doing)
         data = {"path": step.path, "node": step.node, "kind": step.kind, "state": step.state, "attempt": step.attempts}
         await self.means.parts.recorder.emit(
             self.run, "step", {**data, "milliseconds": step.milliseconds, "error": step.error}

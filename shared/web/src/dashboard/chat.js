@@ -234,5 +234,7 @@ if (messages) {
   if (session) follows(session);
   new ResizeObserver(grown).observe(messages); // formulas and colours come after the text
   if (!matchMedia("(min-width: 1181px)").matches) document.querySelector('.chat-head [data-drawer="context"]').setAttribute("aria-expanded", "false");
-  down();
+  const asked = location.hash.startsWith("#run-") && document.getElementById(location.hash.slice(1)); // where a task came from
+  if (asked) asked.scrollIntoView();
+  else down();
 }

@@ -1,0 +1,36 @@
+"""The long work of the real servers in the list of a whole host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from homeport_host.host import open_host
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_work_of_every_server_is_in_the_one_list_with_its_progress(tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "old.tmp").write_text("")
+    (folder / "lease.txt").write_text("The lease ends in June.", encoding="utf-8")
+    async with open_host(tmp_path / "home") as host:
+        assert {"files", "rag"} <= set((await host.call("homeport__task_filters", {}))["servers"])
+        added = await host.call("homeport__add_folder", {"path": str(folder)})
+        cleaned = await host.call("files__clean_up", {"paths": ["papers/old.tmp"], "confirm": 1})
+
+        async def row(task: str) -> dict[str, Any]:
+            rows = (await host.call("homeport__list_tasks", {}))["rows"]
+            return next(each for each in rows if each["id"] == task)
+
+        for task, kind in ((f"rag:{added['job_id']}", "knowledge"), (f"files:{cleaned['job_id']}", "file")):
+            with anyio.fail_after(60):
+                while (found := await row(task))["state"] != "completed":
+                    await anyio.sleep(0.05)
+            assert (found["type"], found["progress"]["percent"], found["finished"] != "") == (kind, 100.0, True)
+            shown = (await host.call("homeport__task_get", {"task_id": task}))["task"]
+            assert (shown["id"], shown["title"]) == (task, found["title"])
