@@ -16,6 +16,7 @@ from tests.postgres import Postgres
 from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
+from homeport_host.agents.messages import Messages
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunEvent, RunStore
 from homeport_host.agents.service import KIND, Runs
@@ -180,7 +181,9 @@ class Stage:
         self.store = RunStore(database)
         self.recorder = Recorder(tasks, self.store, self.changes)
         self.admission = Admission({"job": 1})
-        self.loop = AgentLoop(Parts(model, self.dispatcher, self.store, self.recorder, desk.ready, self.admission))
+        messages = Messages(database, self.store.clock)
+        parts = Parts(model, self.dispatcher, self.store, self.recorder, desk.ready, self.admission, messages)
+        self.loop = AgentLoop(parts)
         self.agents = AgentFolder(home / "agents")
         self.runs = Runs(self.engine, self.store, self.recorder, self.admission, self.agents, lambda: "test/scripted:1")
         self.steering = Steering(self.runs, self.engine, self.store, self.recorder, self.admission)

@@ -1,7 +1,7 @@
-"""A process that runs one workflow with a node of each kind and kills itself: `python crashing.py FOLDER AFTER WHEN`.
+"""A process that runs one workflow with a node of each kind and kills itself: `python crashing.py FOLDER AFTER WHEN [URL]`.
 
 It dies at the AFTER-th record of a step, WHEN = `before` or `after` it is written, and prints `done` when the run ends
-first. Its tools note what they do in `effects.log`: nothing of Homeport knows that file.
+first. URL is a PostgreSQL database instead of SQLite. Its tools note what they do in `effects.log`: nothing of Homeport knows that file.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import Desk, Place, Scripted, Stage
 from homeport_host.database import Database
+from homeport_host.dialects import parse
 from homeport_host.engine.protocol import FINAL
 from homeport_host.workflows.journal import Journal, Step
 from homeport_shared.errors import HomeportError
@@ -90,8 +91,8 @@ def desk_for(folder: Path) -> Desk:
     return desk
 
 
-async def main(folder: Path) -> None:
-    place = Place(folder / "host.db", folder / "engine.db")
+async def main(folder: Path, url: str = "") -> None:
+    place = Place(parse(url), parse(url)) if url else Place(folder / "host.db", folder / "engine.db")
     database = Database(place.database)
     await database.open()
     desk = desk_for(folder)
@@ -117,4 +118,4 @@ async def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     Killing.left, Killing.when = int(sys.argv[2]), sys.argv[3]
-    anyio.run(main, Path(sys.argv[1]))
+    anyio.run(main, Path(sys.argv[1]), *sys.argv[4:])

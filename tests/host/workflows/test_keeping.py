@@ -153,7 +153,8 @@ async def test_resources_are_twins_of_tools_and_steps_are_events_of_the_run(hous
     assert '"outline"' in await read(f"workflow://{saved['id']}")
     assert '"discriminator"' in await read("workflows://schema")
     assert "Daily digest" in await read("workflows://templates")
-    assert '"end"' in await read(f"run://{row.id}/steps")
+    assert '"end"' in await read(f"run://{row.id}/nodes")
+    assert '"success": 1.0' in await read(f"workflow://{saved['id']}/metrics")
     events = [event.data for event in (await house.host.runs.events(row.id))[0] if event.kind == "step"]
     assert [(event["path"], event["state"]) for event in events] == [("end", "completed")]
     await house.call("run_forget", run_ids=[row.id])

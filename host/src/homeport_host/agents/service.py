@@ -121,6 +121,8 @@ class Runs:
             parent=who.run,
             after=options.get("after", ()),
             tags=options.get("tags", ()),
+            step=options.get("step", ""),
+            to=options.get("to", ()),
         )
 
     def check(self, agent: str) -> None:

@@ -39,6 +39,8 @@ class Task(BaseModel):
         parent: The run that started it, or that it repeats.
         after: Runs that must be completed before it begins.
         tags: What people find it by.
+        step: The step of the parent run that it does, where agents of that run write to each other.
+        to: The steps that it may write to.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,6 +70,8 @@ class Task(BaseModel):
     parent: str = ""
     after: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    step: str = ""
+    to: tuple[str, ...] = ()
 
 
 class Options(TypedDict, total=False):
@@ -94,6 +98,8 @@ class Options(TypedDict, total=False):
         priority: 0 to 3; higher begins first.
         after: Runs that must be completed before it begins.
         tags: What people find it by.
+        step: The step of the parent run that it does.
+        to: The steps that it may write to.
     """
 
     agent: str
@@ -116,6 +122,8 @@ class Options(TypedDict, total=False):
     priority: int
     after: tuple[str, ...]
     tags: tuple[str, ...]
+    step: str
+    to: tuple[str, ...]
 
 
 def row_of(run: str, task: Task, created: str) -> Run:
