@@ -1,7 +1,8 @@
-"""A process that runs one workflow with a node of each kind and kills itself: `python crashing.py FOLDER AFTER WHEN [URL]`.
+"""A process that runs one workflow with a node of each kind and kills itself.
 
-It dies at the AFTER-th record of a step, WHEN = `before` or `after` it is written, and prints `done` when the run ends
-first. URL is a PostgreSQL database instead of SQLite. Its tools note what they do in `effects.log`: nothing of Homeport knows that file.
+`python crashing.py FOLDER AFTER WHEN [URL]` dies at the AFTER-th record of a step, WHEN = `before` or `after` it is
+written, and prints how the run ended when it ends first; URL is a PostgreSQL database instead of SQLite files. Its
+tools note what they do in `effects.log`: nothing of Homeport knows that file.
 """
 
 from __future__ import annotations

@@ -139,6 +139,11 @@ async def test_a_program_runs_an_active_workflow_only_and_follows_it(house: Any)
     assert (row.origin, row.owner, row.answer) == ("client", "client:cursor", "one")
     refused = await house.host.dispatcher.call_tool(client, "homeport__workflow_save", {"graph": {}})
     assert refused["isError"]
+    private = {"name": "Test", "start": "end", "nodes": END, "variables": WORD, "visibility": "private"}
+    await house.call("workflow_save", workflow="Test", graph=private)
+    assert "There is no workflow" in (await run())["content"][0]["text"]
+    listed = await house.host.dispatcher.read_resource(client, "workflows://")
+    assert "Test" not in listed["contents"][0]["text"]
 
 
 async def test_resources_are_twins_of_tools_and_steps_are_events_of_the_run(house: Any) -> None:

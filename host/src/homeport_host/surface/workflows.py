@@ -18,6 +18,7 @@ from homeport_host.workflows.library import requirements_of, templates
 from homeport_host.workflows.making import by_calls, from_task, suggested, suggestion
 from homeport_host.workflows.parts import Problem, outline
 from homeport_host.workflows.store import Workflow
+from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
@@ -219,8 +220,12 @@ async def _list(host: HostServices, query: str) -> list[Json]:
     rows: list[Json] = []
     for workflow in await host.workflows.library.store.list(query):
         _, version = await host.workflows.library.get(workflow.id)
+        visibility = version.graph.get("visibility", "shared")
+        if visibility == "private" and identity.current().owner:
+            continue
         runs = await host.workflows.history(workflow.id, MOST_SHOWN)
         more = {
+            "visibility": visibility,
             "variables": version.graph.get("variables", {}),
             "trigger": version.graph.get("trigger", {}),
             "steps": len(version.graph["nodes"]),

@@ -239,6 +239,7 @@ class Graph(_Strict):
     Attributes:
         start: The entry point.
         trigger: What starts it besides a person; its job in the scheduler is made of it.
+        visibility: A `private` one is for people and their jobs; a `shared` one also for agents and programs.
         variables: The global parameters, by name.
         limit: Seconds that a run may take, waiting included.
         needs: Servers without which it cannot work, for people.
@@ -250,6 +251,7 @@ class Graph(_Strict):
     tags: tuple[str, ...] = ()
     start: Id
     trigger: Trigger = Trigger()
+    visibility: Literal["private", "shared"] = "shared"
     variables: Annotated[dict[Id, Variable], Field(max_length=100)] = Field(default_factory=dict)
     nodes: Annotated[dict[Id, Node], Field(min_length=1, max_length=MOST_NODES)]
     limit: Seconds | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -56,16 +56,27 @@ class Artifact:
 
 def log(events: Iterable[RunEvent], letters: Iterable[Letter] = ()) -> list[Line]:
     """Return the log of a run, oldest first: what became of its steps, and the messages between its agents."""
-    lines = [line for event in events if (line := _line(event))]
+    before: dict[str, tuple[str, int]] = {}
+    lines: list[Line] = []
+    for event in events:
+        line = _line(event, before)
+        if event.kind == "step":
+            before[event.data["path"]] = (event.data["state"], event.data["attempt"])
+        if line:
+            lines.append(line)
     lines += [Line(one.sent, "info", one.sender, one.sender, f"To {one.receiver}: {one.text}") for one in letters]
     return sorted(lines, key=lambda line: line.at)
 
 
-def _line(event: RunEvent) -> Line | None:
+def _line(event: RunEvent, before: Mapping[str, tuple[str, int]]) -> Line | None:
+    """Return the line of an event; None when it says nothing new. `before` is state and attempt of each step."""
     data = event.data
     match event.kind:
         case "step":
-            level, text = _told(data)
+            state, attempt = before.get(data["path"], ("", 0))
+            if (state, attempt) == (data["state"], data["attempt"]):
+                return None
+            level, text = ("info", "Goes on.") if state == "waiting" and data["state"] == "running" else _told(data)
             return Line(event.at, level, data["path"], data["node"], text)
         case "approval":
             arguments: dict[str, Any] = data["arguments"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from homeport_host.workflows.graph import Graph, exits_of, parts_of
 
@@ -27,7 +27,10 @@ def placed(graph: Graph, before: Graph | None = None) -> Graph:
 
 
 def layers(graph: Graph) -> dict[str, tuple[float, float]]:
-    """Return a position for each node: below all that lead to it, those of one layer beside each other."""
+    """Return a position for each node: below all that lead to it, those of one layer beside each other.
+
+    What is inside of another node stands further to the right.
+    """
     below = _below(graph)
     depth = dict.fromkeys(graph.nodes, 0)
     for _ in graph.nodes:  # the longest way to each; a circle, which a draft may have, ends it as well
@@ -38,12 +41,13 @@ def layers(graph: Graph) -> dict[str, tuple[float, float]]:
                     depth[to], moved = depth[id] + 1, True
         if not moved:
             break
-    rows = defaultdict[int, list[str]](list)
+    inside = Counter(id for node in graph.nodes.values() for id in _inside(graph, parts_of(node)))
+    rows = defaultdict[tuple[int, int], list[str]](list)
     for id in graph.nodes:
-        rows[depth[id]].append(id)
+        rows[depth[id], inside[id]].append(id)
     return {
-        id: ((at - (len(row) - 1) / 2) * ACROSS, number * DOWN)
-        for number, (_, row) in enumerate(sorted(rows.items()))
+        id: ((at - (len(row) - 1) / 2 + within) * ACROSS, below * DOWN)
+        for (below, within), row in rows.items()
         for at, id in enumerate(row)
     }
 

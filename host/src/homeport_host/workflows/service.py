@@ -92,6 +92,8 @@ class Workflows:
         """
         found, version = await self.library.get(workflow, how.get("version", 0))
         who = identity.current()
+        if version.graph.get("visibility") == "private" and who.owner and who.caller != "job":
+            raise HomeportError("not_found", f"There is no workflow {workflow[:120]!r}.", "List the workflows.")
         if who.owner and found.status != "active":
             raise HomeportError("denied", f"{found.name} is a draft.", "Ask a person to activate it.")
         graph, problems = await self.library.check(version.graph)
