@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 from axe_core_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from .product import homeport, program
 
@@ -21,8 +20,9 @@ SUGGESTED = {
     "variables": {"folder": {"type": "text", "default": "workspace"}},
     "nodes": {
         "list": {"kind": "tool", "tool": "files__list", "arguments": {"path": "{{ folder }}"}, "next": "each"},
-        "each": {"kind": "loop", "over": "{{ list.entries }}", "body": "ask", "next": "sure"},
+        "each": {"kind": "loop", "over": "{{ list.entries }}", "body": "ask", "next": "find"},
         "ask": {"kind": "agent", "prompt": "Describe {{ item.path }}"},
+        "find": {"kind": "rag", "query": "roof", "next": "sure"},
         "sure": {"kind": "approval", "question": "Finish?", "next": "end"},
         "end": {"kind": "end", "result": "{{ each.count }} files."},
     },
@@ -35,25 +35,43 @@ MODEL = [
 RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 
 
-@pytest.fixture
-def page(tmp_path: Path, browser: Browser) -> Generator[Page]:
-    """A browser that is signed in to a product with a model and two files."""
-    (tmp_path / "script.json").write_text(json.dumps(MODEL), "utf-8")
-    (tmp_path / "home" / "workspace").mkdir(parents=True)
+@pytest.fixture(scope="module")
+def signed_in(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Generator[tuple[BrowserContext, str]]:
+    """A browser that is signed in to a product with a model and two files, and the product's address."""
+    folder = tmp_path_factory.mktemp("product")
+    (folder / "script.json").write_text(json.dumps(MODEL), "utf-8")
+    (folder / "home" / "workspace").mkdir(parents=True)
     for name in ("roof.txt", "shed.txt"):
-        (tmp_path / "home" / "workspace" / name).write_text("tight", "utf-8")
-    (tmp_path / "home" / "homeport.toml").write_text('[models]\ndefault = "ollama/qwen3:8b"\n', "utf-8")
-    arguments = ["homeport_shared.testing.model", "--script", str(tmp_path / "script.json"), "--key", "good"]
-    with program(arguments, {}, r'"ollama": "([^"]+)"') as model, homeport(tmp_path / "home", 0, model) as url:
-        page = browser.new_page(viewport={"width": 1360, "height": 900})
-        page.set_default_timeout(40_000)
-        page.goto(url)
-        yield page
-        page.close()
+        (folder / "home" / "workspace" / name).write_text("tight", "utf-8")
+    (folder / "home" / "homeport.toml").write_text('[models]\ndefault = "ollama/qwen3:8b"\n', "utf-8")
+    arguments = ["homeport_shared.testing.model", "--script", str(folder / "script.json"), "--key", "good"]
+    with program(arguments, {}, r'"ollama": "([^"]+)"') as model, homeport(folder / "home", 0, model) as url:
+        context = browser.new_context(viewport={"width": 1360, "height": 900})
+        context.set_default_timeout(40_000)
+        context.new_page().goto(url)
+        yield context, url
+        context.close()
+
+
+@pytest.fixture
+def page(signed_in: tuple[BrowserContext, str]) -> Generator[Page]:
+    """The list of workflows in a tab of its own."""
+    context, url = signed_in
+    page = context.new_page()
+    page.goto("/".join([*url.split("/")[:3], "workflows"]))
+    yield page
+    page.close()
 
 
 def at(page: Page, path: str) -> str:
     return "/".join([*page.url.split("/")[:3], path])
+
+
+def add(page: Page, text: str, title: str) -> None:
+    """Add a text to the knowledge base, as a page does."""
+    headers = {"Content-Type": "application/json", "Origin": "/".join(page.url.split("/")[:3])}
+    body = json.dumps({"text": text, "title": title})
+    assert "result" in page.request.post(at(page, "act/rag__add"), data=body, headers=headers).json()
 
 
 def sound(page: Page) -> None:
@@ -67,9 +85,8 @@ def sound(page: Page) -> None:
 
 @pytest.mark.timeout(240)
 def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page: Page) -> None:
-    page.goto(at(page, "workflows"))
+    add(page, "The roof is tight since May.", "The roof")
     expect(page.get_by_text("No workflows yet")).to_be_visible()
-    sound(page)
     page.get_by_role("button", name="New workflow").click()
     form = page.get_by_role("dialog")
     form.get_by_label("Name").fill("Files")
@@ -79,7 +96,7 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     expect(detail.get_by_role("heading", name="Files")).to_be_visible()
     sound(page)
     detail.get_by_role("link", name="Steps").click()
-    expect(detail.locator(".workflow-nodes > li")).to_have_count(5)
+    expect(detail.locator(".workflow-nodes > li")).to_have_count(6)
     expect(detail.locator('[data-kind="agent"]')).to_have_attribute("data-depth", "1")
 
     detail.get_by_role("button", name="Dry run").click()
@@ -92,7 +109,9 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     detail.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name="Start").click()
     run.get_by_role("link", name="Graph").click()
-    node = {name: run.get_by_role("link", name=name) for name in ("Tool list", "Agent ask", "Approval sure", "End end")}
+    node = {
+        name: run.get_by_role("link", name=name) for name in ("Agent ask", "Knowledge find", "Approval sure", "End end")
+    }
     expect(run.locator("header .state")).to_have_text("waiting")  # the page follows the run by itself
     expect(node["Agent ask"]).to_have_attribute("data-state", "completed")
     expect(node["Approval sure"]).to_have_attribute("data-state", "waiting")
@@ -118,6 +137,10 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     step.get_by_role("button", name="Agent assistant").click()
     expect(page.get_by_role("dialog").get_by_label("Its file")).to_have_value(re.compile("assistant"))
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    node["Knowledge find"].click()
+    step.get_by_role("link", name="The roof").click()
+    expect(page).to_have_url(re.compile("/knowledge.document="))
+    page.go_back()
     run.get_by_role("link", name="Output").click()
     expect(run.get_by_role("region", name="Output")).to_contain_text("2 files.")
     with page.expect_download() as downloaded:
@@ -125,7 +148,7 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     assert downloaded.value.path().read_text("utf-8") == "2 files."
     run.get_by_role("link", name="Logs").click()
     log = run.get_by_role("region", name="Log")
-    expect(log.locator("details:visible")).to_have_count(7)
+    expect(log.locator("details:visible")).to_have_count(8)
     log.get_by_label("Least severity").select_option("warning")
     expect(log.locator("details:visible")).to_have_count(1)
     expect(log.locator("details:visible")).to_contain_text("Asks a person: Finish?")
@@ -141,6 +164,11 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     expect(page.locator(".workflow-counts")).to_have_text("0 Active / 1 Draft / 0 Scheduled")
     page.get_by_role("link", name="Files", exact=True).last.click()
     page.wait_for_load_state()
+    expect(detail.get_by_role("region", name="About").get_by_role("link", name="files__list")).to_be_visible()
+    runs = detail.get_by_role("region", name="Runs")
+    expect(runs.locator("li")).to_have_count(2)
+    runs.get_by_role("link", name="Last 5 runs").click()
+    expect(runs.get_by_role("link", name="Show more")).to_be_visible()
     detail.get_by_role("button", name="Activate").click()
     expect(detail.get_by_text("Active", exact=True)).to_be_visible()
     detail.get_by_role("link", name="JSON").click()
@@ -154,7 +182,6 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     detail.get_by_role("link", name="Versions").click()
     detail.get_by_role("link", name="Compare").click()
     expect(detail.locator(".workflow-changes")).to_contain_text("nodes.list.tool")
-    sound(page)
     detail.get_by_role("button", name="Make 1 current").click()
     expect(detail.locator(".workflow-runs li")).to_have_count(3)
     detail.get_by_role("link", name="Steps").click()
@@ -165,7 +192,6 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
 
 @pytest.mark.timeout(240)
 def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: Page) -> None:
-    page.goto(at(page, "workflows"))
     page.get_by_role("button", name="New workflow").click()
     form = page.get_by_role("dialog")
     form.get_by_label("Name").first.fill("On files")
@@ -173,7 +199,7 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     form.get_by_label("Tags").fill("files, daily")
     form.get_by_label("Visibility").select_option("private")
     form.get_by_label("Type").first.select_option("event")
-    form.get_by_label("Trigger").fill("file.created")
+    form.get_by_role("textbox", name="Trigger").fill("file.created")
     form.get_by_label("Only when").fill('{"data.path": "*.pdf"}')
     form.get_by_role("button", name="Add a parameter").click()
     form.locator(".workflow-variable").get_by_label("Name").fill("path")
@@ -201,7 +227,7 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     expect(detail.get_by_label("Default")).to_have_value("nothing")
     detail.get_by_role("button", name="Settings").click()
     form.get_by_label("Type").first.select_option("cron")
-    form.get_by_label("Trigger").fill("0 9 * * 1-5")
+    form.get_by_role("textbox", name="Trigger").fill("0 9 * * 1-5")
     form.get_by_role("button", name="Save & activate").click()
     expect(detail.get_by_text("Scheduled", exact=True)).to_be_visible()
     expect(detail.get_by_text("next run")).to_be_visible()
@@ -227,11 +253,13 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     row.get_by_text("Scheduled").click()
     expect(detail.get_by_role("heading", name="On files")).to_be_visible()
     expect(detail.get_by_role("region", name="Runs")).to_contain_text("completed")
-    page.goto(at(page, "workflows"))
+    page.goto(at(page, "workflows?q=daily"))
     row.get_by_text("Scheduled").dblclick()
     expect(detail.get_by_role("region", name="Graph")).to_be_visible()
-    page.goto(at(page, "workflows"))
+    page.goto(at(page, "workflows?q=daily"))
     page.get_by_label("Select all").check()
-    page.get_by_role("button", name="Delete", exact=True).last.click()
+    page.locator("[data-bulk-act=delete]").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("No workflows yet")).to_be_visible()
+    page.wait_for_url(at(page, "workflows"))  # all of them are deleted then
+    page.goto(at(page, "workflows?q=daily"))
+    expect(page.get_by_text("Nothing fits")).to_be_visible()

@@ -27,7 +27,7 @@ def test_a_workflow_of_all_kinds_of_nodes_is_killed_again_and_again(tmp_path: Pa
 @pytest.mark.faults
 @pytest.mark.timeout(240)
 def test_a_workflow_on_postgresql_is_killed_again_and_again(tmp_path: Path, postgres: Postgres) -> None:
-    killed_until_done(tmp_path, [("9", "before"), ("8", "after")], postgres.url(postgres.new()))
+    killed_until_done(tmp_path, [("13", "before"), ("12", "after")], postgres.url(postgres.new()))
 
 
 def killed_until_done(folder: Path, when: list[tuple[str, str]], *url: str) -> None:
