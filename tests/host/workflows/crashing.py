@@ -33,6 +33,7 @@ def note(word: str, following: str = "", **more: Any) -> dict[str, Any]:
     return {"kind": "tool", "tool": "desk__note", "arguments": {"word": word}, "next": following, **more}
 
 
+KNOWN = {"kind": "timer", "seconds": 0}  # where a branch goes on when a person says that its effect had happened
 INNER = {"name": "Inner", "start": "write", "nodes": {"write": note("inner", "end"), "end": {"kind": "end"}}}
 GRAPH = {
     "name": "Outer",
@@ -43,11 +44,14 @@ GRAPH = {
         "each": {"kind": "loop", "over": ["a", "b"], "body": "in_loop", "next": "both"},
         "in_loop": note("loop-{{ item }}"),
         "both": {"kind": "parallel", "branches": ["left", "right"], "next": "all"},
-        "left": note("left", "left2"),
-        "left2": note("left2"),
-        "right": note("right"),
+        "left": note("left", "left2", catch="left2"),
+        "left2": note("left2", catch="known_left"),
+        "known_left": KNOWN,
+        "right": note("right", catch="known_right"),
+        "known_right": KNOWN,
         "all": {"kind": "map", "over": ["x", "y"], "body": "in_map", "next": "wait"},
-        "in_map": note("map-{{ item }}"),
+        "in_map": note("map-{{ item }}", catch="known"),
+        "known": KNOWN,
         "wait": {"kind": "timer", "seconds": 0.01, "next": "find"},
         "find": {"kind": "rag", "query": "roof", "next": "ask"},
         "ask": {"kind": "agent", "prompt": "What?", "next": "sure"},
@@ -108,7 +112,9 @@ async def main(folder: Path, url: str = "") -> None:
         await workflows.start("Outer", {}, run=RUN)
         while (row := await stage.runs.get(RUN)).state not in FINAL:
             for hold in await stage.approvals.list():
-                await stage.approvals.decide(hold.id, True, by="test")
+                # Beside each other a kill may leave the fate of an effect unknown: then the person who is asked looks.
+                happened = (folder / "effects.log").read_text().split() if (folder / "effects.log").exists() else []
+                await stage.approvals.decide(hold.id, hold.arguments.get("word") not in happened, by="test")
             await anyio.sleep(0.01)
         steps = {step.path: step.state for step in await journal.steps(RUN)}
         sys.stdout.write(json.dumps({"state": row.state, "error": row.error, "steps": steps}) + "\n")

@@ -38,7 +38,7 @@ async def test_a_limit_counts_what_is_inside_of_a_step_and_stops_before_the_call
     ask = {"kind": "agent", "prompt": "Say something", "limits": {"tokens": 1}, "catch": "late"}
     row = await house.do({"ask": ask, "late": late}, "ask", name="Tokens")
     assert row.answer.startswith("limit: ")
-    assert row.usage["tokens"] > 1
+    assert row.usage["prompt_tokens"] + row.usage["completion_tokens"] > 1
 
 
 async def test_what_failed_inside_of_a_step_is_done_again_with_it(house: Any) -> None:

@@ -42,7 +42,7 @@ def _running(server: Server, host: HostServices) -> None:
         parameters: Json = NO_JSON,
         idempotency_key: str = "",
     ) -> Started:
-        """Start one of workflows://; see run_events."""
+        """Start one of workflows://."""
         run = await host.workflows.start(workflow, parameters, idempotency_key=idempotency_key)
         return Started(run_id=run)
 

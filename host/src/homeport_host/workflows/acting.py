@@ -113,7 +113,7 @@ class Acting:
                 asked["reason"] = made.error["message"] if made.error else ""
                 await self._means.parts.recorder.emit(run, "approval", asked, key=f"approval {made.approval}")
                 continue
-            limits.note(step, tool_calls=1)
+            limits.note(step, {"tool_calls": 1})
             if made.error:
                 raise HomeportError.from_dict(made.error)
             return cast("dict[str, Any] | None", result.get("structuredContent")) or {"text": made.text}
@@ -221,7 +221,7 @@ class Acting:
         step.notes["run"] = child
         async with self._walk.parked(step, child=True):
             row = await self._means.ended(child)
-        limits.note_run(step, row.usage)
+        limits.note(step, row.usage)
         if row.state == "completed":
             return row
         if row.error:

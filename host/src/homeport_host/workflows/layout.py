@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 from homeport_host.workflows.graph import Graph, exits_of, parts_of
 
+NOTHING: Mapping[str, Any] = {}
 ACROSS, DOWN = 260.0, 160.0  # between two nodes beside and below each other, in pixels of the canvas
 
 
-def placed(graph: Graph, before: Graph | None = None) -> Graph:
+def placed(graph: Graph, before: Mapping[str, Any] = NOTHING) -> Graph:
     """Return the graph with a position for every node.
 
     Args:
         graph: As it was written.
-        before: The version before it: a node that says nothing of its position stays where it was.
+        before: The version before it as JSON: a node that says nothing of its position stays where it was.
     """
     free = [id for id, node in graph.nodes.items() if node.position is None]
     if not free:
         return graph
-    kept = {id: node.position for id, node in before.nodes.items() if node.position} if before else {}
+    earlier: Mapping[str, Mapping[str, Any]] = before.get("nodes", {})
+    kept = {id: tuple(node["position"]) for id, node in earlier.items() if "position" in node}
     found = layers(graph) if any(id not in kept for id in free) else {}
     nodes = {id: node if node.position else node.model_copy(update={"position": kept.get(id) or found[id]})
              for id, node in graph.nodes.items()}  # fmt: skip

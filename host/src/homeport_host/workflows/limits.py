@@ -10,20 +10,14 @@ from homeport_host.workflows.graph import Node
 from homeport_host.workflows.journal import Step
 from homeport_shared.errors import HomeportError
 
-COUNTED = ("tool_calls", "tokens", "usd")
+COUNTED = ("tool_calls", "prompt_tokens", "completion_tokens", "usd")  # as the usage of any run has them
 USED = "used"  # where the notes of a step say what it used
 
 
-def note(step: Step, **used: float) -> None:
-    """Add to what a step has used: `tool_calls`, `tokens`, `usd`."""
+def note(step: Step, used: Mapping[str, Any]) -> None:
+    """Add to what a step has used: a call, or what the run of an agent or a workflow used."""
     before: dict[str, float] = step.notes.get(USED, {})
-    step.notes[USED] = {**before, **{name: before.get(name, 0) + value for name, value in used.items()}}
-
-
-def note_run(step: Step, usage: Mapping[str, Any]) -> None:
-    """Add what the run of an agent or a workflow used."""
-    tokens = usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
-    note(step, tool_calls=usage.get("tool_calls", 0), tokens=tokens, usd=usage.get("usd", 0))
+    step.notes[USED] = {name: before.get(name, 0) + used.get(name, 0) for name in COUNTED}
 
 
 def used(steps: Iterable[Step]) -> dict[str, float]:
@@ -45,11 +39,12 @@ def require_room(nodes: Mapping[str, Node], steps: Mapping[str, Step], path: str
         HomeportError: `limit`.
     """
     for at in _around(path):
-        limits = nodes[_node(at)].limits.model_dump(include=set(COUNTED), exclude_none=True)
+        limits = nodes[_node(at)].limits.model_dump(include={"tool_calls", "tokens", "usd"}, exclude_none=True)
         if not limits:
             continue
         spent = used(step for step in steps.values() if step.path == at or step.path.startswith((f"{at}/", f"{at}[")))
         spent["tool_calls"] += calls
+        spent["tokens"] = spent["prompt_tokens"] + spent["completion_tokens"]
         for name, most in limits.items():
             if spent[name] > most:
                 what = name.replace("_", " ")

@@ -154,9 +154,9 @@ class Walk:
                 await anyio.sleep(pause)
 
     async def _reopen(self, path: str) -> None:
-        """Let what failed inside of a step be done again; what was done stays."""
+        """Let what failed inside of a step be done again; what was done stays, and what was caught."""
         for step in self._under(path):
-            if step.state == "failed":
+            if step.state == "failed" and not self.graph.nodes[step.node].catch:
                 step.state, step.error = "running", None
                 step.attempts += 1
                 await self.record(step)

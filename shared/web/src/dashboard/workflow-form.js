@@ -55,7 +55,7 @@ export function variableRows(form, variables) {
 }
 
 /** Start the job that a workflow's trigger asks for, change it, or switch it off; the job is what counts afterwards. */
-export async function schedule(workflow, name, trigger, jobs, enabled) {
+async function schedule(name, trigger, jobs, enabled) {
   const { parameters = {}, ...when } = trigger ?? {};
   const action = { workflow: name, arguments: parameters };
   if (!TRIGGERS.some((kind) => when[kind])) return jobs.length ? act("scheduler__change_jobs", { names: jobs, action: "disable" }) : null;
@@ -118,7 +118,7 @@ export async function save(graph, { workflow = "", version = 0, jobs = [], activ
   const wrong = saved.problems.filter((each) => each.level === "error");
   if (active && !wrong.length) await act("homeport__workflow_activate", { workflow: saved.id });
   if (active && wrong.length) toast(`Saved as a draft: ${wrong[0].node || "workflow"}: ${wrong[0].message}`, "error");
-  if (!wrong.length) await schedule(saved.id, graph.name, graph.trigger, jobs, active || saved.status === "active");
+  if (!wrong.length) await schedule(graph.name, graph.trigger, jobs, active || saved.status === "active").catch((error) => toast(`It is saved, but: ${error.message}`, "error"));
   return saved;
 }
 
@@ -129,6 +129,6 @@ export async function activate(workflow, active, jobs) {
   if (jobs.length) await tryAct("scheduler__change_jobs", { names: jobs, action: active ? "enable" : "disable" });
   else if (active) {
     const { graph } = await act("homeport__workflow_get", { workflow });
-    if (TRIGGERS.some((kind) => graph.trigger?.[kind])) await schedule(workflow, graph.name, graph.trigger, [], true);
+    if (TRIGGERS.some((kind) => graph.trigger?.[kind])) await schedule(graph.name, graph.trigger, [], true).catch((error) => toast(error.message, "error"));
   }
 }

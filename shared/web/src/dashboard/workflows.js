@@ -128,8 +128,9 @@ function showChosen() {
 
 const BULK = {
   async run(rows) {
-    for (const { workflow } of rows) await tryAct("homeport__workflow_run", { workflow });
-    toast(`${rows.length} started with the defaults of their parameters.`);
+    let started = 0;
+    for (const { workflow } of rows) started += Boolean(await tryAct("homeport__workflow_run", { workflow }));
+    if (started) toast(`${started} of ${rows.length} started with the defaults of their parameters.`);
     refresh();
   },
   async pause(rows) {

@@ -168,10 +168,10 @@ def _rows(workflows: Sequence[Json], jobs: Outcome) -> list[Json]:
 
 
 def _started_by(row: Json, jobs: Sequence[Json]) -> Json:
-    """Return how a workflow is started: by the jobs that run it, or as it says before there is one."""
+    """Return how a workflow is started: by the jobs that run it; a draft that has none yet, as it says."""
     trigger: Json = row.get("trigger") or row.get("graph", {}).get("trigger", {})
     kinds = {job["trigger"] for job in [job for job in jobs if job["enabled"]] or jobs}
-    if not jobs and trigger.keys() & {"cron", "every", "at", "event"}:
+    if not jobs and row["status"] == "draft" and trigger.keys() & {"cron", "every", "at", "event"}:
         kinds = {"event" if "event" in trigger else "cron"}
     kind = "Manual" if not kinds else "Event-triggered" if kinds == {"event"} else "Scheduled"
     following = min((job["next"] for job in jobs if job["enabled"] and job["next"]), default="")
