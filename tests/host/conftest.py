@@ -16,6 +16,7 @@ from tests.postgres import Postgres
 from homeport_host.agents.admission import Admission
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
+from homeport_host.agents.messages import Messages
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import Run, RunEvent, RunStore
 from homeport_host.agents.service import KIND, Runs
@@ -192,7 +193,10 @@ class Stage:
         self.recorder = Recorder(tasks, self.store, self.changes)
         self.admission = Admission({"job": 1})
         self.agents = AgentFolder(home / "agents")
-        parts = Parts(model, self.dispatcher, self.store, self.recorder, desk.ready, self.admission, self.agents)
+        messages = Messages(database, self.store.clock)
+        parts = Parts(
+            model, self.dispatcher, self.store, self.recorder, desk.ready, self.admission, self.agents, messages
+        )
         self.loop = AgentLoop(parts)
         self.runs = Runs(self.engine, self.store, self.recorder, self.admission, self.agents, lambda: "test/scripted:1")
         self.steering = Steering(self.runs, self.engine, self.store, self.recorder, self.admission)

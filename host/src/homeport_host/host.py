@@ -22,6 +22,7 @@ from homeport_host.agents.admission import Admission
 from homeport_host.agents.briefing import Briefing
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.loop import AgentLoop
+from homeport_host.agents.messages import Messages
 from homeport_host.agents.recorder import Recorder
 from homeport_host.agents.runs import RunStore
 from homeport_host.agents.service import KIND, Runs
@@ -178,7 +179,10 @@ class Host:
         self.recorder = Recorder(self._tasks, self.run_store, self.changes)
         ready, admission = self.upstreams.wait_ready, Admission(self.settings.most_runs)
         self.agents = AgentFolder(self.home / "agents")
-        parts = Parts(self.models, self.dispatcher, self.run_store, self.recorder, ready, admission, self.agents)
+        self.messages = Messages(self.database, self.run_store.clock)
+        parts = Parts(
+            self.models, self.dispatcher, self.run_store, self.recorder, ready, admission, self.agents, self.messages
+        )
         self.loop = AgentLoop(parts)
         self.engine.register(KIND, self.loop)
         briefing = Briefing(self.catalog.briefings, self.dispatcher.read_resource)
@@ -212,7 +216,7 @@ class Host:
         self.engine.register(WORKFLOW, body)
         self.workflows = Workflows(library, self.engine, self.runs, journal, means)
         self.steering.repeat[WORKFLOW] = self.workflows.repeat
-        self.steering.on_forgotten.append(journal.forget)
+        self.steering.on_forgotten += [journal.forget, self.messages.forget]
         self.runs.on_cancelled.append(body.cancelled)
         return body
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from homeport_host.engine.protocol import FINAL
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
 from homeport_shared.testing.model import ModelDouble
+from homeport_shared.testing.model.script import Script
 
 PATIENCE = 45
 SETTINGS = """
@@ -37,8 +37,22 @@ LEDGER = Path(__file__).with_name("ledger.py")
 class House:
     """One host and what its tools noted outside of it."""
 
-    def __init__(self, host: Host, home: Path) -> None:
-        self.host, self.home = host, home
+    def __init__(self, host: Host, home: Path, model: ModelDouble) -> None:
+        self.host, self.home, self.model = host, home, model
+
+    def replies(self, *replies: Any) -> None:
+        """Let the model give these answers in each conversation, one after the other."""
+        self.model.script = Script.of(replies)
+
+    async def clear(self) -> None:
+        """Stop and delete what a test left."""
+        for row in (await self.call("list_runs", state="queued,running,waiting,paused", limit=200))["runs"]:
+            await self.call("run_cancel", run_id=row["id"])
+        for hold in (await self.call("list_approvals"))["approvals"]:
+            await self.call("decide_approval", approval_id=hold["id"], approve=False)
+        for row in (await self.call("list_workflows"))["rows"]:
+            await self.call("workflow_delete", workflow=row["id"], confirm=row["name"])
+        (self.home / "noted").unlink(missing_ok=True)
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         return await self.host.call(f"homeport__{tool}", arguments, PERSON)
@@ -76,27 +90,32 @@ class House:
         return Counter(file.read_text("utf-8").split()) if file.exists() else Counter()
 
 
-@pytest.fixture
-def houses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractAsyncContextManager[House]]:
-    """Open a host whose model gives these replies; again and again on the same folder, as after a stop."""
-    entry = {"command": sys.executable, "args": [str(LEDGER), str(tmp_path / "noted")]}
-    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"ledger": entry}}), "utf-8")
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """The event loop in which a module's host lives."""
+    return "asyncio"
 
-    @asynccontextmanager
-    async def opened(*replies: Any) -> AsyncGenerator[House]:
-        async with ModelDouble(list(replies) or ["Done."]) as double:
-            monkeypatch.setenv("OLLAMA_HOST", double.ollama_url)
-            (tmp_path / "homeport.toml").write_text(SETTINGS, "utf-8")
-            async with open_host(tmp_path) as host:
+
+@pytest.fixture(scope="module")
+async def hosted(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[House]:
+    """One host for the tests of a module: starting one takes longer than most of them."""
+    home = tmp_path_factory.mktemp("house")
+    entry = {"command": sys.executable, "args": [str(LEDGER), str(home / "noted")]}
+    (home / "mcp.json").write_text(json.dumps({"mcpServers": {"ledger": entry}}), "utf-8")
+    (home / "homeport.toml").write_text(SETTINGS, "utf-8")
+    async with ModelDouble() as model:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OLLAMA_HOST", model.ollama_url)
+            async with open_host(home) as host:
                 with anyio.fail_after(PATIENCE):
                     while host.routing.tool("ledger__note") is None or host.routing.tool("files__list") is None:
                         await anyio.sleep(0.02)
-                yield House(host, tmp_path)
-
-    return opened
+                yield House(host, home, model)
 
 
 @pytest.fixture
-async def house(houses: Any) -> AsyncGenerator[House]:
-    async with houses() as house:
-        yield house
+async def house(hosted: House) -> AsyncGenerator[House]:
+    """The module's host as if it were new: no workflows, nothing noted, nobody asked."""
+    hosted.replies("Done.")
+    yield hosted
+    await hosted.clear()

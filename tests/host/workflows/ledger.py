@@ -13,7 +13,7 @@ from mcp.types import ToolAnnotations
 CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 file = Path(sys.argv[1])
-server = MCPServer("ledger")
+server = MCPServer("ledger", log_level="CRITICAL")  # a failure that is wanted needs no coloured traceback
 
 
 def write(word: str) -> None:

@@ -85,7 +85,7 @@ def test_a_sound_workflow_has_no_problems() -> None:
         ({"a": {"kind": "map", "over": [], "body": "b"}, "b": END}, "b", "cannot end"),
         ({"a": {"kind": "parallel", "branches": ["b", "c"]}, "b": {**LIST, "next": "d"}, "c": {**LIST, "next": "d"},
           "d": LIST}, "d", "two parts"),
-        ({"a": {"kind": "loop", "over": [], "body": "b", "retry": {"attempts": 2}}, "b": LIST}, "a", "again"),
+        ({"a": {"kind": "agent", "prompt": "Hi", "to": ["b"]}, "b": LIST}, "a", "no agent's node"),
         ({"last": LIST}, "last", "meaning of its own"),
     ],
 )  # fmt: skip

@@ -72,28 +72,28 @@ async def test_what_goes_out_comes_in_equal_and_what_is_missing_is_told_first(ho
     assert problems == refused["problems"]
 
 
-async def test_a_task_becomes_a_workflow_as_one_step_or_call_by_call(houses: Any) -> None:
-    async with houses(call("ledger__look", words=["x"]), "The word is x.") as house:
-        run = (await house.call("run_start", prompt="Look it up", title="Look"))["run_id"]
-        assert (await house.until(run)).state == "completed"
-        made = await house.call("workflow_from_task", run_id=run)
-        assert made["problems"] == []
-        await house.call("workflow_save", graph=made["graph"])
-        assert (await house.done("Look")).answer == "The word is x."
-        calls = await house.call("workflow_from_task", run_id=run, name="Calls", how="calls")
-        await house.call("workflow_save", graph=calls["graph"])
-        row = await house.done("Calls")
-        assert (await house.steps(row.id))["result"]["output"] == {"words": ["x"]}
+async def test_a_task_becomes_a_workflow_as_one_step_or_call_by_call(house: Any) -> None:
+    house.replies(call("ledger__look", words=["x"]), "The word is x.")
+    run = (await house.call("run_start", prompt="Look it up", title="Look"))["run_id"]
+    assert (await house.until(run)).state == "completed"
+    made = await house.call("workflow_from_task", run_id=run)
+    assert made["problems"] == []
+    await house.call("workflow_save", graph=made["graph"])
+    assert (await house.done("Look")).answer == "The word is x."
+    calls = await house.call("workflow_from_task", run_id=run, name="Calls", how="calls")
+    await house.call("workflow_save", graph=calls["graph"])
+    row = await house.done("Calls")
+    assert (await house.steps(row.id))["result"]["output"] == {"words": ["x"]}
 
 
-async def test_a_sentence_becomes_a_graph_that_is_checked(houses: Any) -> None:
+async def test_a_sentence_becomes_a_graph_that_is_checked(house: Any) -> None:
     graph = '{"name": "S", "start": "a", "nodes": {"a": {"kind": "tool", "tool": "ledger__lost"}}}'
-    async with houses(f"```json\n{graph}\n```") as house:
-        run = (await house.call("workflow_suggest", sentence="Do something"))["run_id"]
-        row = await house.until(run)
-        assert row.state == "completed"
-        made = await house.call("workflow_from_task", run_id=run)
-        assert "There is no tool 'ledger__lost'" in made["problems"][0]["message"]
+    house.replies(f"```json\n{graph}\n```")
+    run = (await house.call("workflow_suggest", sentence="Do something"))["run_id"]
+    row = await house.until(run)
+    assert row.state == "completed"
+    made = await house.call("workflow_from_task", run_id=run)
+    assert "There is no tool 'ledger__lost'" in made["problems"][0]["message"]
     with pytest.raises(HomeportError, match="no graph"):
         suggested(replace(row, answer="I cannot do that."))
     with pytest.raises(HomeportError, match="no JSON"):
@@ -139,6 +139,11 @@ async def test_a_program_runs_an_active_workflow_only_and_follows_it(house: Any)
     assert (row.origin, row.owner, row.answer) == ("client", "client:cursor", "one")
     refused = await house.host.dispatcher.call_tool(client, "homeport__workflow_save", {"graph": {}})
     assert refused["isError"]
+    private = {"name": "Test", "start": "end", "nodes": END, "variables": WORD, "visibility": "private"}
+    await house.call("workflow_save", workflow="Test", graph=private)
+    assert "There is no workflow" in (await run())["content"][0]["text"]
+    listed = await house.host.dispatcher.read_resource(client, "workflows://")
+    assert "Test" not in listed["contents"][0]["text"]
 
 
 async def test_resources_are_twins_of_tools_and_steps_are_events_of_the_run(house: Any) -> None:
@@ -153,7 +158,8 @@ async def test_resources_are_twins_of_tools_and_steps_are_events_of_the_run(hous
     assert '"outline"' in await read(f"workflow://{saved['id']}")
     assert '"discriminator"' in await read("workflows://schema")
     assert "Daily digest" in await read("workflows://templates")
-    assert '"end"' in await read(f"run://{row.id}/steps")
+    assert '"end"' in await read(f"run://{row.id}/nodes")
+    assert '"success": 1.0' in await read(f"workflow://{saved['id']}/metrics")
     events = [event.data for event in (await house.host.runs.events(row.id))[0] if event.kind == "step"]
     assert [(event["path"], event["state"]) for event in events] == [("end", "completed")]
     await house.call("run_forget", run_ids=[row.id])

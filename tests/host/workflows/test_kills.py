@@ -11,6 +11,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from tests.postgres import Postgres
 
 PROGRAM = Path(__file__).with_name("crashing.py")
 ONCE = ["first", "loop-a", "loop-b", "left", "left2", "right", "map-x", "map-y", "inner", "to-undo", "undone"]
@@ -20,11 +21,19 @@ ONCE = ["first", "loop-a", "loop-b", "left", "left2", "right", "map-x", "map-y",
 @pytest.mark.timeout(240)
 def test_a_workflow_of_all_kinds_of_nodes_is_killed_again_and_again(tmp_path: Path) -> None:
     """Each process gets three records further; a kill before the end of a step comes after its effect."""
-    moments = cycle([("3", "before"), ("2", "after"), ("2", "before"), ("3", "after")])
-    kills = 0
+    killed_until_done(tmp_path, [("3", "before"), ("2", "after"), ("2", "before"), ("3", "after")])
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(240)
+def test_a_workflow_on_postgresql_is_killed_again_and_again(tmp_path: Path, postgres: Postgres) -> None:
+    killed_until_done(tmp_path, [("13", "before"), ("12", "after")], postgres.url(postgres.new()))
+
+
+def killed_until_done(folder: Path, when: list[tuple[str, str]], *url: str) -> None:
+    moments, kills = cycle(when), 0
     while True:
-        after, when = next(moments)
-        command = [sys.executable, str(PROGRAM), str(tmp_path), after, when]
+        command = [sys.executable, str(PROGRAM), str(folder), *next(moments), *url]
         process = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
         if process.returncode != -signal.SIGKILL:
             break
@@ -34,6 +43,6 @@ def test_a_workflow_of_all_kinds_of_nodes_is_killed_again_and_again(tmp_path: Pa
     told = json.loads(process.stdout)
     assert (told["state"], told["error"]["code"]) == ("failed", "unavailable"), told
     assert set(told["steps"].values()) == {"completed", "failed", "undone"}
-    effects = Counter((tmp_path / "effects.log").read_text().split())
+    effects = Counter((folder / "effects.log").read_text().split())
     assert {word: effects[word] for word in ONCE} == dict.fromkeys(ONCE, 1)
     print(f"\n{kills} kills: {sum(effects[word] for word in ONCE)} effects, none lost, none doubled")

@@ -73,36 +73,36 @@ async def test_a_loop_repeats_with_break_and_continue_and_at_most_50_times(house
     assert (long.state, long.error["code"]) == ("failed", "limit")
 
 
-async def test_an_agent_passages_a_timer_and_another_workflow(houses: Any) -> None:
-    async with houses("Two tasks are open.") as house:
-        await house.host.call("rag__add", {"text": "The roof is tight since May.", "title": "The roof"})
-        inner = {
-            "write": {"kind": "tool", "tool": "ledger__note", "arguments": {"word": "{{ word }}"}, "next": "end"},
-            "end": {"kind": "end", "result": "{{ write.word }}!"},
-        }
-        await house.save(inner, "write", name="Inner", variables={"word": {"required": True}})
-        nodes = {
-            "find": {"kind": "rag", "query": "the roof", "next": "ask"},
-            "ask": {"kind": "agent", "prompt": "Sum up: {{ find.hits | default([]) }}", "next": "wait"},
-            "wait": {"kind": "timer", "seconds": 0.05, "next": "past"},
-            "past": {"kind": "timer", "until": "2026-01-01T08:00", "next": "later"},
-            "later": {"kind": "agent", "prompt": "Create a task", "wait": False, "next": "ended"},
-            "ended": {"kind": "timer", "task": "{{ later.run }}", "next": "inner"},
-            "inner": {"kind": "workflow", "workflow": "Inner", "parameters": {"word": "{{ ask.text }}"}, "next": "end"},
-            "end": {"kind": "end", "result": {"said": "{{ ask.text }}", "wrote": "{{ inner.result }}"}},
-        }
-        row = await house.do(nodes, "find")
-        assert row.state == "completed", row.error
-        steps = await house.steps(row.id)
-        assert steps["end"]["output"] == {"said": "Two tasks are open.", "wrote": "Two tasks are open.!"}
-        assert steps["find"]["output"]["hits"][0]["title"] == "The roof"
-        assert "The roof is tight" in steps["ask"]["input"]["prompt"]
-        assert (steps["ended"]["output"]["state"], steps["ended"]["output"]["text"]) == (
-            "completed",
-            "Two tasks are open.",
-        )
-        children = (await house.call("list_runs", parent=row.id))["runs"]
-        assert {child["kind"] for child in children} == {"chat", "workflow"}
+async def test_an_agent_passages_a_timer_and_another_workflow(house: Any) -> None:
+    house.replies("Two tasks are open.")
+    await house.host.call("rag__add", {"text": "The roof is tight since May.", "title": "The roof"})
+    inner = {
+        "write": {"kind": "tool", "tool": "ledger__note", "arguments": {"word": "{{ word }}"}, "next": "end"},
+        "end": {"kind": "end", "result": "{{ write.word }}!"},
+    }
+    await house.save(inner, "write", name="Inner", variables={"word": {"required": True}})
+    nodes = {
+        "find": {"kind": "rag", "query": "the roof", "next": "ask"},
+        "ask": {"kind": "agent", "prompt": "Sum up: {{ find.hits | default([]) }}", "next": "wait"},
+        "wait": {"kind": "timer", "seconds": 0.05, "next": "past"},
+        "past": {"kind": "timer", "until": "2026-01-01T08:00", "next": "later"},
+        "later": {"kind": "agent", "prompt": "Create a task", "wait": False, "next": "ended"},
+        "ended": {"kind": "timer", "task": "{{ later.run }}", "next": "inner"},
+        "inner": {"kind": "workflow", "workflow": "Inner", "parameters": {"word": "{{ ask.text }}"}, "next": "end"},
+        "end": {"kind": "end", "result": {"said": "{{ ask.text }}", "wrote": "{{ inner.result }}"}},
+    }
+    row = await house.do(nodes, "find")
+    assert row.state == "completed", row.error
+    steps = await house.steps(row.id)
+    assert steps["end"]["output"] == {"said": "Two tasks are open.", "wrote": "Two tasks are open.!"}
+    assert steps["find"]["output"]["hits"][0]["title"] == "The roof"
+    assert "The roof is tight" in steps["ask"]["input"]["prompt"]
+    assert (steps["ended"]["output"]["state"], steps["ended"]["output"]["text"]) == (
+        "completed",
+        "Two tasks are open.",
+    )
+    children = (await house.call("list_runs", parent=row.id))["runs"]
+    assert {child["kind"] for child in children} == {"chat", "workflow"}
 
 
 async def test_an_error_is_tried_again_caught_or_taken_back(house: Any) -> None:
@@ -262,13 +262,13 @@ async def test_a_tool_is_chosen_at_run_time_among_those_allowed(house: Any) -> N
     assert "not among" in (await house.done(parameters={"tool": "files__write"})).answer
 
 
-async def test_the_agents_of_a_run_end_with_it(houses: Any) -> None:
-    async with houses(Reply("Late.", delay=600)) as house:
-        await house.save({"ask": {"kind": "agent", "prompt": "Think for long"}}, "ask")
-        run, child = await house.start(), ""
-        while not child:
-            await house.until(run, "running")
-            child = next((row["id"] for row in (await house.call("list_runs", parent=run))["runs"]), "")
-        await house.until(child, "running")
-        await house.call("run_cancel", run_id=run)
-        assert (await house.host.runs.get(child)).state == "cancelled"
+async def test_the_agents_of_a_run_end_with_it(house: Any) -> None:
+    house.replies(Reply("Late.", delay=600))
+    await house.save({"ask": {"kind": "agent", "prompt": "Think for long"}}, "ask")
+    run, child = await house.start(), ""
+    while not child:
+        await house.until(run, "running")
+        child = next((row["id"] for row in (await house.call("list_runs", parent=run))["runs"]), "")
+    await house.until(child, "running")
+    await house.call("run_cancel", run_id=run)
+    assert (await house.host.runs.get(child)).state == "cancelled"

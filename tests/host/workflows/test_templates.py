@@ -21,16 +21,16 @@ async def test_each_template_is_valid_or_names_the_server_it_needs(house: Any) -
     assert {row["name"] for row in rows if row["needs"]} == {"Inbox triage to tasks", "Backup and verify"}
 
 
-async def test_a_template_becomes_a_workflow_that_runs(houses: Any) -> None:
-    async with houses("- Ada mends the roof until Friday") as house:
-        notes = house.host.home / "workspace" / "notes.md"
-        await house.host.call("files__write", {"path": "workspace/notes.md", "content": "Ada: roof, Friday."})
-        [graph] = [r["graph"] for r in (await house.call("workflow_templates"))["rows"] if r["name"].startswith("Meet")]
-        await house.call("workflow_save", graph=graph)
-        run = await house.start(graph["name"], parameters={"notes": "workspace/notes.md"})
-        await house.until(run, "waiting", "failed")
-        [hold] = (await house.call("list_approvals"))["approvals"]
-        await house.call("decide_approval", approval_id=hold["id"], approve=True)
-        row = await house.until(run)
-        assert (row.state, row.error) == ("completed", None)
-        assert notes.with_name("notes.md.actions.md").read_text("utf-8") == "- Ada mends the roof until Friday"
+async def test_a_template_becomes_a_workflow_that_runs(house: Any) -> None:
+    house.replies("- Ada mends the roof until Friday")
+    notes = house.host.home / "workspace" / "notes.md"
+    await house.host.call("files__write", {"path": "workspace/notes.md", "content": "Ada: roof, Friday."})
+    [graph] = [r["graph"] for r in (await house.call("workflow_templates"))["rows"] if r["name"].startswith("Meet")]
+    await house.call("workflow_save", graph=graph)
+    run = await house.start(graph["name"], parameters={"notes": "workspace/notes.md"})
+    await house.until(run, "waiting", "failed")
+    [hold] = (await house.call("list_approvals"))["approvals"]
+    await house.call("decide_approval", approval_id=hold["id"], approve=True)
+    row = await house.until(run)
+    assert (row.state, row.error) == ("completed", None)
+    assert notes.with_name("notes.md.actions.md").read_text("utf-8") == "- Ada mends the roof until Friday"

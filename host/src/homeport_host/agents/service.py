@@ -124,6 +124,8 @@ class Runs:
             type=options.get("type"),
             review=options.get("review", False),
             hold=options.get("hold", False),
+            step=options.get("step", ""),
+            to=options.get("to", ()),
         )
 
     def agent(self, name: str) -> Agent:

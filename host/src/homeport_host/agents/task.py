@@ -42,6 +42,8 @@ class Task(BaseModel):
         type: What people sort it under; None = as its kind says.
         review: A person accepts the answer, or sends it back with a remark, before the run is completed.
         hold: It does not begin before somebody resumes it.
+        step: The step of the parent run that it does, where agents of that run write to each other.
+        to: The steps that it may write to.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -74,6 +76,8 @@ class Task(BaseModel):
     type: TaskType | None = None
     review: bool = False
     hold: bool = False
+    step: str = ""
+    to: tuple[str, ...] = ()
 
 
 class Options(TypedDict, total=False):
@@ -103,6 +107,8 @@ class Options(TypedDict, total=False):
         type: What people sort it under.
         review: A person accepts the answer before the run is completed.
         hold: It does not begin before somebody resumes it.
+        step: The step of the parent run that it does.
+        to: The steps that it may write to.
     """
 
     agent: str
@@ -128,6 +134,8 @@ class Options(TypedDict, total=False):
     type: TaskType
     review: bool
     hold: bool
+    step: str
+    to: tuple[str, ...]
 
 
 def row_of(run: str, task: Task, created: str) -> Run:

@@ -19,6 +19,7 @@ from homeport_host.agents.calling import Calling, Made, call_event, outcome_even
 from homeport_host.agents.citations import Sources
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.agents.limits import Repeats, Spent
+from homeport_host.agents.messages import SEND, Messages, spec, told
 from homeport_host.agents.metering import memory_mib
 from homeport_host.agents.progress import Doing
 from homeport_host.agents.recorder import Recorder
@@ -58,6 +59,7 @@ class Parts:
         ready: Waits until the servers that are starting offer their tools, but not longer than that many seconds.
         admission: Decides when a run may work.
         agents: The agents there are.
+        messages: Those between agents of one run.
     """
 
     models: Models
@@ -67,6 +69,7 @@ class Parts:
     ready: Callable[[float], Awaitable[None]]
     admission: Admission
     agents: AgentFolder
+    messages: Messages
 
     def __post_init__(self) -> None:
         self.asking = Asking(self.models, self.recorder)
@@ -99,6 +102,7 @@ class Turns:
         self._recovered = recovered
         self._window = 0
         self._box = Toolbox((), window=1)
+        self._writes = (spec(task.to),) if task.to else ()
         self.spent = spent
 
     async def answer(self) -> tuple[str, list[dict[str, Any]]]:
@@ -125,6 +129,7 @@ class Turns:
         corrected, broken = False, 0
         while True:
             self.spent.check(self._task.limits)
+            await self._received("before")
             turn = await self._turn(self.spent.turns + 1)
             self._since.append(turn.as_message())
             fault = fault_of(turn.answer, self._box.names)
@@ -137,7 +142,7 @@ class Turns:
                 broken = 0 if any(useful) else broken + 1
                 if broken >= MOST_BROKEN:
                     raise _cannot_call(turn)
-            else:
+            elif not await self._received("after"):  # what came meanwhile may change the answer
                 return await self._cited(turn.answer.text)
             corrected = fault is not None
 
@@ -174,7 +179,7 @@ class Turns:
         request = ModelRequest(
             model=task.model.partition("/")[2],
             messages=(Message("system", system), *messages),
-            tools=self._box.specs(),
+            tools=(*self._box.specs(), *self._writes),
             num_ctx=self._window,
             temperature=task.agent.temperature,
             key=f"{run}:{number}",
@@ -207,6 +212,8 @@ class Turns:
         place = f"{self.spent.turns}.{index + 1}"
         if call.arguments is not None and call.name == SEARCH:
             text, useful = await self._search(place, str(call.arguments.get("query", ""))), True
+        elif call.arguments is not None and call.name == SEND and self._writes:
+            text, useful = await self._send(place, call.arguments), True
         else:
             made = await self._made(place, call)
             self.spent.call(made.seconds)
@@ -234,6 +241,39 @@ class Turns:
         if not found:
             return "No tool fits these words. Try others, or answer without a tool."
         return f"You can call these now: {', '.join(found)}."
+
+    async def _send(self, place: str, arguments: dict[str, Any]) -> str:
+        """Write to another step of the workflow, once."""
+        to, text, task = str(arguments.get("to", "")), str(arguments.get("text", "")), self._task
+        if to not in task.to or not text.strip():
+            return f"Not sent: `to` is one of {', '.join(task.to)}, and `text` says something."
+
+        async def send() -> bool:
+            key = f"{self._steps.run}:{place}"
+            await self._parts.messages.send(task.parent, task.step, to, text, key=key)
+            return True
+
+        await self._steps.step(f"message {place}", send)
+        event = {**call_event(place, SEND, arguments), "state": "ok", "result_text": f"Sent to {to}."}
+        await self._parts.recorder.emit(self._steps.run, "call", event, key=f"call {place} made")
+        return f"Sent to {to}."
+
+    async def _received(self, when: str) -> bool:
+        """Put the messages that came from other steps into the conversation; False when there were none."""
+        if not self._task.step:
+            return False
+
+        async def take() -> str:
+            key = f"{self._steps.run}:{self.spent.turns}:{when}"
+            letters = await self._parts.messages.take(self._task.parent, self._task.step, key=key)
+            for letter in letters:  # what the sender has read counts as read here
+                await self._parts.dispatcher.inherit(self._steps.run, letter.key.partition(":")[0])
+            return told(letters)
+
+        text = await self._steps.step(f"messages {when} {self.spent.turns}", take)
+        if text:
+            self._since.append(Message("user", text))
+        return bool(text)
 
     async def _made(self, place: str, call: ToolCall) -> Made:
         """Make a call as one step; when it waits for a person, wait between two steps."""

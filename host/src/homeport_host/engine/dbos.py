@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -223,11 +224,30 @@ class DbosEngine:
         return DBOS
 
     async def _begin(self, run: str, kind: str, parameters: dict[str, Any]) -> None:
+        """Let DBOS begin a run, from outside of every other one.
+
+        Within a run DBOS would record the start as that run's next step, by number; after a restart a run that goes by
+        records of its own starts another run there, and DBOS would take it for the one that it knows.
+        """
         from dbos import DBOS, SetWorkflowID
 
-        assert self._workflow is not None
-        with SetWorkflowID(run):
-            await DBOS.start_workflow_async(self._workflow, kind, parameters)
+        workflow = self._workflow
+        assert workflow is not None
+        begun, failed = anyio.Event(), list[Exception]()
+
+        async def begin() -> None:
+            try:
+                with SetWorkflowID(run):
+                    await DBOS.start_workflow_async(workflow, kind, parameters)
+            except Exception as error:  # raised where the run is started
+                failed.append(error)
+            finally:
+                begun.set()
+
+        Context().run(self._tasks.start_soon, begin)
+        await begun.wait()
+        if failed:
+            raise failed[0]
 
     async def _run(self, kind: str, parameters: dict[str, Any]) -> Any:
         """Do the work of one run, as DBOS's workflow. A stop leaves it open; an end is noted."""

@@ -8,16 +8,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from homeport_host.engine.protocol import FINAL
 from homeport_host.surface.results import NO_JSON, Item, Json, Named, Rows, Started, dumped
 from homeport_host.surface.services import HostServices
 from homeport_host.surface.tools import FOR_PERSONS, changing, destroying, reading
 from homeport_host.workflows.graph import Graph
+from homeport_host.workflows.history import artifacts
 from homeport_host.workflows.library import requirements_of, templates
 from homeport_host.workflows.making import by_calls, from_task, suggested, suggestion
 from homeport_host.workflows.parts import Problem, outline
 from homeport_host.workflows.store import Workflow
+from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
+
+MOST_SHOWN = 20  # runs of a workflow
 
 
 def register(server: Server, host: HostServices) -> None:
@@ -35,9 +40,10 @@ def _running(server: Server, host: HostServices) -> None:
     async def workflow_run(
         workflow: str,
         parameters: Json = NO_JSON,
+        idempotency_key: str = "",
     ) -> Started:
-        """Start a workflow of `workflows://`; follow `run_events`."""
-        run = await host.workflows.start(workflow, parameters)
+        """Start one of workflows://."""
+        run = await host.workflows.start(workflow, parameters, idempotency_key=idempotency_key)
         return Started(run_id=run)
 
     @changing(server, "Try a workflow", "person-only")
@@ -49,6 +55,7 @@ def _running(server: Server, host: HostServices) -> None:
         pinned: Annotated[Json, Field(description="node → output to take instead of doing it")] = NO_JSON,
         from_run: Annotated[str, Field(description="run whose outputs are taken up to start")] = "",
         version: int = 0,
+        idempotency_key: str = "",
     ) -> Started:
         """Run a workflow without outside effects, or from a node on, or an earlier version; see workflow_steps."""
         run = await host.workflows.start(
@@ -59,12 +66,13 @@ def _running(server: Server, host: HostServices) -> None:
             pinned=pinned,
             from_run=from_run,
             version=version,
+            idempotency_key=idempotency_key,
         )
         return Started(run_id=run)
 
     @reading(server, "Steps of a workflow's run", "person-only")
     async def workflow_steps(run_id: str) -> Item:
-        """Read what went through each node of a run: state, input, output, error, times."""
+        """Read what went through each node of a run: state, input, output, error, times; its log and its results."""
         return Item(**await _steps(host, run_id))
 
 
@@ -78,6 +86,11 @@ def _reading(server: Server, host: HostServices) -> None:
     async def workflow_get(workflow: str, version: int = 0) -> Item:
         """Read a workflow: nodes, variables, problems, runs."""
         return Item(**await _shown(host, workflow, version))
+
+    @reading(server, "Metrics of a workflow", "person-only")
+    async def workflow_metrics(workflow: str) -> Item:
+        """Read how its latest runs went: how many, how they ended, how long they took, what they used, what is slow."""
+        return Item(**await host.workflows.metrics(workflow))
 
     @reading(server, "Check a workflow", "person-only")
     async def workflow_check(graph: Json) -> Rows:
@@ -190,8 +203,15 @@ def _resources(server: Server, host: HostServices) -> None:
         """One workflow; also the tool workflow_get."""
         return dumped(await _shown(host, workflow, 0))
 
-    @server.resource("run://{run_id}/steps", title="Steps of a run", mime_type="application/json", meta=FOR_PERSONS)
-    async def steps(run_id: str) -> str:
+    metrics_uri = "workflow://{workflow}/metrics"
+
+    @server.resource(metrics_uri, title="Metrics of a workflow", mime_type="application/json", meta=FOR_PERSONS)
+    async def metrics(workflow: str) -> str:
+        """How its latest runs went; also the tool workflow_metrics."""
+        return dumped(await host.workflows.metrics(workflow))
+
+    @server.resource("run://{run_id}/nodes", title="Nodes of a run", mime_type="application/json", meta=FOR_PERSONS)
+    async def nodes(run_id: str) -> str:
         """What went through each node of a workflow's run; also the tool workflow_steps."""
         return dumped(await _steps(host, run_id))
 
@@ -200,9 +220,18 @@ async def _list(host: HostServices, query: str) -> list[Json]:
     rows: list[Json] = []
     for workflow in await host.workflows.library.store.list(query):
         _, version = await host.workflows.library.get(workflow.id)
-        last = await host.workflows.history(workflow.id, 1)
-        variables = version.graph.get("variables", {})
-        more = {"variables": variables, "steps": len(version.graph["nodes"]), "last_run": last[0] if last else None}
+        visibility = version.graph.get("visibility", "shared")
+        if visibility == "private" and identity.current().owner:
+            continue
+        runs = await host.workflows.history(workflow.id, MOST_SHOWN)
+        more = {
+            "visibility": visibility,
+            "variables": version.graph.get("variables", {}),
+            "trigger": version.graph.get("trigger", {}),
+            "steps": len(version.graph["nodes"]),
+            "last_run": runs[0] if runs else None,
+            "active_runs": [run["id"] for run in runs if run["state"] not in FINAL],
+        }
         rows.append({**asdict(workflow), **more})
     return rows
 
@@ -219,13 +248,14 @@ async def _shown(host: HostServices, key: str, number: int) -> Json:
         "problems": _told(problems),
         "outline": outline(graph),
         "uses": requirements_of(graph),
-        "runs": await host.workflows.history(workflow.id, 20),
-        "statistics": await host.workflows.statistics(workflow.id),
+        "runs": await host.workflows.history(workflow.id, MOST_SHOWN),
+        "statistics": await host.workflows.metrics(workflow.id),
     }
 
 
 async def _steps(host: HostServices, run: str) -> Json:
     task, row = await host.workflows.task(run), await host.runs.get(run)
+    steps = await host.workflows.steps(run)
     graph, problems = await host.workflows.library.check(task.graph)
     return {
         "run": asdict(row),
@@ -237,7 +267,9 @@ async def _steps(host: HostServices, run: str) -> Json:
         "graph": task.graph,
         "outline": outline(graph),
         "problems": _told(problems),
-        "steps": [asdict(step) for step in await host.workflows.steps(run)],
+        "steps": [asdict(step) for step in steps],
+        "log": [asdict(line) for line in await host.workflows.log(run)],
+        "artifacts": [asdict(artifact) for artifact in artifacts(steps)],
     }
 
 

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 
 from homeport_host.agents.calling import made_of
+from homeport_host.agents.runs import Run
+from homeport_host.agents.task import Options
 from homeport_host.governance.calls import Caller, Tool, digest
 from homeport_host.governance.policy import matches
-from homeport_host.workflows.checking import RAG_TOOL, sample_of
-from homeport_host.workflows.graph import AgentNode, ApprovalNode, Node, RagNode, TimerNode, ToolNode, WorkflowNode
+from homeport_host.workflows import limits
+from homeport_host.workflows.checking import RAG_TOOL, WRITE_TOOL, sample_of
+from homeport_host.workflows.graph import (
+    AgentNode,
+    ApprovalNode,
+    EndNode,
+    Graph,
+    Node,
+    RagNode,
+    TimerNode,
+    ToolNode,
+    WorkflowNode,
+)
 from homeport_host.workflows.journal import Step
 from homeport_host.workflows.values import render, texts_in
 from homeport_shared import identity
@@ -51,6 +65,8 @@ class Acting:
                 return await self._approval(step, node, scope)
             case WorkflowNode():
                 return await self._workflow(step, node, scope), node.next
+            case EndNode():
+                return await self._end(step, node, scope), ""
             case _:
                 raise AssertionError(node.kind)
 
@@ -82,6 +98,8 @@ class Acting:
         if self._task.dry and not _harmless(tool):
             step.state = "shown"
             return self._sample(ToolNode(kind="tool", tool=name), step)
+        if step.kind != "undo":
+            limits.require_room(self._walk.graph.nodes, self._walk.steps, step.path, calls=1)
         caller, run = self._caller(name, stated), self._walk.run
         key = f"{run}:{step.path}:{step.attempts}:{digest(name, arguments)[:16]}"
         while True:
@@ -95,6 +113,7 @@ class Acting:
                 asked["reason"] = made.error["message"] if made.error else ""
                 await self._means.parts.recorder.emit(run, "approval", asked, key=f"approval {made.approval}")
                 continue
+            limits.note(step, {"tool_calls": 1})
             if made.error:
                 raise HomeportError.from_dict(made.error)
             return cast("dict[str, Any] | None", result.get("structuredContent")) or {"text": made.text}
@@ -137,13 +156,21 @@ class Acting:
         if self._task.dry:
             step.state = "shown"
             return self._sample(node, step)
+        options = Options(agent=node.agent, tools=node.tools)
+        if node.to or step.node in set(_recipients(self._walk.graph)):
+            options |= Options(step=step.node, to=node.to)
+        child = await self._agent_run(step, node, prompt, options)
+        if not node.wait:
+            return {"text": "", "run": child, "citations": []}
+        row = await self._answered(step, child)
+        return {"text": row.answer, "run": child, "citations": row.citations}
+
+    async def _agent_run(self, step: Step, node: Node, prompt: str, options: Options) -> str:
+        """Start the run of an agent for a step, once."""
         task, run = self._task, self._walk.run
-        child = await self._means.runs.start(
-            prompt,
-            agent=node.agent,
+        always = Options(
             kind=task.policy,
-            tools=node.tools,
-            limits=node.limits,
+            limits=limits.of_agent(node),
             interactive=task.policy == "chat",
             idempotency_key=f"{run}:{step.path}:{step.attempts}",
             title=node.title or f"{task.name}: {step.node}",
@@ -152,12 +179,30 @@ class Acting:
             sources=[run],
             tags=("workflow",),
         )
-        if not node.wait:
-            return {"text": "", "run": child, "citations": []}
+        return await self._means.runs.start(prompt, **(always | options))
+
+    async def _answered(self, step: Step, child: str) -> Run:
+        """Wait for the run of an agent; what it has read counts as read by the workflow, for its answer goes on."""
         row = await self._child(step, child)
-        # What the agent has read counts as read by the workflow: its answer goes on from here.
-        await self._means.parts.dispatcher.inherit(run, child)
-        return {"text": row.answer, "run": child, "citations": row.citations}
+        await self._means.parts.dispatcher.inherit(self._walk.run, child)
+        return row
+
+    async def _end(self, step: Step, node: EndNode, scope: Scope) -> dict[str, Any]:
+        """Sum the result up and write it to a file, as the node says; returns `text`, `result` and `file`."""
+        result, wish, path = render(node.result, scope), str(render(node.summary, scope)), str(render(node.file, scope))
+        given = step.input = {"result": result, "summary": wish, "file": path}
+        if self._task.dry:
+            step.state = "shown"
+            return {"text": as_text(result), "result": result, "file": path}
+        text = as_text(result)
+        if wish:
+            prompt = f"Sum this up {wish}. Write nothing but the summary.\n\n{text}"
+            text = (await self._answered(step, await self._agent_run(step, node, prompt, Options(tools=("-",))))).answer
+        if path:
+            arguments = {"path": path, "content": text, "overwrite": True}
+            await self.call(step, WRITE_TOOL, arguments, {"path": node.file, "content": node.result})
+            step.input = given
+        return {"text": text, "result": result, "file": path}
 
     async def _workflow(self, step: Step, node: WorkflowNode, scope: Scope) -> Any:
         name, parameters = str(render(node.workflow, scope)), render(node.parameters, scope)
@@ -168,13 +213,15 @@ class Acting:
         await self._means.parts.dispatcher.inherit(self._walk.run, child)
         steps = await self._means.journal.steps(child)
         ends = [one for one in steps if one.kind == "end" and one.state == "completed"]
-        return {"result": ends[-1].output if ends else None, "run": child}
+        output: Any = ends[-1].output if ends else None
+        return {"result": output["text"] if ends and ends[-1].input else output, "run": child}
 
     async def _child(self, step: Step, child: str) -> Any:
         """Wait, parked, for a run that belongs to a step."""
         step.notes["run"] = child
         async with self._walk.parked(step, child=True):
             row = await self._means.ended(child)
+        limits.note(step, row.usage)
         if row.state == "completed":
             return row
         if row.error:
@@ -254,6 +301,17 @@ class Acting:
 
     def _now(self) -> datetime:
         return self._means.parts.store.clock.now()
+
+
+def as_text(result: Any) -> str:
+    """Return a result as people read it."""
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, indent=1)
+
+
+def _recipients(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes.values():
+        if isinstance(node, AgentNode):
+            yield from node.to
 
 
 def _harmless(tool: Tool) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -15,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from homeport_host.agents.runs import Run
 from homeport_host.engine.protocol import RunState, Steps
+from homeport_host.workflows import limits
+from homeport_host.workflows.acting import as_text
 from homeport_host.workflows.graph import Graph
 from homeport_host.workflows.journal import Step
 from homeport_host.workflows.means import Means
@@ -82,7 +83,7 @@ class WorkflowBody:
         walk = Walk(self._means, run, task, graph, await self._means.journal.steps(run))
         try:
             result = await self._in_time(run, walk, graph.limit)
-            return _Ended("completed", _text(result), steps=_spent(walk.steps.values()))
+            return _Ended("completed", as_text(result), steps=_spent(walk.steps.values()))
         except HomeportError as error:
             await self._means.stop_children(list(walk.steps.values()))
             problems = await take_back(walk)
@@ -130,15 +131,11 @@ class _Ended:
     steps: dict[str, float] = field(default_factory=dict[str, float])
 
 
-def _text(result: Any) -> str:
-    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, indent=1)
-
-
 def _spent(steps: Any) -> dict[str, float]:
-    """Return what a run used: steps, tool calls, and seconds of work at its top, waiting included."""
+    """Return what a run used, its agents included: steps, calls, tokens, US$, and seconds at its top with waiting."""
     done: list[Step] = list(steps)
     return {
         "steps": len(done),
-        "tool_calls": sum(step.kind in {"tool", "rag", "undo"} for step in done),
+        **limits.used(done),
         "seconds": round(sum(step.milliseconds for step in done if "/" not in step.path) / 1000, 3),
     }

@@ -33,7 +33,7 @@ from homeport_host.workflows.parts import Part, Problem, parts
 from homeport_host.workflows.values import names_in, names_of_condition, reference_of, texts_in
 from homeport_shared.errors import HomeportError
 
-RAG_TOOL = "rag__search"
+RAG_TOOL, WRITE_TOOL = "rag__search", "files__write"
 TYPES: dict[str, Type] = {
     "string": "text", "integer": "number", "number": "number", "boolean": "boolean", "array": "list",
     "object": "object",
@@ -83,9 +83,10 @@ def check(graph: Graph, known: Known) -> list[Problem]:
     found, problems = parts(graph)
     problems += _names(graph)
     for id, node in graph.nodes.items():
-        if node.retry.attempts > 1 and not isinstance(node, ToolNode | AgentNode | RagNode | WorkflowNode):
-            problems.append(Problem(id, "Only what is called can be tried again; put `retry` at the steps.", "retry"))
         problems += [Problem(id, problem.message, problem.field, problem.level) for problem in _needs(node, known)]
+        for to in node.to if isinstance(node, AgentNode) else ():
+            if not isinstance(graph.nodes.get(to), AgentNode):
+                problems.append(Problem(id, f"It may write to {to!r}, which is no agent's node.", "to"))
     if not any(problem.level == "error" and "leads back" in problem.message for problem in problems):
         problems += _flow(graph, found, known)
     return sorted(problems, key=lambda problem: (problem.level, problem.node, problem.field))
@@ -159,6 +160,12 @@ def _(node: AgentNode, known: Known) -> Iterator[Problem]:
     if node.agent and node.agent not in known.agents:
         yield Problem("", f"There is no agent {node.agent!r}.", "agent")
     yield from _undo_problems(node, known)
+
+
+@_needs.register
+def _(node: EndNode, known: Known) -> Iterator[Problem]:
+    if node.file and known.tool(WRITE_TOOL) is None:
+        yield Problem("", "No file can be written: the server files is missing or off.", "file")
 
 
 @_needs.register
@@ -287,7 +294,7 @@ def _fields(node: Node) -> Iterator[tuple[str, Any, dict[str, Value]]]:
                 yield "while", node.while_, {"index": Value("number"), "last": Value()}
         case _:
             for name in ("tool", "arguments", "prompt", "query", "over", "seconds", "until", "task", "question",
-                         "workflow", "parameters", "result"):  # fmt: skip
+                         "workflow", "parameters", "result", "file", "summary"):  # fmt: skip
                 if hasattr(node, name):
                     yield name, getattr(node, name), {}
     if node.undo is not None:

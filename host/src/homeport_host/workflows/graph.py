@@ -44,12 +44,29 @@ class Undo(_Strict):
     arguments: dict[str, Any] = Field(default_factory=dict)
 
 
+class Limits(_Strict):
+    """The most that a step may use, with all that is done inside of it; None = no limit.
+
+    Turns, seconds, and tokens by direction are only for the step of an agent, and then replace the agent's own.
+    """
+
+    tool_calls: Annotated[int | None, Field(ge=1)] = None
+    tokens: Annotated[int | None, Field(ge=1, description="prompt and answers together")] = None
+    usd: Annotated[float | None, Field(gt=0, description="US dollars")] = None
+    bytes: Annotated[int | None, Field(ge=1, description="of its output as JSON")] = None
+    turns: Annotated[int | None, Field(ge=1, le=1_000, description="answers of the model")] = None
+    tokens_in: Annotated[int | None, Field(ge=1)] = None
+    tokens_out: Annotated[int | None, Field(ge=1)] = None
+    seconds: Annotated[float | None, Field(gt=0, description="of work; waiting is free")] = None
+
+
 class _Node(_Strict):
     title: str = ""
     next: Next = ""
     catch: Annotated[str, Field(description="the node to go on with after an error")] = ""
     retry: Retry = Retry()
     limit: Annotated[Seconds | None, Field(description="seconds that it may take")] = None
+    limits: Limits = Limits()
     undo: Undo | None = None
     position: tuple[float, float] | None = None
 
@@ -70,9 +87,7 @@ class AgentNode(_Node):
     prompt: str
     agent: str = ""
     tools: Annotated[tuple[str, ...], Field(description="patterns that narrow its tools")] = ()
-    limits: Annotated[dict[str, Any], Field(description="such as tokens, tool_calls, seconds, usd")] = Field(
-        default_factory=dict
-    )
+    to: Annotated[tuple[Id, ...], Field(description="agent nodes that it may write messages to")] = ()
     wait: bool = True
 
 
@@ -167,10 +182,12 @@ class WorkflowNode(_Node):
 
 
 class EndNode(_Node):
-    """Ends the workflow with a result; with `failed` as a failure that says so."""
+    """Ends the workflow with a result: as text, in a file, summed up; with `failed` as a failure that says so."""
 
     kind: Literal["end"]
     result: Any = ""
+    file: Annotated[str, Field(description="a file of the workspace that the result is written to as well")] = ""
+    summary: Annotated[str, Field(description="how an agent sums it up: `in three sentences`")] = ""
     failed: bool = False
 
 
@@ -190,11 +207,39 @@ class Variable(_Strict):
     description: str = ""
 
 
+class Trigger(_Strict):
+    """What starts the workflow, as the scheduler's jobs have it; without any of it a person does.
+
+    Attributes:
+        cron: Such as `0 9 * * 1-5`.
+        every: Such as `15m`.
+        at: A moment.
+        event: Such as `file.*`.
+        where: Which events: a field to a pattern.
+        parameters: What the variables get then; `{{event.data.path}}` is filled in.
+    """
+
+    cron: str = ""
+    every: str = ""
+    at: str = ""
+    event: str = ""
+    where: dict[str, Any] = Field(default_factory=dict)
+    parameters: dict[Id, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Trigger:
+        if sum(map(bool, (self.cron, self.every, self.at, self.event))) > 1:
+            raise ValueError("a trigger has one of `cron`, `every`, `at` and `event`")
+        return self
+
+
 class Graph(_Strict):
     """A whole workflow.
 
     Attributes:
         start: The entry point.
+        trigger: What starts it besides a person; its job in the scheduler is made of it.
+        visibility: A `private` one is for people and their jobs; a `shared` one also for agents and programs.
         variables: The global parameters, by name.
         limit: Seconds that a run may take, waiting included.
         needs: Servers without which it cannot work, for people.
@@ -205,6 +250,8 @@ class Graph(_Strict):
     description: str = ""
     tags: tuple[str, ...] = ()
     start: Id
+    trigger: Trigger = Trigger()
+    visibility: Literal["private", "shared"] = "shared"
     variables: Annotated[dict[Id, Variable], Field(max_length=100)] = Field(default_factory=dict)
     nodes: Annotated[dict[Id, Node], Field(min_length=1, max_length=MOST_NODES)]
     limit: Seconds | None = None

@@ -136,11 +136,12 @@ class Journal:
         return (row[0], row[1], row[2]) if row else None
 
     async def runs_of(self, workflow: str, limit: int) -> list[dict[str, Any]]:
-        """Return the newest runs of a workflow: id, version, dry, state, begun by, created, started, finished."""
-        columns = (runs.c.id, runs.c.state, runs.c.origin, runs.c.created, runs.c.started, runs.c.finished)
+        """Return the newest runs of a workflow: id, version, dry, state, begun by, times, what they used."""
+        r = runs.c
+        columns = (r.id, r.state, r.origin, r.created, r.started, r.finished, r.usage)
         query = select(*columns, workflow_runs.c.version, workflow_runs.c.dry)
-        query = query.join(workflow_runs, workflow_runs.c.run == runs.c.id).where(workflow_runs.c.workflow == workflow)
-        query = query.order_by(runs.c.created.desc(), runs.c.id.desc()).limit(limit)
+        query = query.join(workflow_runs, workflow_runs.c.run == r.id).where(workflow_runs.c.workflow == workflow)
+        query = query.order_by(r.created.desc(), r.id.desc()).limit(limit)
         return await self._database.read(lambda c: [dict(row) for row in c.execute(query).mappings()])
 
     async def slowest(self, workflow: str, limit: int = 5) -> list[dict[str, Any]]:

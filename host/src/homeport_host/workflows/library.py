@@ -15,6 +15,7 @@ from homeport_host.governance.dispatch import Upstreams
 from homeport_host.workflows.checking import Known, check, errors_of, told
 from homeport_host.workflows.comparing import Change, changes
 from homeport_host.workflows.graph import Graph, parsed
+from homeport_host.workflows.layout import NOTHING, placed
 from homeport_host.workflows.parts import Problem
 from homeport_host.workflows.store import Status, Version, Workflow, WorkflowStore
 from homeport_shared import identity
@@ -78,11 +79,14 @@ class WorkflowLibrary:
             HomeportError: `invalid`, `not_found` or `conflict`.
         """
         graph, problems = await self.check(value)
-        id = (await self.store.get(workflow)).id if workflow else ""
+        id, before = "", NOTHING
+        if workflow:
+            found, version = await self.get(workflow)
+            id, before = found.id, version.graph
         who = identity.current()
         saved = await self.store.save(
             id,
-            graph.as_json(),
+            placed(graph, before).as_json(),
             author=who.actor or "you",
             owner=who.owner,
             note=note[:500],

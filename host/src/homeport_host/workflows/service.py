@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
@@ -11,14 +12,16 @@ from homeport_host.agents.service import ORIGINS, Runs
 from homeport_host.engine.protocol import FINAL, Engine
 from homeport_host.workflows.checking import fits
 from homeport_host.workflows.graph import Graph, exits_of
+from homeport_host.workflows.history import Line, log
 from homeport_host.workflows.journal import DONE, Journal, Step
 from homeport_host.workflows.library import WorkflowLibrary, require_valid
+from homeport_host.workflows.limits import COUNTED
 from homeport_host.workflows.means import Means
 from homeport_host.workflows.task import DEEPEST, KIND, WorkflowTask
 from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 
-MOST_RUNS = 200
+MOST_RUNS, MOST_EVENTS = 200, 5_000
 
 
 class Starting(TypedDict, total=False):
@@ -89,6 +92,8 @@ class Workflows:
         """
         found, version = await self.library.get(workflow, how.get("version", 0))
         who = identity.current()
+        if version.graph.get("visibility") == "private" and who.owner and who.caller != "job":
+            raise HomeportError("not_found", f"There is no workflow {workflow[:120]!r}.", "List the workflows.")
         if who.owner and found.status != "active":
             raise HomeportError("denied", f"{found.name} is a draft.", "Ask a person to activate it.")
         graph, problems = await self.library.check(version.graph)
@@ -150,19 +155,29 @@ class Workflows:
         """Return the newest runs of a workflow."""
         return await self._journal.runs_of((await self.library.store.get(workflow)).id, limit)
 
-    async def statistics(self, workflow: str) -> dict[str, Any]:
-        """Return how the latest runs of a workflow went: how many, how they ended, how long they took, what is slow."""
+    async def log(self, run: str) -> list[Line]:
+        """Return the log of a run: what became of its steps, and the messages between its agents."""
+        events, _ = await self._runs.events(run, limit=MOST_EVENTS)
+        return log(events, await self._means.parts.messages.of_run(run))
+
+    async def metrics(self, workflow: str) -> dict[str, Any]:
+        """Return how the latest runs of a workflow went: how many, how they ended, how long they took, what they used.
+
+        Seconds are from the start of a run to its end; `used` is the sum over the runs, `slowest` the mean by node.
+        """
         found = await self.library.store.get(workflow)
         rows = [row for row in await self._journal.runs_of(found.id, MOST_RUNS) if not row["dry"]]
         ended = [row for row in rows if row["state"] in FINAL]
-        completed = [row for row in ended if row["state"] == "completed"]
-        lengths = sorted(_seconds(row) for row in completed)
+        states = Counter(row["state"] for row in ended)
+        lengths = sorted(_seconds(row) for row in ended if row["state"] == "completed")
         return {
             "runs": len(rows),
-            "completed": len(completed),
-            "failed": sum(row["state"] == "failed" for row in ended),
-            "success": round(len(completed) / len(ended), 3) if ended else None,
+            **{state: states[state] for state in ("completed", "failed", "cancelled")},
+            "success": round(states["completed"] / len(ended), 3) if ended else None,
+            "failure": round(states["failed"] / len(ended), 3) if ended else None,
             "median_seconds": lengths[len(lengths) // 2] if lengths else None,
+            "longest_seconds": lengths[-1] if lengths else None,
+            "used": {name: round(sum(row["usage"].get(name, 0) for row in rows), 6) for name in COUNTED},
             "slowest": await self._journal.slowest(found.id),
         }
 

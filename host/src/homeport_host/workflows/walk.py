@@ -15,6 +15,7 @@ import anyio
 from sqlalchemy.exc import DBAPIError
 
 from homeport_host.agents.progress import Doing
+from homeport_host.workflows import limits
 from homeport_host.workflows.acting import Acting
 from homeport_host.workflows.graph import (
     BREAK,
@@ -34,8 +35,7 @@ from homeport_host.workflows.values import holds, render
 from homeport_shared.clock import iso
 from homeport_shared.errors import HomeportError
 
-SHORT = (ConditionNode, EndNode)  # they have no effect: only their end is recorded
-AT_ONCE_FINAL = frozenset({"denied", "invalid", "conflict", "not_found", "unsupported", "cancelled"})
+AT_ONCE_FINAL = frozenset({"denied", "invalid", "conflict", "not_found", "unsupported", "cancelled", "limit"})
 LONGEST_BACK_OFF = 3_600.0
 Scope = dict[str, Any]
 
@@ -110,7 +110,7 @@ class Walk:
             await self.means.parts.unpaused(self.run)
             await self._do(step, node, scope, place, known=known)
         if isinstance(node, EndNode) and step.state != "pinned":
-            raise EndedError(step.output, failed=node.failed)
+            raise EndedError(step.output if _is_short(node) else step.output["text"], failed=node.failed)
         return step.output, step.following
 
     async def _do(self, step: Step, node: Node, scope: Scope, place: str, *, known: bool) -> None:
@@ -120,7 +120,7 @@ class Walk:
             if not place and step.node in self.task.pinned:
                 step.output, step.following, step.state = self.task.pinned[step.node], node.next, "pinned"
             else:
-                if not known and not isinstance(node, SHORT):
+                if not known and not _is_short(node):
                     await self.record(step)
                 step.output, step.following = await self._tried(step, node, scope)
                 step.state = "completed" if step.state in {"running", "waiting"} else step.state
@@ -146,15 +146,32 @@ class Walk:
                 if step.attempts >= node.retry.attempts or error.code in AT_ONCE_FINAL:
                     raise
                 pause = min(node.retry.seconds * 2 ** (step.attempts - 1), LONGEST_BACK_OFF)
-                step.notes = {"errors": [*step.notes.get("errors", []), str(error)]}
+                errors = [*step.notes.get("errors", []), str(error)]
+                step.notes = {"errors": errors, limits.USED: step.notes.get(limits.USED, {})}
                 step.attempts += 1
+                await self._reopen(step.path)
             await self.record(step)
             async with self.parked(step):
                 await anyio.sleep(pause)
 
+    async def _reopen(self, path: str) -> None:
+        """Let what failed inside of a step be done again; what was done stays, and what was caught."""
+        for step in self._under(path):
+            if step.state == "failed" and not self.graph.nodes[step.node].catch:
+                step.state, step.error = "running", None
+                step.attempts += 1
+                await self.record(step)
+
+    def _under(self, path: str) -> list[Step]:
+        """Return the steps inside of a step."""
+        return [step for step in self.steps.values() if step.path.startswith((f"{path}/", f"{path}["))]
+
     async def _limited(self, step: Step, node: Node, scope: Scope) -> tuple[Any, str]:
         with anyio.move_on_after(node.limit):
-            return await self._act(step, node, scope)
+            output, following = await self._act(step, node, scope)
+            limits.require_size(node, output)
+            limits.require_room(self.graph.nodes, self.steps, step.path)
+            return output, following
         await self._abandon(step.path)
         raise HomeportError("timeout", f"It took longer than {node.limit:g} s.", "Give it more time.")
 
@@ -162,7 +179,7 @@ class Walk:
         match node:
             case ConditionNode():
                 return self._chosen(step, node, scope)
-            case EndNode():
+            case EndNode() if _is_short(node):
                 return render(node.result, scope), ""
             case LoopNode():
                 return await self._loop(step, node, scope), node.next
@@ -242,8 +259,8 @@ class Walk:
 
     async def _abandon(self, path: str) -> None:
         """Stop what is under way at and beneath a step."""
-        left = [step for step in self.steps.values() if step.state in {"running", "waiting"}]
-        left = [step for step in left if step.path == path or step.path.startswith((f"{path}/", f"{path}["))]
+        around = [self.steps[path], *self._under(path)]
+        left = [step for step in around if step.state in {"running", "waiting"}]
         await self.means.stop_children(left)
         for step in left:
             if step.path != path:
@@ -310,6 +327,11 @@ class Walk:
         if len(items) > most:
             raise HomeportError("limit", f"`over` has {len(items)} items; at most {most} are done.", "Pass on fewer.")
         return items
+
+
+def _is_short(node: Node) -> bool:
+    """Say whether a node has no effect, so that only its end is recorded."""
+    return isinstance(node, ConditionNode) or (isinstance(node, EndNode) and not (node.file or node.summary))
 
 
 async def take_back(walk: Walk) -> list[str]:

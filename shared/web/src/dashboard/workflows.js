@@ -1,23 +1,12 @@
 // Workflows: the list, one workflow, and one run.
 import { act, tryAct } from "./act.js";
-import { dialog, showInDialog, toast } from "./notices.js";
+import { dialog, toast } from "./notices.js";
+import { activate, formed, READ, save, settings, triggerOf, variableRows, variablesOf, written } from "./workflow-form.js";
+import * as drawing from "./workflow-graph.js";
 
 const place = (event) => (event.target.closest("[data-workflow]") ?? document.querySelector("header[data-workflow]"))?.dataset ?? {};
 const refresh = () => { for (const part of document.querySelectorAll("#workflow-list, #workflow-detail, #workflow-run")) part.dispatchEvent(new Event("refresh")); };
-const slug = (text) => text.split(",").map((each) => each.trim()).filter(Boolean);
-const READ = {
-  number: Number, boolean: (text) => ["yes", "true", "1"].includes(text.toLowerCase()), list: JSON.parse, object: JSON.parse, any: (text) => text, text: (text) => text,
-};
-
-/** Show a form in the dialog and return it. */
-function formed(title, html) {
-  showInDialog(title, html);
-  const form = document.querySelector("#dialog form");
-  form.querySelector("[data-close]").onclick = () => form.closest("dialog").close();
-  form.querySelector("input, textarea")?.focus();
-  return form;
-}
-
+const several = (text) => (text ?? "").split(" ").filter(Boolean);
 const escaped = (text) => String(text).replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[sign]);
 
 /** Ask for the parameters of a workflow, if it has any, and start it. */
@@ -30,7 +19,7 @@ function run(workflow, name, variables, dry) {
   if (!names.length) return start({});
   const fields = names.map((id) => {
     const { type = "text", default: value = "", description = "", required = false } = variables[id];
-    const shown = type === "list" || type === "object" ? JSON.stringify(value || (type === "list" ? [] : {})) : value ?? "";
+    const shown = written(value || { list: [], object: {} }[type] || "", type);
     return `<label>${escaped(id)}${description ? ` – ${escaped(description)}` : ""}<input type="text" name="${id}" value="${escaped(shown)}" ${required ? "required" : ""}></label>`;
   });
   const form = formed(`${dry ? "Try" : "Run"} ${name}`, `<form class="stack">${fields.join("")}<div class="row end"><button class="button" type="button" data-close>Cancel</button><button class="button primary" type="submit">Start</button></div></form>`);
@@ -67,19 +56,22 @@ async function suggested(sentence) {
 }
 
 function newWorkflow() {
-  const form = formed("New workflow", document.getElementById("new-workflow").innerHTML);
-  form.onsubmit = async (event) => {
-    event.preventDefault();
-    const value = (name) => form.elements[name].value.trim();
-    const shown = { name: value("name"), description: value("description"), tags: slug(value("tags")) };
-    const empty = { start: "ask", nodes: { ask: { kind: "agent", prompt: value("description") || "Say hello.", next: "end" }, end: { kind: "end", result: "{{ ask.text }}" } } };
-    try {
-      const graph = value("sentence") ? await suggested(value("sentence")) : empty;
-      await create({ ...graph, ...shown });
-    } catch (error) {
-      toast(error.message, "error");
-    }
-  };
+  settings("New workflow", {}, {}, async (fields, active, sentence) => {
+    const prompt = fields.description || "Say hello.";
+    const simple = { start: "ask", nodes: { ask: { kind: "agent", prompt, next: "end" }, end: { kind: "end", result: "{{ ask.text }}" } } };
+    const graph = sentence ? await suggested(sentence) : simple;
+    const variables = { ...graph.variables, ...fields.variables };
+    const saved = await save({ ...graph, ...fields, start: graph.start, variables }, { active });
+    location.href = `/workflows/${saved.id}`;
+  });
+}
+
+async function edit(workflow, jobs) {
+  const { graph, version } = await act("homeport__workflow_get", { workflow });
+  settings(`Settings of ${graph.name}`, graph, await triggerOf(graph, jobs), async (fields, active) => {
+    await save({ ...graph, ...fields }, { workflow, version, jobs, active, note: "settings" });
+    location.reload();
+  });
 }
 
 function bringIn() {
@@ -98,19 +90,108 @@ function bringIn() {
   };
 }
 
-async function takeOut(workflow, name) {
-  const graph = await tryAct("homeport__workflow_export", { workflow });
-  if (!graph) return;
+function download(name, text, type = "text/plain") {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(graph, null, 2)], { type: "application/json" }));
-  link.download = `${name}.json`;
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
   link.click();
   URL.revokeObjectURL(link.href);
 }
 
-async function remove(workflow, name) {
-  if (!await dialog({ title: `Delete ${name}?`, text: "All its versions are lost; the history of its runs stays.", yes: "Delete", danger: true })) return;
-  if (await tryAct("homeport__workflow_delete", { workflow, confirm: name }, "", true)) location.href = "/workflows";
+async function takeOut(workflow, name) {
+  const graph = await tryAct("homeport__workflow_export", { workflow });
+  if (graph) download(`${name}.json`, JSON.stringify(graph, null, 2), "application/json");
+}
+
+/** Delete workflows, each {workflow, name, jobs}, and the jobs that start them. */
+async function remove(rows) {
+  const title = rows.length === 1 ? `Delete ${rows[0].name}?` : `Delete ${rows.length} workflows?`;
+  if (!await dialog({ title, text: "All versions are lost, and the jobs that start them; the history of runs stays.", yes: "Delete", danger: true })) return;
+  for (const { workflow, name, jobs } of rows) {
+    if (!await tryAct("homeport__workflow_delete", { workflow, confirm: name }, "", true)) return;
+    if (jobs.length) await tryAct("scheduler__change_jobs", { names: jobs, action: "delete" });
+  }
+  location.href = "/workflows";
+}
+
+function chosen() {
+  return [...document.querySelectorAll('#workflow-list input[name="workflow"]:checked')].map((box) => box.closest("tr").dataset);
+}
+
+function showChosen() {
+  const count = chosen().length;
+  const label = document.querySelector("[data-chosen]");
+  if (!label) return;
+  label.textContent = count ? `${count} selected` : "None selected";
+  for (const button of document.querySelectorAll("[data-bulk-act]")) button.disabled = !count;
+}
+
+const BULK = {
+  async run(rows) {
+    let started = 0;
+    for (const { workflow } of rows) started += Boolean(await tryAct("homeport__workflow_run", { workflow }));
+    if (started) toast(`${started} of ${rows.length} started with the defaults of their parameters.`);
+    refresh();
+  },
+  async pause(rows) {
+    const run_ids = rows.flatMap((row) => several(row.activeRuns));
+    if (run_ids.length && await tryAct("homeport__run_steer", { run_ids, action: "pause" })) toast(`Paused: ${run_ids.length} runs; the steps that had begun still end.`);
+    if (!run_ids.length) toast("None of them is running.");
+  },
+  async export(rows) { for (const { workflow, name } of rows) await takeOut(workflow, name); },
+  delete: (rows) => remove(rows.map(({ workflow, name, jobs }) => ({ workflow, name, jobs: several(jobs) }))),
+};
+
+/** Let a log show the lines that have the words and are severe enough; parts without any are left out. */
+function filterLog(log) {
+  const words = log.querySelector("[data-log-search]").value.toLowerCase();
+  const hidden = { "": [], warning: ["info"], error: ["info", "warning"] }[log.querySelector("[data-log-level]").value];
+  for (const part of log.querySelectorAll("details")) {
+    for (const line of part.querySelectorAll("li")) line.hidden = hidden.includes(line.dataset.level) || !`${part.dataset.path} ${line.textContent}`.toLowerCase().includes(words);
+    part.hidden = !part.querySelector("li:not([hidden])");
+  }
+}
+
+function exportLog(log) {
+  const lines = [...log.querySelectorAll("details:not([hidden]) li:not([hidden])")];
+  const told = lines.map((line) => [line.querySelector("time").dateTime, line.dataset.level, line.closest("details").dataset.path || "-", line.querySelector("span").textContent].join("\t"));
+  download(`${log.dataset.log}.log`, told.join("\n"));
+}
+
+/** Show the file of an agent, to be read and changed. */
+async function agent(name) {
+  const found = await tryAct("homeport__get_agent", { name });
+  if (!found) return;
+  const form = formed(`Agent ${name}`, '<form class="stack"><label>Its file: settings, then instructions<textarea class="code-box workflow-json" name="markdown" rows="20" spellcheck="false"></textarea></label><div class="row end"><button class="button" type="button" data-close>Cancel</button><button class="button primary" type="submit">Save agent</button></div></form>');
+  form.elements.markdown.value = found.markdown;
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    if (await tryAct("homeport__save_agent", { name, markdown: form.elements.markdown.value }, "Saved.")) form.closest("dialog").close();
+  };
+}
+
+/** Save the parameters and what the trigger gives them. */
+async function saveParameters(form) {
+  const { workflow, version, jobs } = form.dataset;
+  try {
+    const { graph } = await act("homeport__workflow_get", { workflow });
+    const trigger = { ...await triggerOf(graph, several(jobs)) };
+    const given = [...form.querySelectorAll("[data-binding]")].filter((field) => field.value !== "").map((field) => [field.dataset.binding, bound(field.value)]);
+    const parameters = Object.fromEntries(given);
+    const changed = { ...graph, variables: variablesOf(form), trigger: { ...trigger, parameters } };
+    const { rows } = await act("homeport__workflow_check", { graph: changed });
+    list(form, rows);
+    if (rows.some((each) => each.level === "error")) return;
+    await save(changed, { workflow, version: Number(version), jobs: several(jobs), active: form.dataset.status === "active", note: "parameters" });
+    location.reload();
+  } catch (error) {
+    toast(error.message, "error");
+  }
+}
+
+/** Read what a trigger gives a parameter: JSON where it is JSON, else text. */
+function bound(text) {
+  try { return JSON.parse(text); } catch { return text; }
 }
 
 async function steer(run, action) {
@@ -121,43 +202,103 @@ async function steer(run, action) {
   else refresh();
 }
 
-function written(form) {
+function parsedGraph(form) {
   try { return JSON.parse(form.elements.graph.value); } catch (error) { toast(`This is no JSON: ${error.message}`, "error"); return null; }
 }
 
 async function check(form) {
-  const graph = written(form);
+  const graph = parsedGraph(form);
   const found = graph && await tryAct("homeport__workflow_check", { graph });
   if (!found) return;
-  const lines = found.rows.map((each) => `${each.level}: ${each.node || "workflow"}: ${each.message}`);
+  list(form, found.rows);
+}
+
+function list(form, problems) {
+  const lines = problems.map((each) => `${each.level}: ${each.node || "workflow"}: ${each.message}`);
   form.querySelector(".workflow-checked").replaceChildren(...(lines.length ? lines : ["It is valid."]).map((text) => Object.assign(document.createElement("li"), { textContent: text })));
 }
 
-document.addEventListener("click", async (event) => {
-  const on = (selector) => event.target.closest(selector);
-  const { workflow, name, runId } = place(event);
-  if (on("[data-new]")) newWorkflow();
-  else if (on("[data-import]")) bringIn();
-  else if (on("[data-template]")) await create(JSON.parse(on("[data-template]").dataset.template));
-  else if (on("[data-run]")) await run(workflow, name, JSON.parse(on("[data-run]").dataset.run), "dry" in on("[data-run]").dataset);
-  else if (on("[data-steer]")) await steer(runId, on("[data-steer]").dataset.steer);
-  else if (on("[data-activate]")) { await tryAct("homeport__workflow_activate", { workflow, active: on("[data-activate]").dataset.activate === "true" }); refresh(); }
-  else if (on("[data-rollback]")) { await tryAct("homeport__workflow_rollback", { workflow, version: Number(on("[data-rollback]").dataset.rollback) }, "Done."); location.search = "?tab=versions"; }
-  else if (on("[data-duplicate]")) { const made = await tryAct("homeport__workflow_duplicate", { workflow }); if (made) location.href = `/workflows/${made.id}`; }
-  else if (on("[data-export]")) await takeOut(workflow, name);
-  else if (on("[data-delete]")) await remove(workflow, name);
-  else if (on("[data-check]")) await check(on("form"));
-  else if (on("[data-from]")) {
-    const started = await tryAct("homeport__workflow_try", { workflow, dry: false, start: on("[data-from]").dataset.from, from_run: runId });
+const CLICKS = {
+  "[data-new]": () => newWorkflow(),
+  "[data-import]": () => bringIn(),
+  "[data-template]": (on) => create(JSON.parse(on.dataset.template)),
+  "[data-run]": (on, { workflow, name }) => run(workflow, name, JSON.parse(on.dataset.run), "dry" in on.dataset),
+  "[data-edit]": (_, { workflow, jobs }) => edit(workflow, several(jobs)),
+  "[data-steer]": (on, { runId }) => steer(runId, on.dataset.steer),
+  "[data-activate]": async (on, { workflow, jobs }) => { await activate(workflow, on.dataset.activate === "true", several(jobs)); refresh(); },
+  "[data-rollback]": async (on, { workflow }) => { await tryAct("homeport__workflow_rollback", { workflow, version: Number(on.dataset.rollback) }, "Done."); location.search = "?tab=versions"; },
+  "[data-duplicate]": async (_, { workflow }) => { const made = await tryAct("homeport__workflow_duplicate", { workflow }); if (made) location.href = `/workflows/${made.id}`; },
+  "[data-export]": (_, { workflow, name }) => takeOut(workflow, name),
+  "[data-delete]": (_, { workflow, name, jobs }) => remove([{ workflow, name, jobs: several(jobs) }]),
+  "[data-check]": (on) => check(on.closest("form")),
+  "[data-go]": (on) => { location.href = on.dataset.go; },
+  "[data-bulk-act]": (on) => BULK[on.dataset.bulkAct](chosen()),
+  "[data-log-export]": (on) => exportLog(on.closest("[data-log]")),
+  "[data-download]": (on) => download(on.dataset.download, on.closest("article").querySelector("pre").textContent),
+  "[data-agent]": (on) => agent(on.dataset.agent),
+  "[data-from]": async (on, { workflow }) => {
+    const started = await tryAct("homeport__workflow_try", { workflow, dry: false, start: on.dataset.from, from_run: on.dataset.of });
     if (started) location.href = `/workflow-runs/${started.run_id}`;
+  },
+};
+
+document.addEventListener("click", async (event) => {
+  for (const [selector, act_] of Object.entries(CLICKS)) {
+    const on = event.target.closest(selector);
+    if (!on) continue;
+    on.closest("details.menu")?.removeAttribute("open");
+    return act_(on, place(event));
+  }
+  const row = event.target.closest("tr[data-row]");
+  if (row && !event.target.closest("a, button, input, details") && !getSelection().toString()) {
+    clearTimeout(row.timer);
+    row.timer = setTimeout(() => { location.href = `/workflows/${row.dataset.workflow}`; }, 250); // a double click comes within it
   }
 });
+document.addEventListener("dblclick", (event) => {
+  const row = event.target.closest("tr[data-row]");
+  if (!row || event.target.closest("a, button, input, details")) return;
+  clearTimeout(row.timer);
+  location.href = `/workflows/${row.dataset.workflow}?tab=graph`;
+});
+document.addEventListener("contextmenu", (event) => {
+  const menu = event.target.closest("tr[data-row]")?.querySelector("details.menu");
+  if (!menu) return;
+  event.preventDefault();
+  pointer = { x: event.clientX, y: event.clientY };
+  menu.open = true;
+  menu.querySelector("button").focus({ preventScroll: true });
+});
+// The table scrolls sideways and would cut the menu of a row off, so it stands over the page: at the pointer, or below its button.
+let pointer = null;
+document.addEventListener("toggle", ({ target: menu }) => {
+  if (!menu.open || !menu.matches("tr details.menu")) return;
+  for (const other of document.querySelectorAll("tr details.menu[open]")) if (other !== menu) other.open = false;
+  const list_ = menu.querySelector(".menu-list");
+  const button = menu.getBoundingClientRect();
+  const { x, y } = pointer ?? { x: button.right - list_.offsetWidth, y: button.bottom + 4 };
+  pointer = null;
+  const within = (at, size, most) => `${Math.max(8, Math.min(at, most - size - 8))}px`;
+  Object.assign(list_.style, { position: "fixed", right: "auto", left: within(x, list_.offsetWidth, innerWidth), top: within(y, list_.offsetHeight, innerHeight) });
+}, true);
+addEventListener("scroll", () => { for (const menu of document.querySelectorAll("tr details.menu[open]")) menu.open = false; }, true);
 document.addEventListener("submit", async (event) => {
-  const form = event.target.closest("[data-save]");
+  const form = event.target.closest("[data-save], [data-parameters], [data-bulk]");
   if (!form) return;
   event.preventDefault();
-  const graph = written(form);
+  if (form.matches("[data-parameters]")) return saveParameters(form);
+  if (!form.matches("[data-save]")) return;
+  const graph = parsedGraph(form);
   const { workflow } = document.querySelector("[data-workflow]").dataset;
   const saved = graph && await tryAct("homeport__workflow_save", { graph, workflow, note: form.elements.note.value, expected_version: Number(form.dataset.version) });
   if (saved) location.search = "?tab=steps";
 });
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-all]")) for (const box of document.querySelectorAll('input[name="workflow"]')) box.checked = event.target.checked;
+  if (event.target.closest("[data-bulk]")) showChosen();
+  if (event.target.matches("[data-choose-run]")) location.href = event.target.value;
+});
+document.addEventListener("input", (event) => { const log = event.target.closest("[data-log]"); if (log) filterLog(log); });
+document.addEventListener("htmx:after:swap", () => { showChosen(); for (const log of document.querySelectorAll("[data-log]")) filterLog(log); });
+for (const form of document.querySelectorAll("[data-parameters]")) variableRows(form, JSON.parse(form.dataset.variables));
+drawing.install();

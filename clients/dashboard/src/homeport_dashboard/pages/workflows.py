@@ -1,26 +1,25 @@
-"""Workflows: the list, one of them with its steps, runs and versions, and a run with what went through each step."""
+"""Workflows: the list, one of them with its runs, steps and versions, and a run with what went through each step."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from homeport_dashboard.connection import Connection, Json
+from homeport_dashboard.pages.workflow_graph import drawing
+from homeport_dashboard.pages.workflow_nodes import KINDS, outline
 from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all
 
-TABS = ("steps", "parameters", "runs", "versions", "json")
-KINDS = {
-    "tool": "Tool", "agent": "Agent", "rag": "Knowledge", "condition": "Condition", "loop": "Loop", "map": "For each",
-    "parallel": "At the same time", "timer": "Wait", "approval": "Approval", "workflow": "Workflow", "end": "End",
-}  # fmt: skip
-WORST = ("failed", "running", "waiting", "cancelled", "shown", "completed", "pinned", "undone")
-MOST_JOBS = 200
+TABS = ("overview", "steps", "graph", "parameters", "logs", "output", "versions", "json")
+RUN_TABS = ("steps", "graph", "logs", "output")
+FEW_RUNS, MOST_JOBS = 5, 200
+ORIGINS = {"user": "you", "agent": "an agent", "schedule": "a schedule", "event": "an event", "client": "a program"}
+ENDED = ("completed", "failed", "cancelled")
 
 
 def routes(connection: Connection, pages: Pages) -> list[Route]:
@@ -35,21 +34,26 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         return await pages.page(request, "workflows.html", current="workflows", crumbs=crumbs, **values)
 
     async def one(request: Request) -> Response:
-        tab, other = request.query_params.get("tab", ""), request.query_params.get("with", "")
-        values = await _shown(connection, request.path_params["workflow"], tab if tab in TABS else TABS[0], other)
-        if request.query_params.get("part"):
+        asked = dict(request.query_params)
+        values = await _shown(connection, request.path_params["workflow"], asked)
+        if "part" in asked:
             return pages.fragment("parts/workflow-detail.html", **values)
         crumbs = [("Workflows", "/workflows"), (values["workflow"]["name"], f"/workflows/{values['workflow']['id']}")]
         return await pages.page(request, "workflow.html", current="workflows", crumbs=crumbs, **values)
 
     async def run(request: Request) -> Response:
-        key = request.path_params["run"]
-        values = await _run(connection, key, request.query_params.get("step", ""))
-        if request.query_params.get("part"):
-            return pages.fragment("parts/workflow-run.html", **values)
+        key, asked = request.path_params["run"], dict(request.query_params)
+        tab = asked.get("tab", "")
+        values = await _run(connection, key, asked)
+        values["tab"] = tab if tab in RUN_TABS else RUN_TABS[0]
+        values["link"] = f"/workflow-runs/{key}?tab={values['tab']}"
+        if "part" in asked:
+            return pages.fragment("parts/workflow-run.html", tabs=RUN_TABS, **values)
         workflow = (values["shown"]["graph"]["name"], f"/workflows/{values['shown']['workflow']}")
         crumbs = [("Workflows", "/workflows"), workflow, (f"Run {key[:8]}", f"/workflow-runs/{key}")]
-        return await pages.page(request, "workflow-run.html", current="workflows", crumbs=crumbs, **values)
+        return await pages.page(
+            request, "workflow-run.html", current="workflows", crumbs=crumbs, tabs=RUN_TABS, **values
+        )
 
     return [
         Route("/workflows", listing),
@@ -64,27 +68,94 @@ async def _listed(connection: Connection, query: str) -> Json:
         jobs=connection.call("scheduler__list_jobs", {"kind": "workflow", "limit": MOST_JOBS}),
     )
     rows = _rows(found["rows"].value["rows"], found["jobs"]) if found["rows"].value else []
+    for row in rows:
+        row["last_seconds"] = _seconds(row["last_run"]) if row["last_run"] else None
     return {"query": query, "found": found["rows"], "rows": rows, "counts": _counts(rows)}
 
 
-async def _shown(connection: Connection, key: str, tab: str, other: str) -> Json:
-    shown = await connection.call("homeport__workflow_get", {"workflow": key})
-    values: Json = {"workflow": shown, "tab": tab, "tabs": TABS, "kinds": KINDS, "nodes": _nodes(shown, [])}
+async def _shown(connection: Connection, key: str, asked: Json) -> Json:
+    """Return what the page of one workflow shows; its tabs about a run show the one asked for, or the newest."""
+    tab = asked.get("tab") if asked.get("tab") in TABS else TABS[0]
+    found = await attempt_all(
+        workflow=connection.call("homeport__workflow_get", {"workflow": key}),
+        jobs=connection.call("scheduler__list_jobs", {"kind": "workflow", "limit": MOST_JOBS}),
+    )
+    if found["workflow"].error:
+        raise found["workflow"].error
+    shown: Json = found["workflow"].value
+    runs: list[Json] = shown["runs"]
+    run = asked.get("run") or (runs[0]["id"] if runs else "")
+    values: Json = {
+        "workflow": shown | _rows([shown], found["jobs"])[0],
+        "tab": tab,
+        "tabs": TABS,
+        "kinds": KINDS,
+        "origins": ORIGINS,
+        "few": FEW_RUNS if asked.get("runs") == str(FEW_RUNS) else 0,
+        "run_id": run,
+        "link": f"/workflows/{shown['id']}?tab={tab}&run={run}",
+        "nodes": outline(shown, []),
+        "shown": None,
+    }
+    if tab in {"graph", "logs", "output"} and run:
+        values |= await _run(connection, run, asked)
+    elif tab == "graph":
+        values |= _drawn(shown, [], asked)
+    if tab == "parameters":
+        values["bindings"] = await _bindings(connection, values["workflow"])
     if tab == "versions":
-        values["versions"] = await attempt(_versions(connection, shown, other))
+        values["versions"] = await attempt(_versions(connection, shown, asked.get("with", "")))
     return values
 
 
-async def _run(connection: Connection, key: str, path: str) -> Json:
+async def _bindings(connection: Connection, workflow: Json) -> Json:
+    """Return what the trigger gives the parameters: as its job has it, else as the workflow says."""
+    if not workflow["jobs"]:
+        return workflow["graph"].get("trigger", {}).get("parameters", {})
+    job = await attempt(connection.call("scheduler__get_job", {"job": workflow["jobs"][0]["id"]}))
+    return job.value["detail"]["definition"]["action"].get("arguments", {}) if job.value else {}
+
+
+async def _run(connection: Connection, key: str, asked: Json) -> Json:
     shown = await connection.call("homeport__workflow_steps", {"run_id": key})
+    run: Json = shown["run"]
+    done = sum(step["state"] not in {"running", "waiting"} for step in shown["steps"])
     return {
         "shown": shown,
-        "run": shown["run"],
+        "run": run,
         "kinds": KINDS,
-        "nodes": _nodes(shown, shown["steps"]),
-        "step": next((step for step in shown["steps"] if step["path"] == path), None),
-        "seconds": _seconds(shown["run"]),
+        "origins": ORIGINS,
+        "ended": run["state"] in ENDED,
+        "seconds": _seconds(run),
+        "done": (done, max(len(shown["steps"]), 1)),
+        "lines": _by_step(shown["log"]),
+        **_drawn(shown, shown["steps"], asked),
     }
+
+
+def _drawn(shown: Json, steps: Sequence[Json], asked: Json) -> Json:
+    """Return the nodes as a list and as a drawing, and the step and node that are looked at."""
+    nodes, path = outline(shown, steps), asked.get("step", "")
+    step = next((step for step in steps if step["path"] == path), None)
+    node = step["node"] if step else asked.get("node", "")
+    step = step or next((step for step in reversed(steps) if step["node"] == node), None)
+    graph: Json = shown["graph"]
+    return {
+        "nodes": nodes,
+        "drawing": drawing(graph, nodes, node),
+        "step": step,
+        "node": {"id": node, **graph["nodes"][node]} if node in graph["nodes"] else None,
+        "rounds": [one["path"] for one in steps if one["node"] == node and one["kind"] != "undo"],
+    }
+
+
+def _by_step(log: Sequence[Json]) -> list[tuple[str, str, list[Json]]]:
+    """Return the lines of a log by step, each with its most severe level, in the order in which the steps began."""
+    found: dict[str, list[Json]] = {}
+    for line in log:
+        found.setdefault(line["path"], []).append(line)
+    worst = ("error", "warning", "info")
+    return [(path, min((line["level"] for line in lines), key=worst.index), lines) for path, lines in found.items()]
 
 
 def _rows(workflows: Sequence[Json], jobs: Outcome) -> list[Json]:
@@ -93,85 +164,24 @@ def _rows(workflows: Sequence[Json], jobs: Outcome) -> list[Json]:
     found: list[Json] = jobs.value["jobs"] if jobs.value else []
     for job in found:
         by_name.setdefault(job["what"].removeprefix("workflow "), []).append(job)
-    return [row | _started_by([*by_name.get(row["name"], []), *by_name.get(row["id"], [])]) for row in workflows]
+    return [row | _started_by(row, [*by_name.get(row["name"], []), *by_name.get(row["id"], [])]) for row in workflows]
 
 
-def _started_by(jobs: Sequence[Json]) -> Json:
-    """Return how a workflow is started, by the jobs that run it."""
-    active = [job for job in jobs if job["enabled"]]
-    if not active:
-        return {"type": "Manual", "next": ""}
-    by_event = all(job["trigger"] == "event" for job in active)
-    return {"type": "Event-triggered" if by_event else "Scheduled", "next": min(job["next"] or "~" for job in active)}
+def _started_by(row: Json, jobs: Sequence[Json]) -> Json:
+    """Return how a workflow is started: by the jobs that run it; a draft that has none yet, as it says."""
+    trigger: Json = row.get("trigger") or row.get("graph", {}).get("trigger", {})
+    kinds = {job["trigger"] for job in [job for job in jobs if job["enabled"]] or jobs}
+    if not jobs and row["status"] == "draft" and trigger.keys() & {"cron", "every", "at", "event"}:
+        kinds = {"event" if "event" in trigger else "cron"}
+    kind = "Manual" if not kinds else "Event-triggered" if kinds == {"event"} else "Scheduled"
+    following = min((job["next"] for job in jobs if job["enabled"] and job["next"]), default="")
+    return {"type": kind, "next": following, "jobs": list(jobs)}
 
 
 def _counts(rows: Sequence[Json]) -> str:
     states = Counter(row["status"] for row in rows)
     scheduled = sum(row["type"] == "Scheduled" for row in rows)
     return f"{states['active']} Active / {states['draft']} Draft / {scheduled} Scheduled"
-
-
-def _nodes(shown: Json, steps: Sequence[Json]) -> list[Json]:
-    """Return the nodes in reading order, each with its depth, problems, ways out, and what became of it in a run."""
-    problems: dict[str, list[Json]] = {}
-    for problem in shown.get("problems", []):
-        problems.setdefault(problem["node"], []).append(problem)
-    done: dict[str, list[Json]] = {}
-    for step in steps:
-        if step["kind"] != "undo":
-            done.setdefault(step["node"], []).append(step)
-    graph: Json = shown["graph"]
-    titles = {id: node.get("title") or id for id, node in graph["nodes"].items()}
-    return [
-        {
-            "id": id,
-            "depth": depth,
-            "title": titles[id],
-            "kind": graph["nodes"][id]["kind"],
-            "about": _about(graph["nodes"][id]),
-            "ways": [(label, titles.get(target, target)) for label, target in _ways(graph["nodes"][id])],
-            "problems": problems.get(id, []),
-            "steps": done.get(id, []),
-            "state": _state(done.get(id, [])),
-        }
-        for id, depth in shown["outline"]
-    ]
-
-
-def _about(node: Mapping[str, Any]) -> str:
-    """Return what a node does in one line."""
-    match node["kind"]:
-        case "tool":
-            return str(node["tool"])
-        case "agent":
-            return str(node["prompt"])[:160]
-        case "rag":
-            return str(node["query"])
-        case "condition":
-            return " / ".join(choice["when"] for choice in node["choices"])
-        case "loop" | "map":
-            return str(node.get("over") or f"while {node['while']}")
-        case "timer":
-            return str(node.get("until") or node.get("task") or f"{node.get('seconds')} s")
-        case "approval":
-            return str(node["question"])
-        case "workflow":
-            return str(node["workflow"])
-        case _:
-            return str(node.get("result", ""))[:160]
-
-
-def _ways(node: Mapping[str, Any]) -> list[tuple[str, str]]:
-    ways = [(f"if {choice['when']}", choice["next"]) for choice in node.get("choices", [])]
-    ways += [("otherwise" if ways else "then", node["next"])] if node.get("next") else []
-    ways += [("if refused", node["refused"])] if node.get("refused") else []
-    return [*ways, ("on an error", node["catch"])] if node.get("catch") else ways
-
-
-def _state(steps: Sequence[Json]) -> str:
-    """Return the state that tells most about the rounds of a node."""
-    states = {step["state"] for step in steps}
-    return next((state for state in WORST if state in states), "")
 
 
 async def _versions(connection: Connection, shown: Json, other: str) -> Json:

@@ -1,0 +1,134 @@
+// The form of a workflow: what it is called, when it starts, its parameters; and the job of the scheduler that starts it.
+import { act, tryAct } from "./act.js";
+import { showInDialog, toast } from "./notices.js";
+
+const HINTS = { cron: "0 9 * * 1-5", every: "15m", at: "2026-11-30T09:00", event: "file.*" };
+const TRIGGERS = Object.keys(HINTS);
+export const READ = {
+  number: Number, boolean: (text) => ["yes", "true", "1"].includes(text.toLowerCase()), list: JSON.parse, object: JSON.parse, any: (text) => text, text: (text) => text,
+};
+
+/** Show a form in the dialog and return it. */
+export function formed(title, html) {
+  showInDialog(title, html);
+  const form = document.querySelector("#dialog form");
+  form.querySelector("[data-close]").onclick = () => form.closest("dialog").close();
+  form.querySelector("input, textarea")?.focus();
+  return form;
+}
+
+export const written = (value, type) => (value === undefined || value === null ? "" : ["list", "object"].includes(type) || typeof value === "object" ? JSON.stringify(value) : String(value));
+
+/** Fill one row with a variable. */
+function addVariable(into, id = "", variable = {}) {
+  const row = document.getElementById("workflow-variable").content.firstElementChild.cloneNode(true);
+  const field = (name) => row.querySelector(`[name="${name}"]`);
+  field("id").value = id;
+  field("kind").value = variable.type ?? "text";
+  field("default").value = written(variable.default, variable.type);
+  field("about").value = variable.description ?? "";
+  field("required").checked = Boolean(variable.required);
+  row.querySelector("[data-remove-variable]").onclick = () => row.remove();
+  into.append(row);
+  return row;
+}
+
+/** Read the rows of variables; throws with a sentence when a default is not of its type. */
+export function variablesOf(form) {
+  const found = {};
+  for (const row of form.querySelectorAll(".workflow-variable")) {
+    const field = (name) => row.querySelector(`[name="${name}"]`);
+    const [id, type, text] = [field("id").value, field("kind").value, field("default").value];
+    if (found[id]) throw new Error(`There are two parameters named ${id}.`);
+    found[id] = { type, description: field("about").value, required: field("required").checked };
+    if (text === "") continue;
+    try { found[id].default = READ[type](text); } catch { throw new Error(`The default of ${id} is not a ${type} as JSON.`); }
+    if (type === "number" && Number.isNaN(found[id].default)) throw new Error(`The default of ${id} is not a number.`);
+  }
+  return found;
+}
+
+export function variableRows(form, variables) {
+  const into = form.querySelector("[data-variables]");
+  for (const [id, variable] of Object.entries(variables)) addVariable(into, id, variable);
+  form.querySelector("[data-add-variable]").onclick = () => addVariable(into).querySelector("input").focus();
+}
+
+/** Start the job that a workflow's trigger asks for, change it, or switch it off; the job is what counts afterwards. */
+async function schedule(name, trigger, jobs, enabled) {
+  const { parameters = {}, ...when } = trigger ?? {};
+  const action = { workflow: name, arguments: parameters };
+  if (!TRIGGERS.some((kind) => when[kind])) return jobs.length ? act("scheduler__change_jobs", { names: jobs, action: "disable" }) : null;
+  if (!jobs.length) return act("scheduler__add_job", { definition: { name, description: `Runs the workflow ${name}.`, trigger: when, action }, enabled });
+  await act("scheduler__edit_job", { job: jobs[0], changes: { trigger: when, action } });
+  return act("scheduler__change_jobs", { names: jobs, action: enabled ? "enable" : "disable" });
+}
+
+/** The trigger as the job of the workflow has it now; without a job, as the workflow says. */
+export async function triggerOf(graph, jobs) {
+  if (!jobs.length) return graph.trigger ?? {};
+  const { detail: { definition } } = await act("scheduler__get_job", { job: jobs[0] });
+  const when = Object.fromEntries(Object.entries(definition.trigger ?? {}).filter(([name, value]) => name !== "start" && (typeof value === "string" ? value : Object.keys(value ?? {}).length)));
+  return { ...when, parameters: definition.action.arguments ?? {} };
+}
+
+/** Ask for everything but the steps; `done` gets the graph's new fields and whether to activate. */
+export function settings(title, graph, trigger, done) {
+  const form = formed(title, document.getElementById("workflow-form").innerHTML);
+  const field = (name) => form.elements[name];
+  const kind = TRIGGERS.find((name) => trigger[name]) ?? "";
+  field("name").value = graph.name ?? "";
+  field("description").value = graph.description ?? "";
+  field("tags").value = (graph.tags ?? []).join(", ");
+  field("visibility").value = graph.visibility ?? "shared";
+  field("type").value = kind;
+  field("trigger").value = trigger[kind] ?? "";
+  field("where").value = trigger.where ? JSON.stringify(trigger.where) : "";
+  if (graph.nodes) {
+    field("start").replaceChildren(...Object.entries(graph.nodes).map(([id, node]) => new Option(node.title ? `${node.title} (${id})` : id, id, false, id === graph.start)));
+    form.querySelector("[data-begin]").remove();
+  }
+  variableRows(form, graph.variables ?? {});
+  const typed = () => {
+    const chosen = field("type").value;
+    form.querySelector("[data-trigger]").hidden = !chosen;
+    form.querySelector("[data-where]").hidden = chosen !== "event";
+    field("trigger").required = Boolean(chosen);
+    field("trigger").placeholder = HINTS[chosen] ?? "";
+  };
+  field("type").onchange = typed;
+  typed();
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const value = (name) => field(name).value.trim();
+    try {
+      const chosen = value("type");
+      const when = chosen ? { [chosen]: value("trigger"), ...(chosen === "event" && value("where") ? { where: JSON.parse(value("where")) } : {}), ...(trigger.parameters ? { parameters: trigger.parameters } : {}) } : {};
+      const fields = { name: value("name"), description: value("description"), tags: value("tags").split(",").map((tag) => tag.trim()).filter(Boolean), visibility: value("visibility"), start: value("start"), trigger: when, variables: variablesOf(form) };
+      await done(fields, event.submitter?.value === "active", form.elements.sentence?.value.trim() ?? "");
+    } catch (error) {
+      toast(error.message, "error");
+    }
+  };
+}
+
+/** Save a graph, activate it where that is wanted, and let its trigger start it; returns what was saved, or null. */
+export async function save(graph, { workflow = "", version = 0, jobs = [], active = false, note = "" } = {}) {
+  const saved = await act("homeport__workflow_save", { graph, workflow, note, expected_version: version });
+  const wrong = saved.problems.filter((each) => each.level === "error");
+  if (active && !wrong.length) await act("homeport__workflow_activate", { workflow: saved.id });
+  if (active && wrong.length) toast(`Saved as a draft: ${wrong[0].node || "workflow"}: ${wrong[0].message}`, "error");
+  if (!wrong.length) await schedule(graph.name, graph.trigger, jobs, active || saved.status === "active").catch((error) => toast(`It is saved, but: ${error.message}`, "error"));
+  return saved;
+}
+
+/** Activate a workflow or make it a draft, and its jobs with it. */
+export async function activate(workflow, active, jobs) {
+  const changed = await tryAct("homeport__workflow_activate", { workflow, active });
+  if (!changed) return;
+  if (jobs.length) await tryAct("scheduler__change_jobs", { names: jobs, action: active ? "enable" : "disable" });
+  else if (active) {
+    const { graph } = await act("homeport__workflow_get", { workflow });
+    if (TRIGGERS.some((kind) => graph.trigger?.[kind])) await schedule(graph.name, graph.trigger, [], true).catch((error) => toast(error.message, "error"));
+  }
+}
