@@ -288,6 +288,8 @@ class Deliveries:
 
     def _tell(self, found: _Found) -> None:
         self.wake(found.touched)
+        if found.touched:
+            self._ask(partial(self._changes.updated, SUBSCRIPTIONS))
         if found.lost:
             self._ask(partial(self._lost, found.lost))
 
