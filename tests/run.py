@@ -41,7 +41,8 @@ def main() -> int:
     left_out += ["-m", " and ".join(f"not {marker}" for marker in markers)] if markers else []
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
     measured = ("coverage", "run", "-m") if "--coverage" in sys.argv else ()
-    arguments = ("-n", "2", "--dist", "loadgroup", "--tb=line", "--junitxml=junit.xml", *left_out)
+    # Each worker goes through the files in order, so that the tests of a module share what it starts.
+    arguments = ("-n", "2", "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
     status = pytest(*arguments, through=measured)
     if status == 1:
         status = run_alone(failed(ROOT / "junit.xml"))

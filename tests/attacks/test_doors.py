@@ -12,7 +12,7 @@ import pytest
 from homeport.connection import call as use
 from homeport_shared.errors import HomeportError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.xdist_group("doors")]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 PING = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
 JSON = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 

@@ -12,7 +12,7 @@ from homeport.connection import call as use
 from homeport.connection import text_of
 from homeport_shared.errors import HomeportError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.xdist_group("third_parties")]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 CANARY = "sk-or-canary-7e1f09c2"
 
 

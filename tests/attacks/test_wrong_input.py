@@ -18,7 +18,7 @@ from homeport.connection import call as use
 from homeport_shared.identity import ERROR
 from homeport_shared.testing.clients import connected
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.xdist_group("wrong input")]
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 SERVERS = {entry.name: entry for entry in entry_points(group="homeport.servers")}
 HALF = "\ud800"  # half a character, as a model's or a client's JSON may hold it
 WRONG: list[Any] = [HALF, {"a": None}]

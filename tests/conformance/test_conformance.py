@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from homeport_host import process
 from homeport_host.gateway.config import bundled
@@ -72,13 +73,7 @@ TIMED = {
     "sep-2575-server-tags-subscription-id",
     "sep-2575-server-honors-notification-filter",
 }
-# One worker for all: two that install the suite into one folder spoil it.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.subprocess,
-    pytest.mark.timeout(240),
-    pytest.mark.xdist_group("conformance"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.subprocess, pytest.mark.timeout(240)]
 
 
 def environment() -> dict[str, str]:
@@ -89,9 +84,10 @@ def environment() -> dict[str, str]:
 def suite() -> None:
     """Install the suite as its lock says, unless it is there."""
     installed = HERE / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime:
-        command = [SCRIPTS / "npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"]
-        subprocess.run(command, cwd=HERE, env=environment(), check=True)
+    with FileLock(HERE / ".installing"):  # two that install into one folder at the same time spoil it
+        if not installed.exists() or installed.stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime:
+            command = [SCRIPTS / "npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"]
+            subprocess.run(command, cwd=HERE, env=environment(), check=True)
 
 
 def free_port() -> int:
