@@ -281,7 +281,7 @@ document.addEventListener("toggle", ({ target: menu }) => {
   const within = (at, size, most) => `${Math.max(8, Math.min(at, most - size - 8))}px`;
   Object.assign(list_.style, { position: "fixed", right: "auto", left: within(x, list_.offsetWidth, innerWidth), top: within(y, list_.offsetHeight, innerHeight) });
 }, true);
-addEventListener("scroll", () => { for (const menu of document.querySelectorAll("tr details.menu[open]")) menu.open = false; }, true);
+for (const scrolls of ["wheel", "touchmove"]) addEventListener(scrolls, () => { for (const menu of document.querySelectorAll("tr details.menu[open]")) menu.open = false; }, { passive: true });
 document.addEventListener("submit", async (event) => {
   const form = event.target.closest("[data-save], [data-parameters], [data-bulk]");
   if (!form) return;
