@@ -128,7 +128,8 @@ async def test_a_paused_run_waits_before_its_next_step_and_goes_on(staged: Any, 
         with pytest.raises(HomeportError, match="is paused: pause is not possible") as refused:
             await stage.steering.act(run, "pause")
         assert refused.value.hint == "Possible: resume, cancel."
-        await _until(lambda: _steps(stage, run, 3))
+        await _until(lambda: _left(stage, run))
+        assert len(await stage.engine.steps(run)) == 3
         assert len(stage.model.requests) == 1, "the step that had begun ended, the next one did not begin"
         await stage.steering.act(run, "resume")
         assert (await stage.ended(run)).answer == "Done."
@@ -230,8 +231,9 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
             await anyio.sleep(0.01)
 
 
-async def _steps(stage: Any, run: str, count: int) -> bool:
-    return len(await stage.engine.steps(run)) >= count
+async def _left(stage: Any, run: str) -> bool:
+    """Whether a paused run has given back its room: it waits now."""
+    return not stage.admission.works(run)
 
 
 async def _is_paused(stage: Any, run: str) -> bool:
