@@ -157,8 +157,11 @@ def test_the_endpoint_meets_the_extension_for_tasks(tmp_path: Path, scenario: st
     assert failed == {scenario: set()}
 
 
-@REVISIONS
-@pytest.mark.parametrize("config", bundled(), ids=lambda config: config.name)
+@pytest.mark.parametrize(
+    ("config", "revision"),  # all share the wrapper, which meets the older era above: one server shows that it stays so
+    [(config, revision) for config in bundled() for revision in GENERIC if revision > "2026" or config.name == "files"],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_each_bundled_server_meets_what_holds_for_every_server(tmp_path: Path, config, revision: str) -> None:
     module = config.entry_point.partition(":")[0]
     program = f"import {module}; {module}.main()"

@@ -23,7 +23,7 @@ from homeport_shared.folders import is_temporary
 from homeport_shared.testing.clients import connected
 from homeport_shared.testing.model import Recorded, Reply, Script, call, on
 
-KILLS = int(os.environ.get("HOMEPORT_KILLS", "5"))  # how often; `make soak` can ask for more
+KILLS = int(os.environ.get("HOMEPORT_KILLS", "3"))  # how often; `make soak` can ask for more
 CALLS, DOCUMENTS = 8, 15
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(120 + 30 * KILLS)]
 

@@ -17,7 +17,7 @@ import pytest
 
 from homeport.connection import call as use
 
-KILLS = 4
+KILLS = 3
 PATIENCE = 90
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(360)]
 

@@ -141,6 +141,16 @@ async def test_a_run_is_stopped_on_demand(desk: Desk) -> None:
     assert desk.works.abandoned == [run_id]
 
 
+async def test_an_event_that_is_handed_over_starts_a_job_once_under_its_key(desk: Desk) -> None:
+    await desk.add("Look", action={"tool": "files__read", "arguments": {"path": "{{event.data.path}}"}})
+    handed = {"job": "Look", "event": {"kind": "file.created", "data": {"path": "a.pdf"}}, "key": "event-1"}
+    assert await desk.call("start_job", **handed) == await desk.call("start_job", **handed)
+    [run] = await desk.runs(1)
+    assert (run["state"], run["cause"]) == ("completed", "event")
+    [order] = desk.works.done
+    assert order.arguments == {"path": "a.pdf"}
+
+
 async def test_run_now_starts_any_job_and_a_pause_keeps_every_state_over_a_restart(tmp_path: Path) -> None:
     clock = Clock()
     async with opened(tmp_path, clock=clock) as desk:
