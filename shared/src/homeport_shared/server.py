@@ -10,7 +10,8 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, cast
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -30,7 +31,7 @@ from homeport_shared import __version__, identity
 from homeport_shared.audit import Entry
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError, foreseen_in, refuse_broken_text
-from homeport_shared.views import hide_page_tools
+from homeport_shared.views import hide_page_tools, only_for_pages, pages_are_shown
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ class Server(MCPServer[Any]):
     """
 
     def __init__(self, context: ServerContext, *, title: str, instructions: str, **options: Any) -> None:
+        self._unbuilt: dict[str, Callable[[], None]] = {}
         super().__init__(
             f"homeport-{context.name}",
             title=title,
@@ -58,6 +60,14 @@ class Server(MCPServer[Any]):
         self._health_resource()
         _serve_subscriptions_of_2025(self, context)
 
+    def add_tool(self, fn: Callable[..., Any], name: str | None = None, *rest: Any, **options: Any) -> None:
+        """Add a tool; one for pages alone is built when it is wanted, since each costs the start 4 ms."""
+        build = partial(super().add_tool, fn, name, *rest, **options)
+        if only_for_pages(options.get("meta")):
+            self._unbuilt[name or fn.__name__] = build
+        else:
+            build()
+
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
@@ -66,6 +76,7 @@ class Server(MCPServer[Any]):
         started = time.perf_counter()
         try:
             refuse_broken_text([name, arguments], "The tool")
+            self._build(name)
             result = await super().call_tool(name, arguments, context)
         except HomeportError as error:
             result, arguments = failure(error), {}
@@ -88,6 +99,8 @@ class Server(MCPServer[Any]):
 
     async def list_tools(self) -> list[Tool]:
         """List the tools, their schemas without what a model has no use for."""
+        if pages_are_shown():
+            self._build(*self._unbuilt)
         tools = await super().list_tools()
         return [
             tool.model_copy(
@@ -98,6 +111,11 @@ class Server(MCPServer[Any]):
             )
             for tool in tools
         ]
+
+    def _build(self, *names: str) -> None:
+        for name in names:
+            if build := self._unbuilt.pop(name, None):
+                build()
 
     def _enter_identity(self, context: Context[Any, Any] | None) -> None:
         meta: dict[str, Any] | None = None

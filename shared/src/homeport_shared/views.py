@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.resources import files
 from typing import Any, cast
 
@@ -51,12 +53,33 @@ async def hide_page_tools(ctx: ServerRequestContext[Any, Any], call_next: CallNe
 
     They would cost its model most of the room that the list takes.
     """
-    result = await call_next(ctx)
-    if ctx.method != "tools/list" or not isinstance(result, dict) or client_supports_apps(ctx):
+    if ctx.method != "tools/list" or client_supports_apps(ctx):
+        return await call_next(ctx)
+    with _without_pages():
+        result = await call_next(ctx)
+    if not isinstance(result, dict):
         return result
-    return {**result, "tools": [tool for tool in result["tools"] if not _only_for_pages(tool)]}
+    return {**result, "tools": [tool for tool in result["tools"] if not only_for_pages(tool.get("_meta"))]}
 
 
-def _only_for_pages(tool: dict[str, Any]) -> bool:
-    meta = cast("dict[str, dict[str, list[str]]]", tool.get("_meta") or {})
-    return "model" not in meta.get("ui", {}).get("visibility", ["model"])
+def only_for_pages(meta: Mapping[str, Any] | None) -> bool:
+    """Say whether a tool with this `_meta` is for pages alone."""
+    ui = cast("Mapping[str, list[str]]", (meta or {}).get("ui", {}))
+    return "model" not in ui.get("visibility", ["model"])
+
+
+_shown: ContextVar[bool] = ContextVar("_shown", default=True)
+
+
+def pages_are_shown() -> bool:
+    """Say whether who asks now is told of the tools for pages."""
+    return _shown.get()
+
+
+@contextmanager
+def _without_pages() -> Generator[None]:
+    token = _shown.set(False)
+    try:
+        yield
+    finally:
+        _shown.reset(token)

@@ -6,6 +6,8 @@ const span = (seconds) => seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${
 const fact = (name, value) => value ? [h("dt", {}, name), h("dd", {}, value)] : [];
 const times = (occurrences) => h("ul", {}, occurrences.map((each) => h("li", {}, `${each.local.replace("T", " ").slice(0, 19)} ${each.local.slice(19)}`, each.note ? h("small", { class: "muted" }, ` ${each.note}`) : null)));
 let shownTab = "Overview";
+// What is chosen in the log of the job that is shown: a redraw keeps it.
+let log = { job: "", state: "", open: new Set(), runs: [] };
 
 function overview({ definition, job, figures, created, after, upcoming }) {
   const counts = Object.entries(figures.runs).map(([state, number]) => `${number} ${state}`).join(", ");
@@ -50,28 +52,34 @@ function parameters({ definition }, { alter, say, refresh }) {
 
 function logs(job, { call, say }) {
   const shown = h("ul", { class: "runs" });
+  if (log.job !== job.job.id) log = { job: job.job.id, state: "", open: new Set(), runs: [] };
+  const list = () => shown.replaceChildren(...log.runs.map((run) => entry(run, call)));
   const draw = async () => {
-    const { runs } = await call("list_runs", { job: job.job.id, state: state.value, limit: 50 });
-    shown.replaceChildren(...runs.map((run) => entry(run, call)), ...(runs.length ? [] : [h("li", { class: "muted" }, "No runs.")]));
-    shown.runs = runs;
+    log.runs = (await call("list_runs", { job: job.job.id, state: log.state, limit: 50 })).runs;
+    list();
+    if (!log.runs.length) shown.append(h("li", { class: "muted" }, "No runs."));
   };
-  const state = h("select", { "aria-label": "State of runs", onchange: () => draw().catch((error) => say(error.message, "error")) }, ["", "completed", "failed", "skipped", "cancelled", "running", "queued"].map((value) => h("option", { value }, value || "Any state")));
+  const state = h("select", { "aria-label": "State of runs", onchange: () => { log.state = state.value; draw().catch((error) => say(error.message, "error")); } }, ["", "completed", "failed", "skipped", "cancelled", "running", "queued"].map((value) => h("option", { value, selected: value === log.state }, value || "Any state")));
   const save = (suffix) => () => {
-    const lines = (shown.runs ?? []).map((run) => [run.planned, run.state, run.seconds, run.category, run.detail]);
+    const lines = log.runs.map((run) => [run.planned, run.state, run.seconds, run.category, run.detail]);
     const quote = (value) => `"${String(value).replaceAll('"', '""')}"`;
     const text = suffix === "csv" ? [["planned", "state", "seconds", "category", "detail"], ...lines].map((line) => line.map(quote).join(",")).join("\n") : lines.map((line) => line.join("  ")).join("\n");
     saveFile(`runs.${suffix}`, suffix === "csv" ? "text/csv" : "text/plain", text);
   };
+  list();
   draw().catch((error) => say(error.message, "error"));
   return [h("div", { class: "row pad" }, state, h("button", { type: "button", class: "button small", onclick: save("csv") }, "CSV"), h("button", { type: "button", class: "button small", onclick: save("txt") }, "TXT")), shown];
 }
 
 function entry(run, call) {
   const more = h("pre", { hidden: true });
-  const open = async () => {
-    more.hidden = !more.hidden;
-    if (!more.hidden && !more.textContent) more.textContent = (await call("get_run", { run_id: run.id })).run.detail || "It said nothing.";
+  const show = async () => {
+    more.hidden = !log.open.has(run.id);
+    if (more.hidden || more.textContent) return;
+    try { more.textContent = (await call("get_run", { run_id: run.id })).run.detail || "It said nothing."; } catch (error) { more.textContent = error.message; }
   };
+  const open = () => { log.open.delete(run.id) || log.open.add(run.id); return show(); };
+  show();
   const stop = ["queued", "running"].includes(run.state) ? h("button", { type: "button", class: "button small", onclick: () => call("stop_run", { run_id: run.id }) }, "Stop") : null;
   return h("li", {}, h("div", { class: "row" }, h("span", { class: "state", "data-state": run.state }, run.state), h("span", { class: "grow" }, moment(run.started || run.planned), h("small", { class: "muted" }, ` ${run.cause} · ${span(run.seconds)}${run.attempt > 1 ? ` · attempt ${run.attempt}` : ""}${run.category ? ` · ${run.category}` : ""}`)), stop, h("button", { type: "button", class: "button small", onclick: open }, "Details")), more);
 }
