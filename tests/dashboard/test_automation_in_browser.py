@@ -13,10 +13,10 @@ import pytest
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import FrameLocator, Page, expect
 
+from .accessibility import RULES
 from .conftest import Site
 
 pytestmark = pytest.mark.browser
-RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 PICTURES = os.environ.get("HOMEPORT_PICTURES", "")
 
 

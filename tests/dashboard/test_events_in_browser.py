@@ -7,9 +7,9 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from .accessibility import sound
 from .product import homeport, program
 
 pytestmark = pytest.mark.browser
@@ -26,7 +26,6 @@ MODEL = [
     {"when": "PDF comes", "replies": [json.dumps(DRAFT)]},
     {"when": "Sum up", "replies": ["It is about boats."]},
 ]
-RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 
 
 @pytest.fixture
@@ -51,15 +50,6 @@ def call(page: Page, tool: str, arguments: dict[str, object]) -> None:
         " headers: {'Content-Type': 'application/json'}})).json()",
         [tool, json.dumps(arguments)],
     )
-
-
-def sound(page: Page) -> None:
-    """No theme has an accessibility problem."""
-    page.emulate_media(reduced_motion="reduce")  # a colour on its way to another one has no contrast
-    for theme in ("light", "dark", "contrast"):
-        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        found = Axe().run(page, options=f"{{runOnly: {{type: 'tag', values: {RULES}}}}}")
-        assert [(one["id"], [node["html"][:90] for node in one["nodes"]]) for one in found["violations"]] == []
 
 
 @pytest.mark.timeout(240)

@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext, Frame, Page, expect
 
 import homeport_dashboard
 
+from .accessibility import RULES
 from .conftest import Site
 
 pytestmark = pytest.mark.browser
@@ -32,7 +33,6 @@ PAGES = (
     "/knowledge",
     "/automation",
 )
-RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 DIST = Path(homeport_dashboard.__file__).parent / "static" / "dist"
 
 

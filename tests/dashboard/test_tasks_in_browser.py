@@ -13,7 +13,6 @@ from typing import Any
 
 import anyio
 import pytest
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from sqlalchemy import insert
 
@@ -22,6 +21,7 @@ from homeport_host.agents.runs import Run
 from homeport_host.agents.runs import runs as table
 from homeport_host.database import Database
 
+from .accessibility import sound
 from .product import homeport, program
 
 pytestmark = pytest.mark.browser
@@ -40,7 +40,6 @@ MODEL = [
     {"when": "cellar", "replies": [writing("cellar"), "The cellar is dry."]},
     {"when": "barn", "replies": [writing("barn"), "The barn is dry."]},
 ]
-RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 
 
 @contextmanager
@@ -108,15 +107,6 @@ def fill(page: Page, prompt: str, *, priority: str = "Normal", tags: str = "", r
 def start(page: Page, prompt: str, *, state: str = "completed", **how: Any) -> None:
     fill(page, prompt, **how).get_by_role("button", name="Create & run").click()
     expect(page.locator("#task-detail header .state")).to_have_text(state, timeout=40_000)
-
-
-def sound(page: Page) -> None:
-    """No theme has an accessibility problem."""
-    page.emulate_media(reduced_motion="reduce")  # a colour on its way to another one has no contrast
-    for theme in ("light", "dark", "contrast"):
-        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        found = Axe().run(page, options=f"{{runOnly: {{type: 'tag', values: {RULES}}}}}")
-        assert [(one["id"], [node["html"][:90] for node in one["nodes"]]) for one in found["violations"]] == []
 
 
 @pytest.mark.timeout(240)

@@ -7,9 +7,9 @@ import re
 from collections.abc import Generator
 
 import pytest
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from .accessibility import sound
 from .product import homeport, program
 
 pytestmark = pytest.mark.browser
@@ -32,7 +32,6 @@ MODEL = [
     {"when": "Describe", "replies": ["A file."]},
     {"when": "Say what came", "replies": ["Nothing came."]},
 ]
-RULES = "['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice']"
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +71,6 @@ def add(page: Page, text: str, title: str) -> None:
     headers = {"Content-Type": "application/json", "Origin": "/".join(page.url.split("/")[:3])}
     body = json.dumps({"text": text, "title": title})
     assert "result" in page.request.post(at(page, "act/rag__add"), data=body, headers=headers).json()
-
-
-def sound(page: Page) -> None:
-    """No theme has an accessibility problem."""
-    page.emulate_media(reduced_motion="reduce")
-    for theme in ("light", "dark", "contrast"):
-        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        found = Axe().run(page, options=f"{{runOnly: {{type: 'tag', values: {RULES}}}}}")
-        assert [(one["id"], [node["html"][:90] for node in one["nodes"]]) for one in found["violations"]] == []
 
 
 @pytest.mark.timeout(240)

@@ -71,7 +71,7 @@ def set_pragmas(connection: sqlite3.Connection) -> None:
 
 def insert(connection: Connection, table: Table) -> sqlite.Insert:
     """Return an INSERT that knows ON CONFLICT; both dialects write it with the same words."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    dialect = sqlite if is_sqlite(connection) else postgresql
     return cast("sqlite.Insert", dialect.insert(table))
 
 
@@ -82,7 +82,7 @@ def is_sqlite(connection: Connection) -> bool:
 
 def transaction_number(connection: Connection) -> str | None:
     """Return PostgreSQL's number of the transaction that `connection` is in; None when it changed nothing."""
-    if connection.dialect.name != "postgresql":
+    if is_sqlite(connection):
         return None
     return connection.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
 

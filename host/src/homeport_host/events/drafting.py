@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
+from homeport_host.agents.drafts import about, asked_for, object_in
 from homeport_host.agents.runs import Run
 from homeport_host.agents.task import Options
 from homeport_host.events.kinds import KINDS
@@ -32,18 +32,10 @@ def drafting(tools: Iterable[Tool], model: str) -> Options:
         tools: Those that may be of use.
         model: Which model; empty = the default.
     """
-    lines = [
-        f"- {tool.name}: {str(tool.definition.get('description', '')).partition(chr(10))[0][:120]}" for tool in tools
-    ]
+    lines = [f"- {tool.name}: {about(tool)}" for tool in tools]
     known = [f"- {kind.pattern} ({', '.join(kind.payload.model_fields)}): {kind.about}" for kind in KINDS]
-    return Options(
-        instructions="\n".join([INSTRUCTIONS, "Tools:", *(lines or ["- none"]), "Types of events:", *known]),
-        tools=("-",),
-        kind="chat",
-        model=model,
-        title="Draft an automation",
-        tags=(DRAFT,),
-    )
+    instructions = "\n".join([INSTRUCTIONS, "Tools:", *(lines or ["- none"]), "Types of events:", *known])
+    return asked_for("Draft an automation", instructions, tag=DRAFT, model=model)
 
 
 def drafted(row: Run) -> tuple[str, dict[str, Any]]:
@@ -57,12 +49,10 @@ def drafted(row: Run) -> tuple[str, dict[str, Any]]:
         raise HomeportError("invalid", f"{row.id[:64]} drafted nothing.", "Ask with automation_draft.")
     if row.state != "completed":
         raise HomeportError("conflict", f"The draft is {row.state}.", "Wait for its end, or ask again.")
-    start = row.answer.find("{")
     try:
-        value: Any = json.JSONDecoder().raw_decode(row.answer[max(start, 0) :])[0]
+        found = object_in(row.answer) or {}
     except ValueError as error:
         raise HomeportError("invalid", "The draft is no JSON.", "Ask again, or choose another model.") from error
-    found = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     for kind in ("job", "subscription"):
         if isinstance(found.get(kind), dict):
             return kind, found[kind]

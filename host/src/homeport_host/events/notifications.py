@@ -187,10 +187,7 @@ class Notifications:
             kept = connection.execute(select(runs.c.tags, runs.c.owner).where(runs.c.id == event.cause)).first()
             if kept and "dry run" not in kept.tags:
                 users.add("")
-        elif (event.kind == "job.failed" and event.data.get("notify")) or event.kind in {
-            "alert.raised",
-            "event.dropped",
-        }:
+        elif (event.kind == "job.failed" and event.data.get("notify")) or event.kind in TROUBLE:
             users.add("")
         return users
 

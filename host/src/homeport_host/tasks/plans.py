@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from homeport_host.agents.drafts import asked_for, object_in
 from homeport_host.agents.runs import TYPES, Run, TaskType
 from homeport_host.agents.service import LONGEST_PROMPT, Runs
 from homeport_host.agents.task import Options
@@ -177,10 +177,7 @@ class Planning:
 def suggestion(agents: Iterable[str], now: str, model: str) -> Options:
     """Return how an agent is asked for a plan; `now` is what today is for it."""
     known = f"Agents that there are: {', '.join(agents)}. It is {now} now."
-    instructions = f"{INSTRUCTIONS}\n{known}"
-    return Options(
-        instructions=instructions, tools=("-",), kind="chat", model=model, title="Draft a task", tags=(SUGGESTION,)
-    )
+    return asked_for("Draft a task", f"{INSTRUCTIONS}\n{known}", tag=SUGGESTION, model=model)
 
 
 def suggested(row: Run) -> dict[str, Any]:
@@ -193,9 +190,9 @@ def suggested(row: Run) -> dict[str, Any]:
         raise HomeportError("conflict", f"{row.title!r} is {row.state}.", "Wait for its end, or ask again.")
     hint = "Ask again, in other words, or choose another model."
     try:
-        value, _ = json.JSONDecoder().raw_decode(row.answer[max(row.answer.find("{"), 0) :])
+        value = object_in(row.answer)
     except ValueError as error:
         raise HomeportError("invalid", "The model drafted no task.", hint) from error
-    if not isinstance(value, dict):
+    if value is None:
         raise HomeportError("invalid", "The model drafted no task.", hint)
     return {name: value[name] for name in Plan.model_fields if name in value}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, cast
 
+from homeport_host.agents.drafts import about, asked_for, object_in
 from homeport_host.agents.runs import Run, RunEvent
 from homeport_host.agents.task import Options
 from homeport_host.governance.calls import Tool
@@ -77,16 +78,9 @@ def suggestion(tools: Iterable[Tool], agents: AbstractSet[str], model: str) -> O
         agents: The names of the agents that there are.
         model: Which model; empty = the default.
     """
-    lines = [f"- {tool.name}({', '.join(_arguments(tool))}): {_about(tool)}" for tool in tools]
+    lines = [f"- {tool.name}({', '.join(_arguments(tool))}): {about(tool)}" for tool in tools]
     known = f"Tools that there are:\n{chr(10).join(lines) or '- none'}\nAgents: {', '.join(sorted(agents))}."
-    return Options(
-        instructions=f"{INSTRUCTIONS}\n{known}",
-        tools=("-",),
-        kind="chat",
-        model=model,
-        title="Suggest a workflow",
-        tags=(SUGGESTION,),
-    )
+    return asked_for("Suggest a workflow", f"{INSTRUCTIONS}\n{known}", tag=SUGGESTION, model=model)
 
 
 def suggested(row: Run) -> dict[str, Any] | None:
@@ -99,18 +93,16 @@ def suggested(row: Run) -> dict[str, Any] | None:
         return None
     if row.state != "completed":
         raise HomeportError("conflict", f"The suggestion is {row.state}.", "Wait for its end, or ask again.")
-    start = row.answer.find("{")
-    if start < 0:
+    if "{" not in row.answer:
         raise HomeportError(
             "invalid", "The model suggested no graph.", "Say it in other words, or choose another model."
         )
     try:
-        value, _ = json.JSONDecoder().raw_decode(row.answer[start:])
+        graph = object_in(row.answer) or {}
     except ValueError as error:
         raise HomeportError(
             "invalid", "The suggested graph is no JSON.", "Ask again, or choose another model."
         ) from error
-    graph = cast("dict[str, Any]", value)
     nodes = cast("dict[str, dict[str, Any]]", graph.get("nodes") if isinstance(graph.get("nodes"), dict) else {})
     placed = {id: {"position": [0, at * DISTANCE], **node} for at, (id, node) in enumerate(nodes.items())}
     return {**graph, "format": FORMAT, "nodes": placed}
@@ -143,7 +135,3 @@ def _arguments(tool: Tool) -> list[str]:
     schema = cast("dict[str, Any]", tool.definition.get("inputSchema") or {})
     required = set(schema.get("required", []))
     return [name if name in required else f"{name}?" for name in schema.get("properties", {})]
-
-
-def _about(tool: Tool) -> str:
-    return str(tool.definition.get("description") or "").partition("\n")[0][:120]
