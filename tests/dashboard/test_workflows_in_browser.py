@@ -89,6 +89,7 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     expect(detail.locator(".workflow-nodes > li")).to_have_count(6)
     expect(detail.locator('[data-kind="agent"]')).to_have_attribute("data-depth", "1")
 
+    page.wait_for_load_state()  # rows are there before the scripts that listen to the buttons
     detail.get_by_role("button", name="Dry run").click()
     page.get_by_role("dialog").get_by_role("button", name="Start").click()
     run = page.locator("#workflow-run")
