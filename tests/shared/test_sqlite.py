@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -10,29 +11,23 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlite_utils import Database, Migrations
 
 from homeport_shared.errors import HomeportError
-from homeport_shared.sqlite import SqliteFile
+from homeport_shared.sqlite import Schema, SqliteFile, statements
 
-COUNT = Migrations("test.count")
-
-
-@COUNT()
-def create(database: Database) -> None:
-    database.conn.execute("CREATE TABLE numbers (n INTEGER NOT NULL)")
+COUNT = Schema("test.count", ("CREATE TABLE numbers (n INTEGER NOT NULL)",))
 
 
-def numbers(database: Database) -> list[int]:
-    return [row[0] for row in database.conn.execute("SELECT n FROM numbers ORDER BY rowid")]
+def numbers(connection: sqlite3.Connection) -> list[int]:
+    return [row[0] for row in connection.execute("SELECT n FROM numbers ORDER BY rowid")]
 
 
 @pytest.mark.anyio
 async def test_a_write_that_raises_leaves_nothing_behind(tmp_path: Path) -> None:
     file = SqliteFile(tmp_path / "deep" / "a.db", COUNT)
 
-    def half(database: Database) -> None:
-        database.conn.execute("INSERT INTO numbers VALUES (1)")
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO numbers VALUES (1)")
         raise KeyError("in the middle")
 
     with pytest.raises(KeyError):
@@ -44,10 +39,55 @@ async def test_a_write_that_raises_leaves_nothing_behind(tmp_path: Path) -> None
 @pytest.mark.anyio
 async def test_a_closed_file_opens_again_at_the_next_use(tmp_path: Path) -> None:
     file = SqliteFile(tmp_path / "a.db", COUNT)
-    await file.write(lambda database: database.conn.execute("INSERT INTO numbers VALUES (7)"))
+    await file.write(lambda connection: connection.execute("INSERT INTO numbers VALUES (7)"))
     await file.aclose()
     assert await file.read(numbers) == [7]
     await file.aclose()
+
+
+@pytest.mark.anyio
+async def test_an_older_file_is_brought_to_the_newest_version_and_keeps_its_rows(tmp_path: Path) -> None:
+    older, broken, newer = (
+        Schema("test.count", (*COUNT.versions, *more))
+        for more in (
+            (),
+            ("CREATE TABLE more (n); SELECT no_such_function()",),
+            ("ALTER TABLE numbers ADD COLUMN more",),
+        )
+    )
+    for schema in (older, broken, newer, newer):
+        file = SqliteFile(tmp_path / "a.db", schema)
+        if schema is broken:
+            with pytest.raises(HomeportError, match="no_such_function"):
+                await file.read(numbers)
+        else:
+            await file.write(lambda connection: connection.execute("INSERT INTO numbers (n) VALUES (7)"))
+        await file.aclose()
+    file = SqliteFile(tmp_path / "a.db", newer)
+    assert await file.read(numbers) == [7, 7, 7]
+    assert await file.read(lambda connection: connection.execute("SELECT name FROM sqlite_master").fetchall()) == [
+        ("schema_versions",),
+        ("sqlite_autoindex_schema_versions_1",),
+        ("numbers",),
+    ]
+    await file.aclose()
+
+
+@pytest.mark.anyio
+async def test_two_stores_share_a_file(tmp_path: Path) -> None:
+    files = [
+        SqliteFile(tmp_path / "a.db", COUNT),
+        SqliteFile(tmp_path / "a.db", Schema("test.words", ("CREATE TABLE words (w TEXT)", "DROP TABLE words"))),
+    ]
+    for file in files:
+        assert await file.read(lambda _: True)
+        await file.aclose()
+
+
+def test_a_script_is_taken_apart_between_statements_only() -> None:
+    trigger = "CREATE TRIGGER t AFTER INSERT ON a BEGIN\n  DELETE FROM b;\n  DELETE FROM c;\nEND;"
+    text = "INSERT INTO a VALUES ('one; two');"
+    assert [part.strip() for part in statements(f"{text}\n{trigger}\n{text[:-1]}\n")] == [text, trigger, text]
 
 
 @pytest.mark.anyio
@@ -66,15 +106,12 @@ async def test_two_processes_lose_no_write(tmp_path: Path) -> None:
     program.write_text(
         "import sys, anyio\n"
         "from pathlib import Path\n"
-        "from sqlite_utils import Database, Migrations\n"
-        "from homeport_shared.sqlite import SqliteFile\n"
-        "m = Migrations('test.count')\n"
-        "@m()\n"
-        "def create(db): db.conn.execute('CREATE TABLE numbers (n INTEGER NOT NULL)')\n"
+        "from homeport_shared.sqlite import Schema, SqliteFile\n"
+        "m = Schema('test.count', ('CREATE TABLE numbers (n INTEGER NOT NULL)',))\n"
         "async def main():\n"
         "    file = SqliteFile(Path(sys.argv[1]), m)\n"
         "    for n in range(100):\n"
-        "        await file.write(lambda db: db.conn.execute('INSERT INTO numbers VALUES (?)', (n,)))\n"
+        "        await file.write(lambda db: db.execute('INSERT INTO numbers VALUES (?)', (n,)))\n"
         "    await file.aclose()\n"
         "anyio.run(main)\n",
         encoding="utf-8",
@@ -96,9 +133,9 @@ def test_a_killed_process_keeps_every_write_that_returned(tmp_path: Path) -> Non
         "from homeport_shared.sqlite import SqliteFile\n"
         "async def main():\n"
         "    file = SqliteFile(Path(sys.argv[1]))\n"
-        "    await file.write(lambda db: db.conn.execute('CREATE TABLE numbers (n INTEGER)'))\n"
+        "    await file.write(lambda db: db.execute('CREATE TABLE numbers (n INTEGER)'))\n"
         "    for n in range(5):\n"
-        "        await file.write(lambda db: db.conn.execute('INSERT INTO numbers VALUES (?)', (n,)))\n"
+        "        await file.write(lambda db: db.execute('INSERT INTO numbers VALUES (?)', (n,)))\n"
         "    os.kill(os.getpid(), 9)\n"
         "anyio.run(main)\n"
     )
@@ -117,8 +154,8 @@ def test_a_store_holds_exactly_the_batches_that_succeeded(
         file = SqliteFile(tmp_path_factory.mktemp("p") / "a.db", COUNT)
         for batch, fails in batches:
 
-            def work(database: Database, batch: list[int] = batch, fails: bool = fails) -> None:
-                database.conn.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in batch])
+            def work(connection: sqlite3.Connection, batch: list[int] = batch, fails: bool = fails) -> None:
+                connection.executemany("INSERT INTO numbers VALUES (?)", [(n,) for n in batch])
                 if fails:
                     raise LookupError
 

@@ -11,16 +11,26 @@ import json
 import sqlite3
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from homeport_shared import redaction
 from homeport_shared.clock import Clock, SystemClock, iso
-from homeport_shared.sqlite import SqliteFile
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database, Migrations
+from homeport_shared.sqlite import Schema, SqliteFile
 
 START = "0" * 64
+SCHEMA = Schema(
+    "homeport.audit",
+    (
+        """
+        CREATE TABLE audit (
+            seq INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, target TEXT NOT NULL, run TEXT NOT NULL,
+            outcome TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL
+        );
+        CREATE INDEX audit_run ON audit (run) WHERE run != '';
+        CREATE INDEX audit_target ON audit (target);
+        """,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +58,6 @@ class Entry:
     trace: str = ""
 
 
-def _migrations() -> Migrations:
-    from sqlite_utils import Migrations
-
-    migrations = Migrations("homeport.audit")
-
-    @migrations()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute(
-            "CREATE TABLE audit (seq INTEGER PRIMARY KEY, at TEXT NOT NULL, actor TEXT NOT NULL, target TEXT NOT NULL,"
-            " run TEXT NOT NULL, outcome TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL)"
-        )
-        database.conn.execute("CREATE INDEX audit_run ON audit (run) WHERE run != ''")
-        database.conn.execute("CREATE INDEX audit_target ON audit (target)")
-
-    return migrations
-
-
 class AuditLog:
     """The audit rows of one data root.
 
@@ -81,7 +74,7 @@ class AuditLog:
     async def append(self, *entries: Entry) -> None:
         """Store `entries` in this order; on return they survive a power cut."""
         rows = [(iso(self._clock.now()), entry) for entry in entries]
-        await self._open().write(lambda database: _append(database.conn, rows))
+        await self._open().write(lambda connection: _append(connection, rows))
 
     async def latest(self, limit: int = 100, *, before: int | None = None, run: str = "") -> list[dict[str, Any]]:
         """Return up to `limit` rows, newest first.
@@ -92,8 +85,8 @@ class AuditLog:
             run: Only rows of this run.
         """
 
-        def query(database: Database) -> list[dict[str, Any]]:
-            rows = database.conn.execute(
+        def query(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+            rows = connection.execute(
                 "SELECT seq, at, body FROM audit WHERE seq < ? AND (? = '' OR run = ?) ORDER BY seq DESC LIMIT ?",
                 (before if before is not None else 1 << 62, run, run, limit),
             )
@@ -103,11 +96,11 @@ class AuditLog:
 
     async def head(self) -> tuple[int, str]:
         """Return the number and hash of the newest row: keep it elsewhere to notice a cut-off tail."""
-        return await self._open().read(lambda database: _head(database.conn))
+        return await self._open().read(lambda connection: _head(connection))
 
     async def broken_at(self) -> int | None:
         """Return the number of the first row that does not fit the chain; None when all do."""
-        return await self._open().read(lambda database: _broken_at(database.conn))
+        return await self._open().read(lambda connection: _broken_at(connection))
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -116,7 +109,7 @@ class AuditLog:
 
     def _open(self) -> SqliteFile:
         if self._file is None:
-            self._file = SqliteFile(self._path, _migrations())
+            self._file = SqliteFile(self._path, SCHEMA)
         return self._file
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import anyio
 
@@ -21,10 +22,7 @@ from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
-from homeport_shared.sqlite import SqliteFile
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database, Migrations
+from homeport_shared.sqlite import Schema, SqliteFile
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +33,19 @@ BEAT_SECONDS = 1.0
 LEASE_SECONDS = 5.0
 MAX_NOTES = 50
 KEPT_JOBS = 200
+SCHEMA = Schema(
+    "homeport.jobs",
+    (
+        """
+        CREATE TABLE jobs (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, state TEXT NOT NULL,
+            created TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '', beat TEXT NOT NULL DEFAULT '',
+            cancel INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL
+        );
+        CREATE INDEX jobs_unfinished ON jobs (kind, state);
+        """,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,7 @@ class Jobs:
     @property
     def _file(self) -> SqliteFile:
         if self._opened is None:
-            self._opened = SqliteFile(self._path, _migrations())
+            self._opened = SqliteFile(self._path, SCHEMA)
         return self._opened
 
     async def _close(self) -> None:
@@ -148,15 +159,15 @@ class Jobs:
         job = Job(secrets.token_hex(6), kind, params, created=self._now())
         wanted = json.dumps(params, sort_keys=True)
 
-        def work(database: Database) -> Job:
-            for found in _select(database, "kind = ? AND state IN ('queued', 'running')", (kind,)) if once else []:
+        def work(connection: sqlite3.Connection) -> Job:
+            for found in _select(connection, "kind = ? AND state IN ('queued', 'running')", (kind,)) if once else []:
                 if json.dumps(found.params, sort_keys=True) == wanted:
                     return found
-            database.conn.execute(
+            connection.execute(
                 "INSERT INTO jobs (id, kind, state, created, body) VALUES (?, ?, 'queued', ?, ?)",
                 (job.id, kind, job.created, _body(job)),
             )
-            database.conn.execute(
+            connection.execute(
                 "DELETE FROM jobs WHERE state IN ('completed', 'failed', 'cancelled') AND seq <="
                 " (SELECT max(seq) FROM jobs) - ?",
                 (KEPT_JOBS,),
@@ -174,14 +185,14 @@ class Jobs:
         Raises:
             HomeportError: `not_found`.
         """
-        found = await self._file.read(lambda database: _select(database, "id = ?", (identifier,)))
+        found = await self._file.read(lambda connection: _select(connection, "id = ?", (identifier,)))
         if not found:
             raise HomeportError("not_found", f"There is no job {identifier!r}.", "List the jobs to see their ids.")
         return found[0]
 
     async def latest(self, limit: int = 20) -> list[Job]:
         """Return up to `limit` jobs, newest first."""
-        return await self._file.read(lambda database: _select(database, "1 ORDER BY seq DESC LIMIT ?", (limit,)))
+        return await self._file.read(lambda connection: _select(connection, "1 ORDER BY seq DESC LIMIT ?", (limit,)))
 
     async def cancel(self, identifier: str) -> Job:
         """Cancel a job: at once when it waits or runs here, within a second when another process runs it.
@@ -193,13 +204,13 @@ class Jobs:
         if job.state in FINAL:
             raise HomeportError("conflict", f"The job {identifier} is {job.state} already.", "There is nothing to do.")
 
-        def work(database: Database) -> None:
+        def work(connection: sqlite3.Connection) -> None:
             ended = replace(job, finished=self._now())
-            database.conn.execute(
+            connection.execute(
                 "UPDATE jobs SET state = 'cancelled', body = ? WHERE id = ? AND state = 'queued'",
                 (_body(ended), identifier),
             )
-            database.conn.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (identifier,))
+            connection.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (identifier,))
 
         await self._file.write(work)
         if scope := self._scopes.get(identifier):
@@ -238,16 +249,16 @@ class Jobs:
         now = self._context.clock.now()
         stale = iso(now - timedelta(seconds=LEASE_SECONDS))
 
-        def work(database: Database) -> tuple[Job | None, bool]:
+        def work(connection: sqlite3.Connection) -> tuple[Job | None, bool]:
             free = "kind = ? AND (state = 'queued' OR (state = 'running' AND beat < ?)) ORDER BY seq LIMIT 1"
-            for job in _select(database, free, (kind, stale)):
+            for job in _select(connection, free, (kind, stale)):
                 job = replace(job, state="running", started=job.started or iso(now))
-                database.conn.execute(
+                connection.execute(
                     "UPDATE jobs SET state = 'running', owner = ?, beat = ?, body = ? WHERE id = ?",
                     (self._owner, iso(now), _body(job), job.id),
                 )
                 return job, False
-            return None, bool(_select(database, "kind = ? AND state = 'running'", (kind,)))
+            return None, bool(_select(connection, "kind = ? AND state = 'running'", (kind,)))
 
         return await self._file.write(work)
 
@@ -301,8 +312,8 @@ class Jobs:
     async def _beat(self, job: Job) -> bool:
         """Renew the lease; False when the job was cancelled or another process took it over."""
 
-        def work(database: Database) -> bool:
-            cursor = database.conn.execute(
+        def work(connection: sqlite3.Connection) -> bool:
+            cursor = connection.execute(
                 "UPDATE jobs SET beat = ?, body = ? WHERE id = ? AND owner = ? AND state = 'running' AND cancel = 0",
                 (self._now(), _body(job), job.id, self._owner),
             )
@@ -313,8 +324,8 @@ class Jobs:
     async def _finish(self, run: Run, ended: Job | None) -> None:
         """Write the end of a job. Without one it was interrupted: cancelled when asked for, else it waits again."""
 
-        def work(database: Database) -> Job | None:
-            row = database.conn.execute(
+        def work(connection: sqlite3.Connection) -> Job | None:
+            row = connection.execute(
                 "SELECT cancel FROM jobs WHERE id = ? AND owner = ? AND state = 'running'", (run.job.id, self._owner)
             ).fetchone()
             if row is None:
@@ -322,7 +333,7 @@ class Jobs:
             job = ended or replace(run.job, state="queued")
             if row[0] and ended is None:
                 job = replace(run.job, state="cancelled", finished=self._now())
-            database.conn.execute(
+            connection.execute(
                 "UPDATE jobs SET state = ?, owner = '', body = ? WHERE id = ?", (job.state, _body(job), job.id)
             )
             return job
@@ -345,23 +356,6 @@ class Jobs:
         return iso(self._context.clock.now())
 
 
-def _migrations() -> Migrations:
-    from sqlite_utils import Migrations
-
-    migrations = Migrations("homeport.jobs")
-
-    @migrations()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute(
-            "CREATE TABLE jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,"
-            " state TEXT NOT NULL, created TEXT NOT NULL, owner TEXT NOT NULL DEFAULT '',"
-            " beat TEXT NOT NULL DEFAULT '', cancel INTEGER NOT NULL DEFAULT 0, body TEXT NOT NULL)"
-        )
-        database.conn.execute("CREATE INDEX jobs_unfinished ON jobs (kind, state)")
-
-    return migrations
-
-
 def _body(job: Job) -> str:
     fields = asdict(job)
     for column in ("id", "kind", "state", "created"):
@@ -369,8 +363,8 @@ def _body(job: Job) -> str:
     return json.dumps(fields, ensure_ascii=False)
 
 
-def _select(database: Database, where: str, values: tuple[Any, ...]) -> list[Job]:
-    rows = database.conn.execute(f"SELECT id, kind, state, created, body FROM jobs WHERE {where}", values)  # noqa: S608
+def _select(connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[Job]:
+    rows = connection.execute(f"SELECT id, kind, state, created, body FROM jobs WHERE {where}", values)  # noqa: S608
     return [
         Job(id=i, kind=kind, state=state, created=created, **json.loads(body)) for i, kind, state, created, body in rows
     ]

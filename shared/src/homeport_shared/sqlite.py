@@ -5,19 +5,31 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
 
 from homeport_shared.errors import HomeportError
 
-if TYPE_CHECKING:  # imported on first use: it costs 60 ms
-    from sqlite_utils import Database, Migrations
-
 T = TypeVar("T")
 BUSY_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one store.
+
+    Attributes:
+        name: Told apart by it when several stores share a file.
+        versions: SQL scripts; the first makes the tables, each later one brings them one version further. A script
+            that was released is never changed.
+    """
+
+    name: str
+    versions: tuple[str, ...]
 
 
 class SqliteFile:
@@ -28,25 +40,25 @@ class SqliteFile:
 
     Args:
         path: The database file; its folder is made when missing.
-        migrations: Applied, each once, at the first use; None where the caller keeps its own schema.
+        schema: Its tables, brought up to date at the first use; None where the caller makes them.
     """
 
-    def __init__(self, path: Path, migrations: Migrations | None = None) -> None:
+    def __init__(self, path: Path, schema: Schema | None = None) -> None:
         self.path = path
-        self._migrations = migrations
+        self._schema = schema
         self._limiter = anyio.CapacityLimiter(1)
-        self._database: Database | None = None
+        self._connection: sqlite3.Connection | None = None
 
-    async def read(self, work: Callable[[Database], T]) -> T:
-        """Run `work(database)` on the store's thread and return its result.
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work(connection)` on the store's thread and return its result.
 
         Raises:
             HomeportError: `damaged` or `unavailable`, when SQLite says so.
         """
         return await anyio.to_thread.run_sync(self._run, work, limiter=self._limiter)
 
-    async def write(self, work: Callable[[Database], T]) -> T:
-        """Run `work(database)` in one transaction: all of it is kept, or on an exception none of it.
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work(connection)` in one transaction: all of it is kept, or on an exception none of it.
 
         The wait for another process's lock happens before `work` starts, so `work` runs once.
 
@@ -54,9 +66,9 @@ class SqliteFile:
             HomeportError: `damaged` or `unavailable`, when SQLite says so.
         """
 
-        def in_transaction(database: Database) -> T:
-            with transaction(database.conn):
-                return work(database)
+        def in_transaction(connection: sqlite3.Connection) -> T:
+            with transaction(connection):
+                return work(connection)
 
         return await anyio.to_thread.run_sync(self._run, in_transaction, limiter=self._limiter)
 
@@ -64,54 +76,72 @@ class SqliteFile:
         """Close the connection; the next use opens it again."""
 
         def close() -> None:
-            if self._database is not None:
-                self._database.conn.close()
-                self._database = None
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(close, limiter=self._limiter)
 
-    def _run(self, work: Callable[[Database], T]) -> T:
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            if self._database is None:
-                self._database = open_database(self.path, self._migrations)
-            return work(self._database)
+            if self._connection is None:
+                self._connection = connect(self.path, self._schema)
+            return work(self._connection)
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         except OverflowError as error:
             raise HomeportError("invalid", "A number is too large to be stored.", "Use a smaller one.") from error
 
 
-def open_database(path: Path, migrations: Migrations | None = None) -> Database:
+def connect(path: Path, schema: Schema | None = None) -> sqlite3.Connection:
     """Open `path` with Homeport's pragmas and bring its tables up to date.
 
     Raises:
         sqlite3.Error: When the file is no database or cannot be opened.
         OSError: When its folder cannot be made.
     """
-    from sqlite_utils import Database
-
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, check_same_thread=False, isolation_level=None)
     try:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
             connection.execute(f"PRAGMA {pragma}")
-        database = Database(connection)
-        if migrations is not None:
-            _migrate(database, migrations)
+        if schema is not None and _version(connection, schema) < len(schema.versions):
+            _upgrade(connection, schema)
     except BaseException:
         connection.close()
         raise
-    return database
+    return connection
 
 
-def _migrate(database: Database, migrations: Migrations) -> None:
-    """Apply what is pending; another process that starts at the same moment waits and then finds nothing to do."""
-    if database["_sqlite_migrations"].exists() and not migrations.pending(database):
-        return
-    with exclusive(Path(database.conn.execute("PRAGMA database_list").fetchone()[2] + ".lock")):
-        if migrations.pending(database):
-            migrations.apply(database)
+def _version(connection: sqlite3.Connection, schema: Schema) -> int:
+    tables = "SELECT 1 FROM sqlite_master WHERE name = 'schema_versions'"
+    if connection.execute(tables).fetchone() is None:
+        return 0
+    row = connection.execute("SELECT version FROM schema_versions WHERE name = ?", (schema.name,)).fetchone()
+    return row[0] if row else 0
+
+
+def _upgrade(connection: sqlite3.Connection, schema: Schema) -> None:
+    """Run the scripts that are missing; another process that starts at the same moment waits and finds none."""
+    with transaction(connection):
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_versions (name TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+        )
+        for script in schema.versions[_version(connection, schema) :]:
+            for statement in statements(script):
+                connection.execute(statement)
+        connection.execute("INSERT OR REPLACE INTO schema_versions VALUES (?, ?)", (schema.name, len(schema.versions)))
+
+
+def statements(script: str) -> Generator[str]:
+    """Take a script apart; unlike `executescript` this leaves the transaction open in which it is run."""
+    statement = ""
+    for part in script.strip().rstrip(";").split(";"):
+        statement += f"{part};"
+        if sqlite3.complete_statement(statement):  # not within a string or the body of a trigger
+            yield statement
+            statement = ""
 
 
 @contextmanager

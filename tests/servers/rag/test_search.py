@@ -57,7 +57,7 @@ def test_a_filter_by_something_that_is_no_date_is_refused(bound: str) -> None:
 
 @pytest.mark.subprocess
 def test_the_server_imports_nothing_heavy() -> None:
-    heavy = {"numpy", "faiss", "onnxruntime", "tokenizers", "onnx", "sqlite_utils", "pypdfium2", "docx", "selectolax"}
+    heavy = {"numpy", "faiss", "onnxruntime", "tokenizers", "onnx", "pypdfium2", "docx", "selectolax"}
     program = "import sys, homeport_rag.server; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True

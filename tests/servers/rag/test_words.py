@@ -15,9 +15,9 @@ from homeport_rag.records import Passage, Source
 from homeport_rag.search import Filters, full_text_query, query_words
 from homeport_rag.store import documents, matching
 from homeport_rag.store.postings import Postings
-from homeport_rag.store.schema import migrations
+from homeport_rag.store.schema import SCHEMA
 from homeport_rag.store.words import FEW, Words
-from homeport_shared.sqlite import open_database
+from homeport_shared.sqlite import connect
 
 VOCABULARY = ["wing", "wings", "flow", "heat", "boundary", "layer", "panel", "flutter", "mach", "東京", "京都", "x_y"]
 
@@ -30,7 +30,7 @@ def store(connection: sqlite3.Connection, name: str, texts: list[str], collectio
 
 @pytest.fixture
 def connection(tmp_path: Path) -> sqlite3.Connection:
-    connection = open_database(tmp_path / "knowledge.db", migrations()).conn
+    connection = connect(tmp_path / "knowledge.db", SCHEMA)
     dice = random.Random(5)
     for number in range(60):
         texts = [" ".join(dice.choices(VOCABULARY, k=dice.randint(1, 30))) for _ in range(20)]

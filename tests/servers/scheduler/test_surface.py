@@ -51,10 +51,9 @@ async def test_both_eras_of_the_protocol_see_the_same(tmp_path: Path, era: Era) 
 
 @pytest.mark.subprocess
 def test_nothing_heavy_is_loaded_before_it_is_used() -> None:
-    heavy = "('sqlite_utils', 'watchdog', 'tzlocal', 'mcp.client.stdio', 'httpx2')"
+    heavy = "('watchdog', 'tzlocal', 'mcp.client.stdio', 'httpx2')"
     program = f"import sys, homeport_scheduler.server; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
-    assert "sqlite_utils" not in done.stdout
     assert "watchdog" not in done.stdout
     assert "tzlocal" not in done.stdout
 

@@ -85,7 +85,7 @@ def test_decoding_loses_nothing(data: bytes) -> None:
 
 @given(st.text(), st.sampled_from(["utf-8-sig", "utf-16", "utf-32"]))
 def test_text_with_a_mark_always_comes_back(text: str, encoding: str) -> None:
-    if not text:
+    if not text or text.startswith("\0"):  # the mark of UTF-16 and a NUL are the mark of UTF-32
         return
     text = text.encode("utf-8", "replace").decode()
     assert decode(text.encode(encoding)).text == text

@@ -8,23 +8,41 @@ another process, and one before a crash.
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from homeport_files.store import Store, key_of, place_of
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import Place
-from homeport_shared.sqlite import SqliteFile, transaction
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from sqlite_utils import Database, Migrations
+from homeport_shared.sqlite import Schema, SqliteFile, transaction
 
 T = TypeVar("T")
 LONGEST = 50
+SCHEMA = Schema(  # in the file of the history
+    "homeport.files.tags",
+    (
+        """
+        CREATE TABLE tags (
+            root TEXT NOT NULL, path TEXT NOT NULL, tag TEXT NOT NULL, PRIMARY KEY (root, path, tag)
+        ) WITHOUT ROWID;
+        CREATE INDEX tags_tag ON tags (tag);
+        CREATE TABLE tags_known (version INTEGER NOT NULL);
+        INSERT INTO tags_known SELECT coalesce(max(version), 0) FROM changes;
+        """,
+        """
+        CREATE TABLE marks (
+            root TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, detail TEXT NOT NULL,
+            PRIMARY KEY (root, path, kind, value)
+        ) WITHOUT ROWID;
+        CREATE INDEX marks_value ON marks (kind, value);
+        INSERT INTO marks SELECT root, path, 'tag', tag, '' FROM tags;
+        DROP TABLE tags;
+        """,
+    ),
+)
 Kind = Literal["tag", "category", "knowledge", "failed", "indexed"]
 
 
@@ -174,16 +192,15 @@ class Marks:
         """Write the whole database, the history included, into a new `file`."""
         await self._use(lambda _: None)
 
-        def copy(database: Database) -> None:
-            database.conn.execute("VACUUM INTO ?", (str(file),))
+        def copy(connection: sqlite3.Connection) -> None:
+            connection.execute("VACUUM INTO ?", (str(file),))
 
         await self._opened().read(copy)
 
     async def copy_from(self, file: Path) -> None:
         """Replace marks and accesses by those that `copy_to` wrote into `file`; missing history comes back, too."""
 
-        def copy(database: Database) -> None:
-            connection = database.conn
+        def copy(connection: sqlite3.Connection) -> None:
             connection.execute("ATTACH ? AS backup", (str(file),))
             try:
                 with transaction(connection):
@@ -206,15 +223,15 @@ class Marks:
         if self._file is None:
             await self._store.reading(lambda _: None)  # makes the table of the history
 
-        def caught_up(database: Database) -> T:
-            _follow_moves(database.conn)
-            return work(database.conn)
+        def caught_up(connection: sqlite3.Connection) -> T:
+            _follow_moves(connection)
+            return work(connection)
 
         return await self._opened().write(caught_up)
 
     def _opened(self) -> SqliteFile:
         if self._file is None:
-            self._file = SqliteFile(self._folder / "files.db", _migrations())
+            self._file = SqliteFile(self._folder / "files.db", SCHEMA)
         return self._file
 
 
@@ -269,31 +286,3 @@ def _follow_moves(connection: sqlite3.Connection) -> None:
             (root, path, len(from_path) + 1, *inside),
         )
         connection.execute("UPDATE tags_known SET version = ?", (version,))
-
-
-def _migrations() -> Migrations:
-    from sqlite_utils import Migrations
-
-    migrations = Migrations("homeport.files.tags")
-
-    @migrations()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute(
-            "CREATE TABLE tags (root TEXT NOT NULL, path TEXT NOT NULL, tag TEXT NOT NULL,"
-            " PRIMARY KEY (root, path, tag)) WITHOUT ROWID"
-        )
-        database.conn.execute("CREATE INDEX tags_tag ON tags (tag)")
-        database.conn.execute("CREATE TABLE tags_known (version INTEGER NOT NULL)")
-        database.conn.execute("INSERT INTO tags_known SELECT coalesce(max(version), 0) FROM changes")
-
-    @migrations()
-    def marks(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute(
-            "CREATE TABLE marks (root TEXT NOT NULL, path TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,"
-            " detail TEXT NOT NULL, PRIMARY KEY (root, path, kind, value)) WITHOUT ROWID"
-        )
-        database.conn.execute("CREATE INDEX marks_value ON marks (kind, value)")
-        database.conn.execute("INSERT INTO marks SELECT root, path, 'tag', tag, '' FROM tags")
-        database.conn.execute("DROP TABLE tags")
-
-    return migrations

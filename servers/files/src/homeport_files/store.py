@@ -14,17 +14,14 @@ import tempfile
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
-from homeport_shared import sqlite
 from homeport_shared.atomic import sync_folder
 from homeport_shared.clock import Clock, iso
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import Identity
 from homeport_shared.paths import Place, unshow
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database, Migrations
+from homeport_shared.sqlite import Schema, SqliteFile, exclusive
 
 T = TypeVar("T")
 Kind = Literal["found", "created", "changed", "deleted", "moved", "restored"]
@@ -91,36 +88,25 @@ class ChangeSet:
 
 
 _COLUMNS = "version, at, kind, root, path, from_root, from_path, before, after, size, actor, agent, run, change_set"
-
-
-def _migrations() -> Migrations:
-    from sqlite_utils import Migrations
-
-    migrations = Migrations("homeport.files")
-
-    @migrations()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute(
-            "CREATE TABLE changes (version INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL,"
-            " root TEXT NOT NULL, path TEXT NOT NULL, from_root TEXT NOT NULL, from_path TEXT NOT NULL,"
-            " before TEXT NOT NULL, after TEXT NOT NULL, size INTEGER NOT NULL, actor TEXT NOT NULL,"
-            " agent TEXT NOT NULL, run TEXT NOT NULL, change_set TEXT NOT NULL)"
-        )
-        database.conn.execute("CREATE INDEX changes_path ON changes (root, path, version)")
-        database.conn.execute(
-            "CREATE TABLE accesses (root TEXT NOT NULL, path TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL,"
-            " PRIMARY KEY (root, path)) WITHOUT ROWID"
-        )
-
-    @migrations()
-    def sets(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute("CREATE INDEX changes_set ON changes (change_set, version)")
-
-    @migrations()
-    def uses(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute("ALTER TABLE accesses ADD COLUMN uses INTEGER NOT NULL DEFAULT 1")
-
-    return migrations
+SCHEMA = Schema(
+    "homeport.files",
+    (
+        """
+        CREATE TABLE changes (
+            version INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL, root TEXT NOT NULL,
+            path TEXT NOT NULL, from_root TEXT NOT NULL, from_path TEXT NOT NULL, before TEXT NOT NULL,
+            after TEXT NOT NULL, size INTEGER NOT NULL, actor TEXT NOT NULL, agent TEXT NOT NULL, run TEXT NOT NULL,
+            change_set TEXT NOT NULL
+        );
+        CREATE INDEX changes_path ON changes (root, path, version);
+        CREATE TABLE accesses (
+            root TEXT NOT NULL, path TEXT NOT NULL, who TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (root, path)
+        ) WITHOUT ROWID;
+        """,
+        "CREATE INDEX changes_set ON changes (change_set, version)",
+        "ALTER TABLE accesses ADD COLUMN uses INTEGER NOT NULL DEFAULT 1",
+    ),
+)
 
 
 class Ledger:
@@ -276,7 +262,7 @@ class Store:
         self._folder = folder
         self._path = folder / "files.db"
         self._clock = clock
-        self._file: sqlite.SqliteFile | None = None
+        self._file: SqliteFile | None = None
 
     @property
     def empty(self) -> bool:
@@ -290,22 +276,22 @@ class Store:
             HomeportError: What `work` raises; `unavailable`, when another process keeps the lock.
         """
 
-        def locked(database: Database) -> T:
-            with sqlite.exclusive(self._folder / "changes.lock"):
-                return work(self._ledger(database))
+        def locked(connection: sqlite3.Connection) -> T:
+            with exclusive(self._folder / "changes.lock"):
+                return work(self._ledger(connection))
 
         return await self._open().read(locked)
 
     async def reading(self, work: Callable[[Ledger], T]) -> T:
         """Run `work(ledger)`, which changes nothing."""
-        return await self._open().read(lambda database: work(self._ledger(database)))
+        return await self._open().read(lambda connection: work(self._ledger(connection)))
 
     async def accessed(self, accesses: dict[Place, tuple[str, str]]) -> None:
         """Remember who read each place last, and when."""
         rows = [(*key_of(place), who, at) for place, (who, at) in accesses.items()]
 
-        def write(database: Database) -> None:
-            database.conn.executemany(
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany(
                 "INSERT INTO accesses VALUES (?, ?, ?, ?, 1) ON CONFLICT DO UPDATE SET who = excluded.who,"
                 " at = excluded.at, uses = uses + 1",
                 rows,
@@ -318,9 +304,9 @@ class Store:
         if self.empty:
             return {}
 
-        def query(database: Database) -> dict[Place, str]:
+        def query(connection: sqlite3.Connection) -> dict[Place, str]:
             find = "SELECT who FROM accesses WHERE root = ? AND path = ?"
-            rows = ((place, database.conn.execute(find, key_of(place)).fetchone()) for place in places)
+            rows = ((place, connection.execute(find, key_of(place)).fetchone()) for place in places)
             return {place: row[0] for place, row in rows if row}
 
         return await self._open().read(query)
@@ -331,9 +317,7 @@ class Store:
             return []
         find = "SELECT root, path, uses FROM accesses ORDER BY uses DESC, at DESC LIMIT ?"
         return await self._open().read(
-            lambda database: [
-                (place_of(root, path), uses) for root, path, uses in database.conn.execute(find, (limit,))
-            ]
+            lambda connection: [(place_of(root, path), uses) for root, path, uses in connection.execute(find, (limit,))]
         )
 
     async def aclose(self) -> None:
@@ -341,13 +325,13 @@ class Store:
         if self._file is not None:
             await self._file.aclose()
 
-    def _open(self) -> sqlite.SqliteFile:
+    def _open(self) -> SqliteFile:
         if self._file is None:
-            self._file = sqlite.SqliteFile(self._path, _migrations())
+            self._file = SqliteFile(self._path, SCHEMA)
         return self._file
 
-    def _ledger(self, database: Database) -> Ledger:
-        return Ledger(database.conn, self._folder / "blobs", self._clock)
+    def _ledger(self, connection: sqlite3.Connection) -> Ledger:
+        return Ledger(connection, self._folder / "blobs", self._clock)
 
 
 def key_of(place: Place) -> tuple[str, str]:

@@ -7,14 +7,11 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from homeport_scheduler.definitions import Definition
 from homeport_scheduler.records import Job, Note, Run
-from homeport_shared.sqlite import SqliteFile
-
-if TYPE_CHECKING:  # imported on first use: it costs 60 ms
-    from sqlite_utils import Database, Migrations
+from homeport_shared.sqlite import Schema, SqliteFile
 
 T = TypeVar("T")
 _JOB = "id, enabled, agreed, owner, next, version, created, updated, deleted, sources, body"
@@ -24,42 +21,38 @@ _RUN = (
 )
 _COLUMNS = tuple(_RUN.replace(",", "").split())
 _UPDATE = f"UPDATE runs SET {', '.join(f'{name} = ?' for name in _COLUMNS[5:])} WHERE id = ?"  # noqa: S608 - own names
-
-
-def _migrations() -> Migrations:
-    from sqlite_utils import Migrations
-
-    migrations = Migrations("homeport.scheduler")
-
-    @migrations()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        for statement in (
-            "CREATE TABLE jobs (id TEXT PRIMARY KEY, name TEXT NOT NULL, enabled INTEGER NOT NULL,"
-            " agreed INTEGER NOT NULL, owner TEXT NOT NULL, kind TEXT NOT NULL, trigger TEXT NOT NULL,"
-            " next TEXT NOT NULL, version INTEGER NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL,"
-            " deleted TEXT NOT NULL, sources TEXT NOT NULL, body TEXT NOT NULL)",
-            "CREATE UNIQUE INDEX jobs_name ON jobs (name) WHERE deleted = ''",
-            "CREATE INDEX jobs_next ON jobs (next) WHERE enabled AND next != '' AND deleted = ''",
-            "CREATE INDEX jobs_trigger ON jobs (trigger)",
-            "CREATE TABLE runs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, job TEXT NOT NULL,"
-            " name TEXT NOT NULL, kind TEXT NOT NULL, cause TEXT NOT NULL, state TEXT NOT NULL, planned TEXT NOT NULL,"
-            " not_before TEXT NOT NULL, priority INTEGER NOT NULL, attempt INTEGER NOT NULL, started TEXT NOT NULL,"
-            " finished TEXT NOT NULL, seconds REAL NOT NULL, category TEXT NOT NULL, detail TEXT NOT NULL,"
-            " agreed INTEGER NOT NULL, event TEXT NOT NULL, attempts TEXT NOT NULL, host_run TEXT NOT NULL,"
-            " process TEXT NOT NULL)",
-            "CREATE INDEX runs_job ON runs (job, seq)",
-            "CREATE INDEX runs_open ON runs (state, not_before) WHERE state IN ('queued', 'running')",
-            "CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at TEXT NOT NULL,"
-            " kind TEXT NOT NULL, subject TEXT NOT NULL, data TEXT NOT NULL)",
-            "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
-        ):
-            database.conn.execute(statement)
-
-    @migrations()
-    def correlate(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute("ALTER TABLE events ADD COLUMN correlation TEXT NOT NULL DEFAULT ''")
-
-    return migrations
+SCHEMA = Schema(
+    "homeport.scheduler",
+    (
+        """
+        CREATE TABLE jobs (
+            id TEXT PRIMARY KEY, name TEXT NOT NULL, enabled INTEGER NOT NULL, agreed INTEGER NOT NULL,
+            owner TEXT NOT NULL, kind TEXT NOT NULL, trigger TEXT NOT NULL, next TEXT NOT NULL,
+            version INTEGER NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL, deleted TEXT NOT NULL,
+            sources TEXT NOT NULL, body TEXT NOT NULL
+        );
+        CREATE UNIQUE INDEX jobs_name ON jobs (name) WHERE deleted = '';
+        CREATE INDEX jobs_next ON jobs (next) WHERE enabled AND next != '' AND deleted = '';
+        CREATE INDEX jobs_trigger ON jobs (trigger);
+        CREATE TABLE runs (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, job TEXT NOT NULL, name TEXT NOT NULL,
+            kind TEXT NOT NULL, cause TEXT NOT NULL, state TEXT NOT NULL, planned TEXT NOT NULL,
+            not_before TEXT NOT NULL, priority INTEGER NOT NULL, attempt INTEGER NOT NULL, started TEXT NOT NULL,
+            finished TEXT NOT NULL, seconds REAL NOT NULL, category TEXT NOT NULL, detail TEXT NOT NULL,
+            agreed INTEGER NOT NULL, event TEXT NOT NULL, attempts TEXT NOT NULL, host_run TEXT NOT NULL,
+            process TEXT NOT NULL
+        );
+        CREATE INDEX runs_job ON runs (job, seq);
+        CREATE INDEX runs_open ON runs (state, not_before) WHERE state IN ('queued', 'running');
+        CREATE TABLE events (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, at TEXT NOT NULL, kind TEXT NOT NULL,
+            subject TEXT NOT NULL, data TEXT NOT NULL
+        );
+        CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+        """,
+        "ALTER TABLE events ADD COLUMN correlation TEXT NOT NULL DEFAULT ''",
+    ),
+)
 
 
 class Books:
@@ -268,11 +261,11 @@ class Store:
 
     async def read(self, work: Callable[[Books], T]) -> T:
         """Run `work` on the tables and return its result."""
-        return await self._opened().read(lambda database: work(Books(database.conn)))
+        return await self._opened().read(lambda connection: work(Books(connection)))
 
     async def write(self, work: Callable[[Books], T]) -> T:
         """Run `work` in one transaction: all of it is kept, or none."""
-        return await self._opened().write(lambda database: work(Books(database.conn)))
+        return await self._opened().write(lambda connection: work(Books(connection)))
 
     async def aclose(self) -> None:
         """Close the file."""
@@ -281,7 +274,7 @@ class Store:
 
     def _opened(self) -> SqliteFile:
         if self._file is None:
-            self._file = SqliteFile(self.path, _migrations())
+            self._file = SqliteFile(self.path, SCHEMA)
         return self._file
 
 

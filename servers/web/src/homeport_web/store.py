@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from homeport_shared.sqlite import SqliteFile
+from homeport_shared.sqlite import Schema, SqliteFile
 from homeport_web.reading import Page
-
-if TYPE_CHECKING:  # imported on first use: it costs 60 ms
-    from sqlite_utils import Database, Migrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +43,18 @@ class Row:
     size: int
 
 
-def _migrations() -> Migrations:
-    from sqlite_utils import Migrations
-
-    migrations = Migrations("homeport.web")
-
-    @migrations()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute(
-            "CREATE TABLE copies (id TEXT PRIMARY KEY, asked TEXT NOT NULL, url TEXT NOT NULL, title TEXT NOT NULL,"
-            " fetched TEXT NOT NULL, size INTEGER NOT NULL, page BLOB NOT NULL, html BLOB NOT NULL,"
-            " redirects TEXT NOT NULL)"
-        )
-        database.conn.execute("CREATE INDEX copies_fetched ON copies (fetched, id)")
-
-    return migrations
+SCHEMA = Schema(
+    "homeport.web",
+    (
+        """
+        CREATE TABLE copies (
+            id TEXT PRIMARY KEY, asked TEXT NOT NULL, url TEXT NOT NULL, title TEXT NOT NULL, fetched TEXT NOT NULL,
+            size INTEGER NOT NULL, page BLOB NOT NULL, html BLOB NOT NULL, redirects TEXT NOT NULL
+        );
+        CREATE INDEX copies_fetched ON copies (fetched, id);
+        """,
+    ),
+)
 
 
 class Store:
@@ -84,15 +79,15 @@ class Store:
             json.dumps(copy.redirects),
         )  # fmt: skip
 
-        def work(database: Database) -> None:
-            database.conn.execute(
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
                 "INSERT OR REPLACE INTO copies (id, asked, url, title, fetched, size, page, html, redirects)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            database.conn.execute("DELETE FROM copies WHERE fetched < ?", (forget_before,))
+            connection.execute("DELETE FROM copies WHERE fetched < ?", (forget_before,))
             # All that, newest first, go beyond the limit; the one just put stays.
-            database.conn.execute(
+            connection.execute(
                 "DELETE FROM copies WHERE id <> ? AND id IN (SELECT id FROM (SELECT id, SUM(size) OVER"
                 " (ORDER BY fetched DESC, id) AS total FROM copies) WHERE total > ?)",
                 (copy.id, self._most_bytes),
@@ -103,9 +98,9 @@ class Store:
     async def get(self, identifier: str) -> Copy | None:
         """Return a copy by its id; None where there is none."""
 
-        def work(database: Database) -> Copy | None:
+        def work(connection: sqlite3.Connection) -> Copy | None:
             query = "SELECT id, asked, url, fetched, page, html, redirects FROM copies WHERE id = ?"
-            row: tuple[Any, ...] | None = database.conn.execute(query, (identifier,)).fetchone()
+            row: tuple[Any, ...] | None = connection.execute(query, (identifier,)).fetchone()
             if row is None:
                 return None
             content: dict[str, Any] = json.loads(zlib.decompress(row[4]))
@@ -118,12 +113,12 @@ class Store:
     async def list(self, limit: int, before: tuple[str, str]) -> list[Row]:
         """Return copies, newest first, from behind the moment and id `before`; when these are empty, from the start."""
 
-        def work(database: Database) -> list[Row]:
+        def work(connection: sqlite3.Connection) -> list[Row]:
             query = (
                 "SELECT id, url, title, fetched, size FROM copies WHERE ? = '' OR (fetched, id) < (?, ?)"
                 " ORDER BY fetched DESC, id DESC LIMIT ?"
             )
-            return [Row(*row) for row in database.conn.execute(query, (before[0], *before, limit))]
+            return [Row(*row) for row in connection.execute(query, (before[0], *before, limit))]
 
         return await self._opened().read(work)
 
@@ -134,5 +129,5 @@ class Store:
 
     def _opened(self) -> SqliteFile:
         if self._file is None:
-            self._file = SqliteFile(self._path, _migrations())
+            self._file = SqliteFile(self._path, SCHEMA)
         return self._file

@@ -20,7 +20,7 @@ from anyio.from_thread import check_cancelled
 from homeport_rag.records import Space
 from homeport_rag.search import Filters
 from homeport_rag.store.postings import Ranking
-from homeport_rag.store.schema import migrations
+from homeport_rag.store.schema import SCHEMA
 from homeport_rag.store.words import Words
 from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import SqliteFile
@@ -52,15 +52,15 @@ class Store:
 
     @cached_property
     def _reading(self) -> SqliteFile:
-        return SqliteFile(self.path, migrations())
+        return SqliteFile(self.path, SCHEMA)
 
     @cached_property
     def _writing(self) -> SqliteFile:
-        return SqliteFile(self.path, migrations())
+        return SqliteFile(self.path, SCHEMA)
 
     @cached_property
     def _warming(self) -> SqliteFile:
-        return SqliteFile(self.path, migrations())
+        return SqliteFile(self.path, SCHEMA)
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return `work(connection, *args)`; for what takes milliseconds, because searches wait for it.
@@ -68,11 +68,11 @@ class Store:
         Raises:
             HomeportError: What `work` raises; `damaged` or `unavailable`, when SQLite says so.
         """
-        return await self._reading.read(lambda database: work(database.conn, *args, **kwargs))
+        return await self._reading.read(lambda connection: work(connection, *args, **kwargs))
 
     async def read_slowly(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `read` does; may take long: only writers wait for it."""
-        return await self._writing.read(lambda database: work(database.conn, *args, **kwargs))
+        return await self._writing.read(lambda connection: work(connection, *args, **kwargs))
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(connection, *args)` in one transaction, all or nothing.
@@ -80,7 +80,7 @@ class Store:
         Raises:
             HomeportError: What `work` raises; `damaged` or `unavailable`, when SQLite says so.
         """
-        return await self._writing.write(lambda database: work(database.conn, *args, **kwargs))
+        return await self._writing.write(lambda connection: work(connection, *args, **kwargs))
 
     async def find_words(self, text: str, scope: list[Space], filters: Filters, limit: int) -> list[Ranking]:
         """Return the best matches of each full-text index that `scope` needs: (chunk id, BM25 score, greater = better).
@@ -106,6 +106,6 @@ class Store:
             self._chilled = anyio.Event()
             try:
                 await self.read(self._words.prepare)
-                await self._warming.read(lambda database: self._words.warm(database.conn, check_cancelled))
+                await self._warming.read(lambda connection: self._words.warm(connection, check_cancelled))
             except HomeportError:
                 logger.exception("the lists of frequent words cannot be read now")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
-if TYPE_CHECKING:
-    from sqlite_utils import Database, Migrations
+from homeport_shared.sqlite import Schema
 
 TABLES = """
 CREATE TABLE collections (
@@ -41,7 +39,7 @@ CREATE TABLE changes (
 CREATE TABLE outcomes (
     job TEXT NOT NULL, uri TEXT NOT NULL, outcome TEXT NOT NULL, chunks INTEGER NOT NULL, message TEXT NOT NULL,
     PRIMARY KEY (job, uri)
-)
+);
 """
 # Counts are kept by triggers, because counting 100,000 rows takes longer than a search. The model '*' counts passages.
 COMPLETE = """
@@ -116,7 +114,7 @@ CREATE TABLE memories (
     agent TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, tags TEXT NOT NULL, source TEXT NOT NULL,
     at TEXT NOT NULL, importance REAL NOT NULL, recalled TEXT NOT NULL
 );
-CREATE INDEX memories_owner ON memories (tenant, actor, agent)
+CREATE INDEX memories_owner ON memories (tenant, actor, agent);
 """
 # `structure` is what was noted when a document was read; `tries` and `failed_ns` of how often the same file failed.
 KNOWN = """
@@ -134,34 +132,9 @@ MEMORY = ".memory"  # the collection that holds memories; no search of documents
 BUILT_IN = ("default", "emails", "reports", "projects")
 
 
-def migrations() -> Migrations:
-    """Return the migrations of `knowledge.db`."""
-    from sqlite_utils import Migrations
+def _named(names: Iterable[str]) -> str:
+    rows = ", ".join(f"('{name}', 'en', strftime('%Y-%m-%dT%H:%M:%fZ'))" for name in names)
+    return f"INSERT INTO collections (name, language, created) VALUES {rows}"  # noqa: S608 - own names
 
-    steps = Migrations("homeport.rag")
 
-    @steps()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        for statement in TABLES.split(";\n"):
-            database.conn.execute(statement)
-        for name in BUILT_IN:
-            database.conn.execute(
-                "INSERT INTO collections (name, language, created) VALUES (?, 'en', strftime('%Y-%m-%dT%H:%M:%fZ'))",
-                (name,),
-            )
-
-    @steps()
-    def complete(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        for statement in re.split(r";\n(?! |END)", COMPLETE):
-            database.conn.execute(statement)
-        database.conn.execute(
-            "INSERT INTO collections (name, language, created) VALUES (?, 'en', strftime('%Y-%m-%dT%H:%M:%fZ'))",
-            (MEMORY,),
-        )
-
-    @steps()
-    def know(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        for statement in KNOWN.split(";\n"):
-            database.conn.execute(statement)
-
-    return steps
+SCHEMA = Schema("homeport.rag", (TABLES + _named(BUILT_IN), COMPLETE + _named((MEMORY,)), KNOWN))
