@@ -23,6 +23,7 @@ from homeport_shared.paths import Place, Root, Roots
 
 logger = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
+FIRST_SECONDS = 0.5  # loading what watches takes 40 ms, for which the first answer would wait
 
 
 class Following:
@@ -100,6 +101,7 @@ class Following:
 
     async def _watched(self, scope: anyio.CancelScope) -> None:
         with scope:
+            await anyio.sleep(FIRST_SECONDS)
             await self._outside.run()
 
 
