@@ -96,18 +96,25 @@ class Meaning:
                 self._found[choice] = Found(embedder, why, self._context.clock.monotonic())
             return self._found[choice].embedder, self._found[choice].why
 
-    async def ready(self, choice: Choice = SERVER) -> tuple[Embedder | None, str]:
-        """Return an embedding model as `embedder` does, without waiting for one that is still being built."""
+    async def ready(self, choice: Choice = SERVER, patience: float = PATIENCE) -> tuple[Embedder | None, str]:
+        """Return an embedding model as `embedder` does, without waiting for one that is still being built.
+
+        Args:
+            choice: Which one is wanted.
+            patience: Most seconds to wait for it to be found; `rag://stats` changes when that takes longer.
+        """
         choice = self.resolved(choice)
         if not self._fresh(choice):
             looked = anyio.Event()
 
             async def look() -> None:
-                await self.embedder(choice)
+                embedder, _ = await self.embedder(choice)
                 looked.set()
+                if embedder is not None:
+                    await self._context.changes.updated("rag://stats")
 
             self._context.tasks.start_soon(look)
-            with anyio.move_on_after(PATIENCE):
+            with anyio.move_on_after(patience):
                 await looked.wait()
         found = self._found.get(choice)
         return (found.embedder, found.why) if found and self._fresh(choice) else (None, PREPARING)
