@@ -14,6 +14,7 @@ from typing import Any, Literal
 import anyio
 import psutil
 import pytest
+from hypothesis import settings
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
@@ -30,8 +31,27 @@ CLOUD_MODEL = "openrouter/qwen/qwen3-8b"
 CANARY = "sk-or-canary-7e1f09c2"
 READY = "Ctrl+C stops it."
 FINAL = {"completed", "failed", "cancelled"}
+TESTS = Path(__file__).parent
+CLIENTS = ("dashboard", "homeport")
+COVERAGE = "COVERAGE_PROCESS_CONFIG"  # the variable by which coverage starts in a process
+MEASURE = pytest.StashKey[str]()
 STRANGE = Path(__file__).with_name("strange.py")
 PATIENCE = 60  # seconds for anything at all; never asserted
+settings.register_profile("patient", deadline=None)  # nor is how long one example takes
+settings.load_profile("patient")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep to oneself how coverage is measured: tests start many processes, which take half as long again with it."""
+    config.stash[MEASURE] = os.environ.pop(COVERAGE, "") if hasattr(config, "workerinput") else ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Measure the processes that tests of the clients start, since most of a client runs there."""
+    if item.config.stash[MEASURE] and item.path.relative_to(TESTS).parts[0] in CLIENTS:
+        os.environ[COVERAGE] = item.config.stash[MEASURE]
+    else:
+        os.environ.pop(COVERAGE, None)
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_a_killed_process_keeps_every_write_that_returned(tmp_path: Path) -> Non
     anyio.run(file.aclose)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(st.tuples(st.lists(st.integers(-(2**62), 2**62), max_size=4), st.booleans()), max_size=6))
 def test_a_store_holds_exactly_the_batches_that_succeeded(
     batches: list[tuple[list[int], bool]], tmp_path_factory: pytest.TempPathFactory

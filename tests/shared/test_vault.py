@@ -117,7 +117,7 @@ def test_an_empty_secret_is_refused(tmp_path: Path, name: str, value: str) -> No
         locked(tmp_path).set(name, value)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(value=st.text(min_size=1).filter(lambda text: text.strip() != ""))
 def test_every_text_comes_back_as_it_went_in(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     folder = tmp_path_factory.mktemp("vault")

@@ -140,7 +140,7 @@ NODES = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(["a", "b", "c", "d", "e"]), NODES, min_size=1), st.sampled_from(["a", "b"]))
 def test_any_graph_is_checked_and_a_valid_one_has_each_node_in_one_part(nodes: Any, start: str) -> None:
     graph = parsed({"name": "W", "start": start, "nodes": nodes})

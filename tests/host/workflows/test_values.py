@@ -24,14 +24,14 @@ JSON = st.recursive(
 SCOPE: dict[str, Any] = {"n": 3, "words": ["a", "b"], "mail": {"items": [1, 2], "from": "Ada"}, "none": None}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(JSON)
 def test_a_whole_reference_keeps_any_value_as_it_is(value: Any) -> None:
     assert render("{{ value }}", {"value": value}) == value
     assert render({"a": ["{{ value }}"]}, {"value": value}) == {"a": [value]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(JSON)
 def test_a_value_is_never_read_as_a_template(value: Any) -> None:
     hidden = {"text": "{{ secret }}", "more": value}
@@ -39,7 +39,7 @@ def test_a_value_is_never_read_as_a_template(value: Any) -> None:
     assert render("got {{ value.text }}", {"value": hidden, "secret": "x"}) == "got {{ secret }}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_any_text_is_rendered_or_refused_in_words(text: str) -> None:
     for work in (

@@ -137,7 +137,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(started=st.sets(NAMES), steps=st.lists(STEPS, max_size=8))
 def test_any_run_is_taken_back(started: set[str], steps: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -77,7 +77,7 @@ def test_a_text_that_cannot_be_a_tag_is_refused(text: str) -> None:
 NAMES = st.sampled_from(["a", "b", "c/a", "c"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.lists(st.tuples(NAMES, NAMES), max_size=6))
 async def test_after_any_moves_a_tag_is_where_its_file_went(steps: list[tuple[str, str]]) -> None:
     def place(name: str) -> Place:

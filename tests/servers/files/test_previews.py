@@ -152,7 +152,7 @@ def test_numbers_are_sorted_as_numbers(numbers: list[int]) -> None:
     assert [int(row[0]) for row in found.rows] == sorted(numbers)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=20), cut=st.floats(0.1, 2))
 def test_whatever_is_wrong_with_a_workbook_is_said_plainly(flips: list[tuple[int, int]], cut: float) -> None:
     book = openpyxl.Workbook()

@@ -137,7 +137,7 @@ LINES = st.sampled_from(
 TEXTS = st.lists(LINES, max_size=60).map("\n".join)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(TEXTS, st.sampled_from(["a.md", "a.py", "a.txt", "a.csv", "a.html"]), st.integers(MIN_LIMIT, 90))
 def test_nothing_is_lost_and_no_limit_is_broken(text: str, name: str, limit: int) -> None:
     document = extract_bytes(text.encode(), name)

@@ -235,7 +235,7 @@ async def test_no_query_is_ever_an_error(tmp_path: Path) -> None:
         )
         asked: list[str] = []
 
-        @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=100, suppress_health_check=list(HealthCheck))
         @given(queries)
         def collect(query: str) -> None:
             asked.append(query.encode("utf-8", "replace").decode())

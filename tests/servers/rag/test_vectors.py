@@ -149,7 +149,7 @@ Step = tuple[str, int]
 STEPS = st.lists(st.tuples(st.sampled_from(["add", "remove", "search", "restart", "prune"]), st.integers(0, 40)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_whatever_happened_the_hits_are_those_of_comparing_with_all(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Step]

@@ -45,7 +45,7 @@ def by_fts5(connection: sqlite3.Connection, words: list[str], limit: int) -> lis
 def test_scores_are_those_of_fts5(connection: sqlite3.Connection) -> None:
     postings = Postings(connection, "chunks_fts", matching.TOKENIZER[True])
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.lists(st.sampled_from([*VOCABULARY, "absent", "東", "layers"]), min_size=1, max_size=6, unique=True))
     def same(words: list[str]) -> None:
         found, expected = postings.best(words, 50), by_fts5(connection, words, 50)

@@ -123,7 +123,7 @@ def test_what_is_no_cron_expression_is_refused(text: str) -> None:
 
 
 @given(EXPRESSIONS, ZONES, MOMENTS, DSTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_runs_grow_and_none_lies_between(text: str, zone: str, moment: datetime, dst: Dst) -> None:
     crontab = Crontab(text, ZoneInfo(zone), dst)
     found: list[datetime] = [moment]
@@ -136,7 +136,7 @@ def test_runs_grow_and_none_lies_between(text: str, zone: str, moment: datetime,
 
 
 @given(EXPRESSIONS, ZONES, MOMENTS, DSTS, st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_looking_back_finds_what_looking_forward_found(
     text: str, zone: str, moment: datetime, dst: Dst, most: int
 ) -> None:

@@ -42,7 +42,7 @@ def check(document: Document) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(data=BYTES)
 def test_lines_point_at_the_text_of_their_block(name: str, data: bytes) -> None:
     try:
@@ -54,7 +54,7 @@ def test_lines_point_at_the_text_of_their_block(name: str, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("start", [b"%PDF-1.4\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1Workbook"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.binary(max_size=600))
 def test_noise_behind_a_familiar_start_is_refused_in_words(start: bytes, data: bytes) -> None:
     try:

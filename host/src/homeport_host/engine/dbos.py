@@ -301,9 +301,9 @@ class DbosEngine:
             await self._look_after(run, kind, parameters, resume=False)
 
     async def _watch(self) -> None:
-        """Resume runs that nobody works on. A run counts as left when two looks in a row find no task."""
+        """Resume runs that nobody works on: two looks in a row find one in the same state and without a task."""
         with anyio.CancelScope() as self._watchdog:
-            left = set[str]()
+            before = dict[str, str | None]()
             while True:
                 await anyio.sleep(self._watch_seconds)
                 try:
@@ -311,23 +311,30 @@ class DbosEngine:
                 except HomeportError:  # such as a full disk: the host goes on, and looks again
                     logger.exception("unfinished runs could not be looked up")
                     continue
-                idle = {run for run, _, _ in unfinished if run not in self._live}
-                for run, kind, parameters in unfinished:
-                    if run in idle & left:
+                idle = [each for each in unfinished if each[0] not in self._live]
+                now = {run: await self._status(run) for run, _, _ in idle}
+                for run, kind, parameters in idle:
+                    if run in before and now[run] == before[run]:  # else it may be on its way from a queue
                         await self._look_after(run, kind, parameters, resume=True)
-                left = idle
+                before = now
+
+    async def _status(self, run: str) -> str | None:
+        from dbos import DBOS
+
+        status = await DBOS.get_workflow_status_async(run)
+        return None if status is None else status.status
 
     async def _look_after(self, run: str, kind: str, parameters: dict[str, Any], *, resume: bool) -> None:
         from dbos import DBOS
 
-        status = await DBOS.get_workflow_status_async(run)
+        status = await self._status(run)
         if kind not in self._bodies:
             logger.error("run %s is of the kind %r, which this version does not know", run, kind)
         elif status is None:
             await self._begin(run, kind, parameters)
-        elif status.status in {"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}:
+        elif status in {"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}:
             await self._records.end(run)
-        elif resume and status.status == "PENDING" and run not in self._live:
+        elif resume and status == "PENDING" and run not in self._live:
             await DBOS.resume_workflow_async(run)
 
     async def _share(self) -> None:
