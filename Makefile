@@ -19,7 +19,7 @@ bench: setup ## compare with peers; prints ratios
 
 soak: setup ## the long tests: in a browser, by conformance clients, and whole hosts killed, attacked and filled up
 	@$(RUN) python -m pytest -q tests/attacks tests/conformance tests/end_to_end tests/faults
-	@HOMEPORT_KILLS=10 $(RUN) python -m pytest -q -n 2 -m "browser or faults"
+	@HOMEPORT_KILLS=10 $(RUN) python -m pytest -q -n 2 -m "browser or faults or slow"
 	@HOMEPORT_KILLS=50 $(RUN) python -m pytest -q tests/servers/rag/test_faults.py -k kill
 	@HOMEPORT_KILLS=100 HOMEPORT_OUTAGE=10 $(RUN) python -m pytest -q -s tests/host/engine/test_crashes.py
 

@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = os.environ.get("CI") == "true"
-# Minutes each, of killed processes, other people's clients, and browsers: CI and `make soak` run them.
+# Minutes of killed processes, other people's clients, browsers, and whole hosts: CI and `make soak` run them.
 LONG = ("attacks", "conformance", "end_to_end", "faults")
-LONG_MARKERS = ("browser", "faults")
+LONG_MARKERS = ("browser", "faults", "slow")
 PROGRAMS = {
     "browser": ("chromium", "google-chrome"),
     "scans": ("tesseract",),

@@ -56,6 +56,7 @@ async def events_until_done(browser: httpx2.AsyncClient, run: str) -> list[dict[
     return found
 
 
+@pytest.mark.slow
 async def test_a_first_start_leads_from_a_folder_to_an_answer_with_its_tool_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

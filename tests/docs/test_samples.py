@@ -28,7 +28,7 @@ from homeport_shared.testing.model import ModelDouble, call, on
 from .pages import PAGES, ROOT, Block, blocks_of
 from .test_reference import generated_module
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(600), pytest.mark.slow]
 BIN = Path(sys.executable).parent
 RULES = [
     on("boiler", call("rag__search", query="boiler service due"), "The next service is due in March 2027 [1]."),

@@ -20,6 +20,7 @@ def at_home(shared_box: Any, use: Callable[[Any], None]) -> None:
     use(shared_box)
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_an_agent_from_code_works_and_asks_before_it_burns(model: ModelDouble, notebook: str) -> None:
     model.script = Script.of([on("tidy", call("notebook__burn", name="a"), "Tidied: {result}")])

@@ -21,7 +21,7 @@ from homeport_shared.testing.model import ModelDouble, Reply, Script
 
 from .conftest import FACT, NOTEBOOK, Box, descendants, until
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(150), pytest.mark.slow]
 Cli = Callable[..., Result]
 
 

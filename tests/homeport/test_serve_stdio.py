@@ -16,7 +16,7 @@ from mcp.types import EmptyResult, SubscribeRequest, SubscribeRequestParams, Tex
 
 from homeport_host import process
 
-pytestmark = [pytest.mark.anyio, pytest.mark.subprocess, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.subprocess, pytest.mark.timeout(120), pytest.mark.slow]
 ERAS = ["auto", "legacy"]
 
 

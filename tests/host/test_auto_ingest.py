@@ -35,6 +35,7 @@ async def counted(host: Host) -> list[str]:
     return [run["detail"] for run in runs]
 
 
+@pytest.mark.slow
 async def test_watched_folders_are_taken_in_by_a_job_that_counts_and_can_be_switched_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

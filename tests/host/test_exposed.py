@@ -33,6 +33,7 @@ async def host(tmp_path: Path) -> AsyncGenerator[Host]:
         yield host
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["chat", "ask", "client", "job"])
 async def test_what_widens_access_is_shown_to_persons_only(host: Host, kind: str) -> None:
     shown = {tool.name for tool in host.dispatcher.shown(Caller(kind, "test"))}

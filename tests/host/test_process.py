@@ -52,6 +52,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Generator[RunningHost]:
         child.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_approvals_and_the_audit_log_are_for_a_person_only(host: RunningHost, mode: str) -> None:
     private = ("approval://pending", "audit://recent", "approval://0123", "homeport+audit://recent")

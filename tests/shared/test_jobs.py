@@ -217,6 +217,7 @@ async def another_process(home: Path, what: str) -> AsyncGenerator[Process]:
         await process.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 async def test_a_job_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
     async with another_process(tmp_path, "start") as process:

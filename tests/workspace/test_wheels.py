@@ -32,6 +32,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield site
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVERS)
 async def test_a_server_works_from_its_wheel_with_its_page(name: str, installed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed), "HOMEPORT_HOME": str(tmp_path)}
@@ -50,6 +51,7 @@ def test_the_dashboard_carries_its_built_pages(installed: Path) -> None:
     assert {"chat.js", "chat.css", "bridge.js"} <= built
 
 
+@pytest.mark.slow
 def test_the_product_starts_from_its_wheels(installed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(installed), "HOMEPORT_HOME": str(tmp_path)}
     code = "import homeport, homeport_host; print(homeport.__file__, homeport_host.__file__)"

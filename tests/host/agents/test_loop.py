@@ -81,6 +81,7 @@ def error(fault: ProviderFault) -> ProviderError:
     return ProviderError(fault, f"The provider says {fault}.", "Do this next.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_no_fault_ends_as_a_success(fault: str, staged: Any, desk: Any, say: Any, call: Any) -> None:
     desk.add("files__read", lambda path: f"content of {path}", path=TEXT)

@@ -51,6 +51,7 @@ async def entry(host: Host, path: str) -> dict[str, Any]:
     return await host.call("files__info", {"path": path})
 
 
+@pytest.mark.slow
 async def test_vectorized_files_are_known_found_by_meaning_and_followed(tmp_path: Path) -> None:
     async with opened(tmp_path) as host:
         folder = tmp_path / "docs"
@@ -89,6 +90,7 @@ async def test_vectorized_files_are_known_found_by_meaning_and_followed(tmp_path
                 await anyio.sleep(0.1)
 
 
+@pytest.mark.slow
 async def test_a_marked_folder_is_kept_in_step_and_shows_its_state(tmp_path: Path) -> None:
     folder = tmp_path / "docs" / "in"
     folder.mkdir(parents=True)
@@ -114,6 +116,7 @@ async def test_a_marked_folder_is_kept_in_step_and_shows_its_state(tmp_path: Pat
         assert row["indexed"] == ""
 
 
+@pytest.mark.slow
 async def test_an_upload_is_vectorized_unless_it_is_told_not_to_be(tmp_path: Path) -> None:
     async with opened(tmp_path) as host:
         given = {"folder": "docs", "files": [{"name": "a.txt", "content": "bGVhc2UK"}]}

@@ -44,6 +44,7 @@ async def echo(running: Gateway, name: str) -> str:
     return result["content"][0]["text"]
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.subprocess
 @pytest.mark.parametrize("program", ["2026", "2025"])
@@ -94,6 +95,7 @@ async def test_an_idle_server_that_is_killed_is_noticed_without_a_call(gateway: 
     assert "starting" in seen
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.subprocess
 @pytest.mark.parametrize(
@@ -208,6 +210,7 @@ async def test_a_2025_http_server_that_is_gone_is_noticed_by_a_ping(gateway: Ope
     assert far.reason
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.subprocess
 @pytest.mark.slow

@@ -86,6 +86,7 @@ async def save_agents(host: Host) -> None:
         await host.call("homeport__save_agent", {"name": name, "markdown": markdown})
 
 
+@pytest.mark.slow
 async def test_agents_use_the_web_as_far_as_they_may_and_what_it_says_is_not_trusted(
     tmp_path: Path, site: tuple[str, list[str]]
 ) -> None:

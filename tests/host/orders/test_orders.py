@@ -103,6 +103,7 @@ async def test_a_job_may_take_back_able_changes_that_it_names_and_the_audit_log_
     assert rows[0]["decision"] == "allow: approved/reversible/job"
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_taken_back_needs_a_person_who_saved_exactly_that(
     with_diary: Host, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ async def test_what_cannot_be_taken_back_needs_a_person_who_saved_exactly_that(
     assert not edited["structuredContent"]["job"]["agreed"]
 
 
+@pytest.mark.slow
 async def test_a_job_has_read_what_the_agent_that_made_it_has_read(with_diary: Host) -> None:
     host = with_diary
     labels = frozenset({"reads-private", "untrusted-content"})

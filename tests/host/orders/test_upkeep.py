@@ -55,6 +55,7 @@ async def done(host: Host, server: str, kind: str) -> dict[str, Any]:
             await anyio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_the_index_is_rebuilt_at_its_time(host: Host) -> None:
     await host.call("rag__add", {"text": "The rent is paid monthly.", "title": "Rent"})
     await add(host, "Index Rebuild", "rag__rebuild", {}, {"every": "1s"})
@@ -77,6 +78,7 @@ async def test_files_are_synced_at_their_time_by_a_job_that_a_person_saved(host:
     assert "only a job that a person saves can call it" in str(refused["content"])
 
 
+@pytest.mark.slow
 async def test_changed_uploaded_and_tagged_files_start_jobs(host: Host, tmp_path: Path) -> None:
     only = {"event": "file.*", "where": {"data.path": "docs/*.md"}}
     await add(host, "RAG incremental index update", "rag__sync_folder", {"path": str(tmp_path / "docs")}, only)

@@ -13,6 +13,7 @@ from homeport_host.host import open_host
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.slow
 async def test_the_work_of_every_server_is_in_the_one_list_with_its_progress(tmp_path: Path) -> None:
     folder = tmp_path / "papers"
     folder.mkdir()

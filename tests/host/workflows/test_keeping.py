@@ -20,6 +20,7 @@ END = {"end": {"kind": "end", "result": "{{ word }}"}}
 WORD = {"word": {"type": "text", "default": "one"}}
 
 
+@pytest.mark.slow
 async def test_versions_are_compared_rolled_back_copied_and_deleted(house: Any) -> None:
     first = await house.save(END, "end", variables=WORD)
     second = await house.call(

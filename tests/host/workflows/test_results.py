@@ -23,6 +23,7 @@ def note(word: str, following: str = "", **more: Any) -> dict[str, Any]:
     return {"kind": "tool", "tool": "ledger__note", "arguments": {"word": word}, "next": following, **more}
 
 
+@pytest.mark.slow
 async def test_a_limit_counts_what_is_inside_of_a_step_and_stops_before_the_call(house: Any) -> None:
     late = {"kind": "end", "result": "{{ error.code }}: {{ error.message }}"}
     each = {"kind": "loop", "over": [1, 2, 3, 4], "body": "note", "limits": {"tool_calls": 2}, "catch": "late"}

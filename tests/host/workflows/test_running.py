@@ -73,6 +73,7 @@ async def test_a_loop_repeats_with_break_and_continue_and_at_most_50_times(house
     assert (long.state, long.error["code"]) == ("failed", "limit")
 
 
+@pytest.mark.slow
 async def test_an_agent_passages_a_timer_and_another_workflow(house: Any) -> None:
     house.replies("Two tasks are open.")
     await house.host.call("rag__add", {"text": "The roof is tight since May.", "title": "The roof"})

@@ -175,6 +175,7 @@ async def test_a_workbook_with_parts_that_would_be_lost_is_not_changed(files: An
     assert (code, "slicer" in text, path.read_bytes() == before) == ("unsupported", True, True)
 
 
+@pytest.mark.slow
 async def test_a_document_that_explodes_is_not_opened(files: Any) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -186,6 +187,7 @@ async def test_a_document_that_explodes_is_not_opened(files: Any) -> None:
 WORDS = st.text(st.characters(categories=["L", "Nd"]), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(["# ", "## ", "", "- "]), WORDS), min_size=1, max_size=12))
 def test_every_report_is_read_back_equal(pieces: list[tuple[str, str]]) -> None:
     markdown = "\n\n".join(mark + words for mark, words in pieces)

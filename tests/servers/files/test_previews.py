@@ -50,6 +50,7 @@ async def test_a_picture_is_shown_no_larger_than_asked_for(files: Any, form: str
     assert shown(preview).size == (120, 40)
 
 
+@pytest.mark.slow
 async def test_a_picture_of_noise_stays_below_a_megabyte(files: Any) -> None:
     files.put("noise.png", picture((3000, 3000), "PNG", compress_level=1))
     assert len((await files("preview", path="docs/noise.png", edge=9999))["image"]) < 1_000_000
@@ -152,6 +153,7 @@ def test_numbers_are_sorted_as_numbers(numbers: list[int]) -> None:
     assert [int(row[0]) for row in found.rows] == sorted(numbers)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=20), cut=st.floats(0.1, 2))
 def test_whatever_is_wrong_with_a_workbook_is_said_plainly(flips: list[tuple[int, int]], cut: float) -> None:

@@ -199,6 +199,7 @@ async def test_search_goes_on_with_the_cursor(files: Any) -> None:
     assert found == [f"docs/{number}.txt" for number in range(7)]
 
 
+@pytest.mark.slow
 async def test_a_pattern_that_never_ends_is_stopped(files: Any) -> None:
     files.put("a.txt", "a" * 60 + "!\n")
     with anyio.fail_after(30):

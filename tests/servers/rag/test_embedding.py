@@ -51,6 +51,7 @@ def closeness(one: bytes, other: bytes) -> float:
     return sum(a * b for a, b in zip(numbers(one), numbers(other), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.model
 async def test_texts_of_one_meaning_are_closer_than_texts_of_another(model_home: Path) -> None:
     async with worker() as process:
@@ -92,6 +93,7 @@ async def test_the_process_with_the_model_leaves_when_idle_and_comes_back(model_
         assert await embedder.embed(["ship"]) == first
 
 
+@pytest.mark.slow
 @pytest.mark.model
 async def test_weights_in_the_folder_of_the_environment_come_first(published: Path, tmp_path: Path) -> None:
     async with worker() as process:
@@ -149,6 +151,7 @@ async def test_a_damaged_model_is_built_anew(model_home: Path, tmp_path: Path) -
         assert inference.manifest_of(first.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.model
 async def test_two_processes_that_build_at_once_end_with_one_whole_model(published: Path, tmp_path: Path) -> None:
     built: list[dict[str, Any]] = []

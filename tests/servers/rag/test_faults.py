@@ -176,6 +176,7 @@ async def test_the_program_alone_takes_a_folder_in_and_answers(tmp_path: Path) -
         assert {hit["title"] for hit in hits} == {"Number 0", "Number 1", "Number 2"}
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.subprocess
 async def test_two_processes_on_one_data_root_do_not_disturb_each_other(tmp_path: Path) -> None:

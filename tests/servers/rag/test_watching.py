@@ -62,6 +62,7 @@ async def test_files_come_change_move_and_go_without_a_word(tmp_path: Path) -> N
         assert sum(job["counters"]["removed"] for job in jobs) == 2
 
 
+@pytest.mark.slow
 async def test_a_file_that_cannot_be_read_is_tried_a_few_times_and_again_when_it_changes(tmp_path: Path) -> None:
     folder, home = tmp_path / "documents", tmp_path / "home"
     folder.mkdir()
@@ -87,6 +88,7 @@ async def test_a_file_that_cannot_be_read_is_tried_a_few_times_and_again_when_it
         assert "damaged" in document["error"]
 
 
+@pytest.mark.slow
 async def test_watching_is_switched_on_and_off_while_it_runs(tmp_path: Path) -> None:
     watched, other = tmp_path / "watched", tmp_path / "other"
     for folder, name in ((watched, "a.txt"), (other, "b.txt")):

@@ -83,6 +83,7 @@ async def test_nothing_is_downloaded_without_consent(hub: Hub, tmp_path: Path) -
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.model
 async def test_the_model_is_downloaded_checked_and_built(hub: Hub, tmp_path: Path) -> None:
     seen: list[int] = []

@@ -58,6 +58,7 @@ def test_nothing_heavy_is_loaded_before_it_is_used() -> None:
     assert "tzlocal" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.subprocess
 @pytest.mark.anyio
 async def test_alone_it_calls_the_servers_of_its_own_file(tmp_path: Path) -> None:

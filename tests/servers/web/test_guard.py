@@ -262,6 +262,7 @@ def test_unpacking_stops_at_the_limit_and_not_after_it() -> None:
     assert Unpacker("x-gzip", 1000)(gzip.compress(b"a") + gzip.compress(b"b")) == b"ab"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [{"seconds": 5}])
 @pytest.mark.parametrize(
     "html",

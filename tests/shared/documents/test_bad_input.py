@@ -110,6 +110,7 @@ def test_a_pdf_that_only_restricts_printing_is_read() -> None:
     assert extract_bytes(a_pdf(owner_password="o"), "a.pdf").text == "words"
 
 
+@pytest.mark.slow
 def test_zip_bombs_are_refused_before_they_are_unpacked() -> None:
     zeros = b"0" * 400_000_000
     for office, member, name in (
@@ -182,6 +183,7 @@ def test_one_line_of_a_megabyte_is_one_block() -> None:
         assert len(document.blocks) == 1
 
 
+@pytest.mark.slow
 def test_pages_nested_deeper_than_the_stack_are_read() -> None:
     for tag in (b"<div>", b"<ul><li>", b"<b>", b"<table><tr><td>"):
         assert "deep" in extract_bytes(b"<html>" + tag * 20_000 + b"deep", "deep.html").text
