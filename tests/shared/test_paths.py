@@ -131,14 +131,13 @@ def test_a_file_is_read_in_one_step_up_to_a_limit_also_when_it_has_grown(tmp_pat
     (tmp_path / "empty.txt").touch()
     (tmp_path / "link.txt").symlink_to("a.txt")
     with open_folder(tmp_path, "docs") as folder:
-        assert folder.read("a.txt", 10, 100) == b"0123456789"
-        assert folder.read("a.txt", 3, 100) == b"0123456789", "it was shorter when it was looked at"
-        assert folder.read("a.txt", 10, 4) == b"0123"
-        assert folder.read("empty.txt", 0, 4) == b""
+        assert folder.read("a.txt", 100) == b"0123456789"
+        assert folder.read("a.txt", 4) == b"0123"
+        assert folder.read("empty.txt", 4) == b""
         with pytest.raises((HomeportError, OSError)):
-            folder.read("link.txt", 10, 100)
+            folder.read("link.txt", 100)
         with pytest.raises((HomeportError, OSError)):
-            folder.read("none.txt", 10, 100)
+            folder.read("none.txt", 100)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, _socket, _device])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -14,11 +15,13 @@ from anyio.from_thread import check_cancelled
 from anyio.from_thread import run as run_in_loop
 
 from homeport_files.filters import Filters
+from homeport_files.indexing import Indexer
+from homeport_files.literals import literals_of
 from homeport_files.reading import Part, decoded_start, open_file, sha256_of
 from homeport_files.results import Hits, Info, Listing, uri_of
 from homeport_files.searching import Find, Mode, Search, compiled, find_lines
 from homeport_files.walking import Entry as Walked
-from homeport_files.walking import matches, walk
+from homeport_files.walking import Names, matches, walk
 from homeport_files.workspace import Workspace
 from homeport_shared import paging
 from homeport_shared.clock import iso
@@ -33,11 +36,25 @@ Found = list[tuple[Place, os.stat_result]]
 REGEX_SECONDS = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to go through the folders: which names of each are wanted, and whether their status is."""
+
+    below: Callable[[Place], Names | None]
+    look: bool = True
+
+
+ALL = Way(lambda _: None)
+
+
 class Lookup:
     """Reads the folders of a workspace and changes nothing.
 
     Args:
         workspace: The files.
+
+    Attributes:
+        indexer: Spares searches the files that cannot have what they look for.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -45,6 +62,7 @@ class Lookup:
         self._roots = workspace.roots
         self._matcher = Worker("search", memory_mb=workspace.settings.memory_mb)
         workspace.context.closing(self._matcher.aclose)
+        self.indexer = Indexer(workspace.context, workspace.roots, workspace.outside)
 
     async def list(self, path: str, *, depth: int, glob: str, filters: Filters, limit: int, cursor: str) -> Listing:
         """Return what is in a folder; with an empty `path` the roots, or with `depth` above 1 what is in all of them.
@@ -126,28 +144,37 @@ class Lookup:
         tagged = await self._tagged(filters.tag)
         by_tag = await self._tags_like(query, regex=regex) if mode == "tag" else {}
         text_limit = self._workspace.settings.text_mb * MIB
-        look = Search(mode, limit, text_limit, self._finder(query, regex=regex), by_tag, "" if regex else query)
+        find, literals = self._finder(query, regex=regex), literals_of(query, regex=regex)
+        search = Search(mode, limit, text_limit, find, tags=by_tag, literals=literals, plan=self.indexer.plan)
         start = paging.decode(cursor)
+        everything = filters.empty and tagged is None
 
         def run() -> Hits:
-            for number, root, entry in self._through(path, DEEPEST, start):
+            for number, root, entry in self._through(path, DEEPEST, start, Way(search.below, look=not everything)):
                 below = entry.place.parts[len(root.parts) :]
-                if not (matches(glob, below or entry.place.parts[-1:]) and wanted(entry, filters, tagged)):
+                if glob and not matches(glob, below or entry.place.parts[-1:]):
                     continue
-                if look.at(entry):
-                    return look.result(paging.encode({"folder": number, "after": below}))
-            return look.result("")
+                if not everything and not wanted(entry, filters, tagged):
+                    continue
+                if search.at(entry):
+                    return search.result(paging.encode({"folder": number, "after": below}))
+            return search.result("")
 
-        return await anyio.to_thread.run_sync(run)
+        if mode != "content":
+            return await anyio.to_thread.run_sync(run)
+        with self.indexer.searching():
+            return await anyio.to_thread.run_sync(run)
 
-    def _through(self, path: str, depth: int, start: dict[str, Any]) -> Iterator[tuple[int, Place, Walked]]:
+    def _through(
+        self, path: str, depth: int, start: dict[str, Any], way: Way = ALL
+    ) -> Iterator[tuple[int, Place, Walked]]:
         """Yield what is below `path`, or below all roots, from where a page ended on, with the number of its folder."""
         folders = [path] if path else [root.name for root in self._roots if root.folder.is_dir()]
         first = int(start.get("folder", 0))
         for number, folder in enumerate(folders[first:], first):
             after = tuple[str, ...](start.get("after", ())) if number == first else ()
             with explained(folder), self._roots.find(folder) as spot:
-                for entry in _entries(spot, after, depth):
+                for entry in _entries(spot, after, depth, way):
                     yield number, spot.place, entry
 
     async def _tagged(self, tag: str) -> set[Place] | None:
@@ -191,11 +218,14 @@ def wanted(entry: Walked, filters: Filters, tagged: set[Place] | None) -> bool:
     return filters.empty or filters.fits(entry.place.name, entry.kind, entry.status)
 
 
-def _entries(spot: Spot, after: tuple[str, ...], depth: int) -> Iterator[Walked]:
+def _entries(spot: Spot, after: tuple[str, ...], depth: int, way: Way) -> Iterator[Walked]:
     """Return what is at `spot`: a folder's content, or the one file."""
     if spot.is_folder():
-        return walk(spot.enter(), spot.place, depth=depth, after=after, check=check_cancelled)
+        names = way.below(spot.place)
+        return walk(
+            spot.enter(), spot.place, depth=depth, after=after, check=check_cancelled, names=names, look=way.look
+        )
     status = spot.status()
     if status is None:
         raise FileNotFoundError(errno.ENOENT, "missing", str(spot.place))
-    return iter([Walked(spot.place, status, spot.folder, kind_of(status))])
+    return iter([Walked(spot.place, spot.folder, kind_of(status), status)])

@@ -71,6 +71,7 @@ class Outside:
         self._number = 0
         self._recent: deque[RecentChange] = deque(maxlen=KEPT)
         self._watched: set[str] = set()
+        self._watches = 0
         self.on_change: list[Callable[[str, Place, Place | None], Awaitable[None]]] = []
 
     async def run(self) -> None:
@@ -81,6 +82,7 @@ class Outside:
             async with anyio.create_task_group() as group:
                 ignored = [self._context.home.resolve()]
                 await group.start(partial(watch, self._folders, self._tell, ignored=ignored))
+                self._watches += 1
                 self._watched = {root.name for root in self._roots if root.folder.is_dir()}
                 await self._context.changes.updated("files://recent")
         finally:
@@ -89,6 +91,10 @@ class Outside:
     def watches(self, root: str) -> bool:
         """Say whether changes of this root are seen."""
         return root in self._watched
+
+    def watch_of(self, root: str) -> int:
+        """Return the number of the watch that tells of changes in this root; another one = there was a gap; 0 = none."""
+        return self._watches if root in self._watched else 0
 
     def recent(self, *, after: int) -> Recent:
         """Return the last changes with a greater number than `after`."""

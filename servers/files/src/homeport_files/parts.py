@@ -59,11 +59,12 @@ class Parts:
             address="files://jobs/",
         )
         self.changes.on_change.append(self._changed)
-        self.changes.on_folder.append(partial(self.browser.heard, "created"))
-        self.workspace.outside.on_change += [self.browser.heard, self.knowledge.heard]
+        self.changes.on_folder += [partial(heard, "created") for heard in (self.browser.heard, self.lookup.indexer.heard)]
+        self.workspace.outside.on_change += [self.browser.heard, self.lookup.indexer.heard, self.knowledge.heard]
         for work in (self.knowledge.follow, self.cleaner.schedule, self.syncer.schedule):
             context.tasks.start_soon(partial(work, self.jobs))
 
     async def _changed(self, version: Version) -> None:
         await self.browser.heard(version.kind, version.place, version.came_from)
+        await self.lookup.indexer.heard(version.kind, version.place, version.came_from)
         await self.knowledge.heard(version.kind, version.place, version.came_from)

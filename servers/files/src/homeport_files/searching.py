@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from homeport_files.content_index import Plan
+from homeport_files.literals import form_of, holds
 from homeport_files.results import Hit, Hits
-from homeport_files.walking import Entry
+from homeport_files.walking import Entry, Names
 from homeport_shared.documents import decode
+from homeport_shared.documents.decoding import SAMPLE, begins_binary
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import Place, show
 
@@ -69,28 +72,45 @@ class Search:
         text_limit: The largest file that is looked into, in bytes.
         find: Returns the lines of a text that fit.
         tags: The tags that fit, by place, for a search by tag.
-        plain: The plain text that is looked for; empty for a regular expression.
+        literals: What the form of each text holds that fits.
+        plan: Returns what has to be looked at below a folder for these literals; None = everything.
     """
 
     def __init__(
-        self, mode: Mode, limit: int, text_limit: int, find: Find, tags: Mapping[Place, str], plain: str
+        self,
+        mode: Mode,
+        limit: int,
+        text_limit: int,
+        find: Find,
+        *,
+        tags: Mapping[Place, str],
+        literals: Sequence[bytes],
+        plan: Callable[[Place, Sequence[bytes]], Plan | None],
     ) -> None:
         self._mode = mode
         self._limit = limit
         self._text_limit = text_limit
         self._find = find
         self._tags = tags
-        self._needle = plain.lower().encode() if plain.isascii() else b""
+        self._literals = literals
+        self._planned = plan
+        self._plan: Plan | None = None
         self._hits: list[Hit] = []
         self._skipped = 0
+
+    def below(self, top: Place) -> Names | None:
+        """Begin with a folder; return which names in it and below it have to be looked at; None = all."""
+        self._plan = self._planned(top, self._literals) if self._mode == "content" else None
+        return self._plan and self._plan.names
 
     def at(self, entry: Entry) -> bool:
         """Look at one entry; say whether there are enough hits now.
 
         A file whose hits do not all fit ends the search; the next page starts behind it.
         """
-        room = self._limit - len(self._hits)
-        self._hits += [Hit(path=str(entry.place), line=m.line, text=m.text) for m in self._matches(entry)[:room]]
+        if matches := self._matches(entry):  # mostly none
+            room = self._limit - len(self._hits)
+            self._hits += [Hit(path=str(entry.place), line=m.line, text=m.text) for m in matches[:room]]
         return len(self._hits) >= self._limit
 
     def result(self, cursor: str) -> Hits:
@@ -105,29 +125,28 @@ class Search:
             return [Match(0, name)] if self._find(name.replace("\n", " ")) else []
         if entry.kind != "file":
             return []
+        if self._plan and self._plan.binary(entry.place):
+            self._skipped += 1
+            return []
         data = _data(entry, self._text_limit)
-        if (
-            data is not None
-            and self._needle
-            and data.isascii()
-            and self._needle not in data.lower()
-            and b"\0" not in data
-        ):
+        if data is not None and data.isascii() and b"\0" not in data and not holds(data.lower(), self._literals):
             return []  # most files end here, and need not be decoded for that
         text = _text(data)
         if text is None:
             self._skipped += 1
             return []
-        return self._find(text)
+        return self._find(text) if holds(form_of(text), self._literals) else []
 
 
 def _data(entry: Entry, limit: int) -> bytes | None:
-    """Return the bytes of a file; None when it is too large, gone or not readable."""
+    """Return the bytes of a file; None when it is too large, gone, not readable or binary from the start."""
     try:
-        size = entry.status.st_size
-        if size > limit:
+        data = entry.folder.read(entry.place.name, SAMPLE + 1)
+        if len(data) <= SAMPLE:
+            return data
+        if begins_binary(data[:SAMPLE]) or entry.status.st_size > limit:
             return None
-        data = entry.folder.read(entry.place.name, size, limit + 1)
+        data = entry.folder.read(entry.place.name, limit + 1)
         return data if len(data) <= limit else None
     except (OSError, HomeportError):
         return None

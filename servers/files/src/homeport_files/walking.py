@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from homeport_shared.errors import HomeportError
 from homeport_shared.folders import Folder, is_temporary, kind_of
 from homeport_shared.paths import Place
 
 CHECKED = 64  # entries between two looks whether to stop
+Names = Callable[[Place], Iterable[str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """Something in a folder while the walk is there.
 
     Attributes:
         folder: The open folder that holds it.
         kind: `file`, `folder`, `link` or `other`.
+        seen: Its status, when it was looked at.
     """
 
     place: Place
-    status: os.stat_result
     folder: Folder
     kind: str
+    seen: os.stat_result | None
+
+    @property
+    def status(self) -> os.stat_result:
+        """Its status; when it was not looked at before, it may be gone by now."""
+        return self.seen or self.folder.look(self.place.name)
 
 
 def walk(
-    folder: Folder, place: Place, *, depth: int, after: tuple[str, ...], check: Callable[[], None]
+    folder: Folder,
+    place: Place,
+    *,
+    depth: int,
+    after: tuple[str, ...],
+    check: Callable[[], None],
+    names: Names | None = None,
+    look: bool = True,
 ) -> Generator[Entry]:
     """Yield what is below `folder`, each folder before what is in it, names in the order of their code points.
 
@@ -42,31 +55,34 @@ def walk(
         depth: How many levels; 1 = only its own entries.
         after: Continue behind this place, given by its names below `folder`; empty = from the start.
         check: Called for each folder and now and then; raises to stop.
+        names: Returns the names in a folder that are wanted; None = all.
+        look: Look at each entry; False = only where its kind is not known without.
     """
-    for number, name in enumerate(sorted(folder.names())):
+    kinds = folder.kinds() if names is None and not look else dict[str, str]()
+    for number, name in enumerate(sorted(kinds or (names(place) if names else folder.names()))):
         if number % CHECKED == 0:
             check()
         if (after and name < after[0]) or is_temporary(name):
             continue
-        inside = after[1:] if after and name == after[0] else ()
-        try:
-            status = folder.look(name)
-        except OSError:
-            continue
-        entry = Entry(place.child(name), status, folder, kind_of(status))
-        if not (after and name == after[0]):
+        begun = bool(after) and name == after[0]
+        seen, kind = None, kinds.get(name, "")
+        if not kind:
+            try:
+                seen = folder.look(name)
+            except OSError:
+                continue
+            kind = kind_of(seen)
+        entry = Entry(place.child(name), folder, kind, seen)
+        if not begun:
             yield entry
-        if entry.kind == "folder" and depth > 1:
-            yield from _inside(entry, depth - 1, inside, check)
-
-
-def _inside(entry: Entry, depth: int, after: tuple[str, ...], check: Callable[[], None]) -> Generator[Entry]:
-    try:
-        folder = entry.folder.enter(entry.place.name)
-    except (OSError, HomeportError):  # not readable, gone, or Homeport's own
-        return
-    with folder:
-        yield from walk(folder, entry.place, depth=depth, after=after, check=check)
+        if kind == "folder" and depth > 1:
+            try:
+                inner = folder.enter(name)
+            except (OSError, HomeportError):  # not readable, gone, or Homeport's own
+                continue
+            rest = after[1:] if begun else ()
+            with inner:
+                yield from walk(inner, entry.place, depth=depth - 1, after=rest, check=check, names=names, look=look)
 
 
 def matches(pattern: str, parts: tuple[str, ...]) -> bool:

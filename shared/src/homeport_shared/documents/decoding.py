@@ -25,7 +25,7 @@ _DOUBLE = ["cp932", "euc_jp", "gb18030", "big5", "euc_kr"]
 # Accented letters and typographic marks of the Western pages, each between ASCII: not how double bytes look.
 _ALONE = re.compile(rb"(?<![\x80-\xff])[\x80\x85\x91-\x97\x99\xa0-\xff](?![\x80-\xff])")
 _HIGH = re.compile(rb"[\x80-\xff]")
-_SAMPLE = 64 * 1024
+SAMPLE = 64 * 1024
 # In Western European text decoded as cp1252 there are accented letters and typographic marks, never four accented
 # letters in a row as in Greek and Cyrillic. Statistics cannot know that from the few umlauts of a short file.
 _NOT_WESTERN = re.compile(r"[^\x00-\x7fÀ-ÖØ-öø-ÿŒœŠšŽžŸ«»„“”‘’–—…€£§°·¡¿ºª©®\xa0]|[À-ÿ]{4}")
@@ -66,19 +66,29 @@ def decode(data: bytes, name: str = "The file") -> Decoded:
     for bom, encoding in _MARKS:
         if data.startswith(bom):
             return _decoded(data[len(bom) :], encoding, bom, name)
-    if encoding := _wide(data[:_SAMPLE]):
+    if encoding := _wide(data[:SAMPLE]):
         return _decoded(data, encoding, b"", name)
     if is_binary(data):
         raise HomeportError(
             "unsupported", f"{name} holds binary data, not text.", "Open it with the program that made it."
         )
+    try:
+        text = data.decode("utf-8")
+        return Decoded(text, "utf-8", newline_of(text), b"")
+    except UnicodeError:
+        pass
     for encoding in _likely(data):
         text = _lossless(data, encoding)
         if text is not None:
-            if _lossless(data, "cp1252") == text and encoding != "utf-8":
+            if _lossless(data, "cp1252") == text:
                 encoding = "cp1252"  # the likelier of the Western pages that agree on this text
             return Decoded(text, encoding, newline_of(text), b"")
     raise AssertionError("Latin-1 takes every byte")
+
+
+def begins_binary(start: bytes) -> bool:
+    """Say whether a file with these first bytes, `SAMPLE` of them, is binary whatever follows; False = not known."""
+    return b"\0" in start and not any(start.startswith(bom) for bom, _ in _MARKS) and _wide(start) is None
 
 
 def newline_of(text: str) -> Newline:
@@ -113,7 +123,7 @@ def _lossless(data: bytes, encoding: str) -> str | None:
 def _wide(sample: bytes) -> str | None:
     """Recognize UTF-16 without a mark: in text, one of the two bytes is mostly zero."""
     pairs = len(sample) // 2
-    if pairs == 0 or len(sample) % 2:
+    if pairs == 0 or len(sample) % 2 or b"\0" not in sample:
         return None
     first, second = sample[0::2].count(0), sample[1::2].count(0)
     if second > pairs * 0.4 and first < pairs * 0.05:
@@ -130,15 +140,14 @@ def is_binary(data: bytes) -> bool:
     """Say whether `data` cannot be text in any encoding of single or double bytes."""
     if b"\0" in data:
         return True
-    sample = data[:_SAMPLE]
+    sample = data[:SAMPLE]
     return len(sample) - len(sample.translate(None, _CONTROLS)) > len(sample) * 0.01
 
 
 def _likely(data: bytes) -> list[str]:
-    if _lossless(data, "utf-8") is not None:
-        return ["utf-8"]
+    """Return the encodings that a text that is no UTF-8 can have, the likeliest first."""
     # The lines with non-ASCII bytes are the ones that tell; a sample is not cut inside a character at a line end.
-    telling = b"\n".join(line for line in data[: 16 * _SAMPLE].split(b"\n") if not line.isascii())[:_SAMPLE]
+    telling = b"\n".join(line for line in data[: 16 * SAMPLE].split(b"\n") if not line.isascii())[:SAMPLE]
     if not _NOT_WESTERN.search(telling.decode("cp1252", "replace")):
         return ["cp1252", "latin-1"]
     from charset_normalizer import from_bytes
