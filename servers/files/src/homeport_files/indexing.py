@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -63,6 +64,11 @@ class Indexer:
         self._running = False
         self._worker = Worker("content index", memory_mb=self._settings.memory_mb)
         context.closing(self._worker.aclose)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no index."""
+        return not self._indexes
 
     async def heard(self, kind: str, place: Place, source: Place | None) -> None:
         """Take note that something changed; of what `kind` does not matter."""
@@ -174,6 +180,8 @@ class Indexer:
         """Have the rows of all files made that have none."""
         with self._lock:
             unread = kept.index.unread()
+        if unread and hasattr(os, "nice"):
+            await self._worker.call(os.nice, 10)
         with closing(kept.index.contents(unread, lambda: self._context.clock.now().timestamp())) as contents:
             taken: Contents = []
             rows: list[Row] = []

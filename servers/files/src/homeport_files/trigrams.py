@@ -7,7 +7,6 @@ a slice. A text that holds a literal is always found; of those that do not, some
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterable
 from itertools import compress
 
@@ -19,7 +18,6 @@ SHORTEST = 3
 _NARROWEST, _WIDEST = 32, 8192  # bytes of a row
 _MOST_ASKED = 32  # trigrams of a query: more make nothing rarer
 _BITS = [bytes(bool(byte & 0x80 >> bit) for byte in range(256)) for bit in range(8)]
-_polite = False
 
 Row = bytes | None
 BINARY = b""
@@ -28,12 +26,8 @@ BINARY = b""
 def rows_of(contents: list[bytes]) -> list[Row]:
     """Return the row of each file; `BINARY` when it is no text, None when it has too many trigrams for a row.
 
-    It takes about 0.1 s for a MiB, so it is run in a worker, with a low priority.
+    It takes about 0.1 s for a MiB, so it is run in a worker.
     """
-    global _polite  # noqa: PLW0603 - the priority of the worker's process, set once
-    if not _polite and hasattr(os, "nice"):
-        os.nice(10)
-    _polite = True
     return [_row_of(data) for data in contents]
 
 
