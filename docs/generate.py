@@ -174,7 +174,8 @@ def settings() -> str:
         "Settings are in `homeport.toml` in the data folder; without the file, all have their defaults. A flag goes "
         "before `HOMEPORT_<SECTION>_<FIELD>` in the environment, that before the file. Lists in the environment are "
         "separated like paths (`:`, on Windows `;`). Pages and commands that change a setting keep your comments. An "
-        "unknown or wrong field is an error that names it. After a change by hand, stop and start Homeport."
+        "unknown or wrong field is an error that names it. The files server takes over a change within a second; "
+        "for anything else stop and start Homeport after a change by hand."
     ]
     for section, model in sections().items():
         parts += [f"## [{section}]", (model.__doc__ or "").strip(), fields(model)]
@@ -258,7 +259,7 @@ def policy() -> str:
 
 def limits() -> str:
     """Return the page about limits."""
-    from homeport_files import reading
+    from homeport_files import content_index, reading
     from homeport_host import http, process, tickets
     from homeport_host.agents import definition, service
     from homeport_host.agents.limits import STOP_AT, WARN_AT, Limits
@@ -283,6 +284,7 @@ def limits() -> str:
         ("a one-time link", f"{tickets.SECONDS / 60:g} minutes"),
         ("an approval waits", f"{approvals.DEFAULT_LIFE.total_seconds() / 3600:g} hours"),
         ("a file's part in one answer of `read`", f"{reading.MOST_BYTES // 1024} KiB"),
+        ("files of a root for an index of contents", f"{content_index.MOST_FILES:,}"),
         ("redirects of a visited page", f"{fetching.MOST_REDIRECTS}"),
         ("text taken out of one document", f"{model.MAX_CHARACTERS:,} characters"),
         ("a packed document, unpacked", f"{archive.MAX_UNPACKED // 1_000_000} MB in {archive.MAX_MEMBERS:,} parts"),

@@ -53,7 +53,9 @@ def test_a_text_in_which_plain_text_is_found_holds_its_literals(text: str, query
         assert holds(form_of(text), literals_of(query, regex=False))
 
 
-UNITS = st.sampled_from([*"abKs.", "[ab]", "[^]a]", "\\.", "\\w", "(ab)", "(a|b)", "(?:sk)", "\\x61", "\u0131", "é", "{", "|"])
+UNITS = st.sampled_from(
+    [*"abKs.", "[ab]", "[^]a]", "\\.", "\\w", "(ab)", "(a|b)", "(?:sk)", "\\x61", "\u0131", "é", "{", "|"]
+)
 COUNTS = st.sampled_from(["", "", "", "*", "+", "?", "{2}", "{0,1}", "{,2}?", "*?", "++"])
 PATTERNS = st.builds(
     lambda flag, parts: flag + "".join(unit + count for unit, count in parts),
@@ -242,12 +244,17 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
             await anyio.sleep(0.05)
 
 
+def planned(parts: Parts, literal: bytes) -> content_index.Plan | None:
+    limit = parts.workspace.settings.text_mb << 20
+    return parts.lookup.indexer.plan(limit, Place("docs"), [literal])
+
+
 async def indexed(parts: Parts) -> None:
     """Search until the index alone says that nothing but the picture has to be looked at for a word that is nowhere."""
 
     async def ready() -> bool:
         await search(parts, "nowhere")
-        plan = await anyio.to_thread.run_sync(parts.lookup.indexer.plan, Place("docs"), [b"nowhere"])
+        plan = await anyio.to_thread.run_sync(planned, parts, b"nowhere")
         return plan is not None and list(plan.names(Place("docs"))) == ["picture.bin"]
 
     await until(ready)
@@ -262,9 +269,9 @@ async def test_an_index_is_made_after_the_first_search_and_follows_all_changes(t
         await indexed(parts)
         assert await search(parts, "file 33") == first
         assert (await search(parts, "nowhere")).skipped == 1, "the picture is not read again, and still told"
-        plan = parts.lookup.indexer.plan
-        names = await anyio.to_thread.run_sync(lambda: plan(Place("docs"), [b"file 33"]).names(Place("docs", ("5",))))
-        assert list(names) == ["33.txt"]
+        plan = await anyio.to_thread.run_sync(planned, parts, b"file 33")
+        assert plan is not None
+        assert list(plan.names(Place("docs", ("5",)))) == ["33.txt"]
 
         await parts.changes.put("docs/new/deep/own.txt", b"by ourselves", overwrite=False)
         assert len((await search(parts, "by ourselves")).hits) == 1, "at once"
@@ -295,9 +302,8 @@ async def test_a_root_with_too_many_files_and_other_limits_are_searched_without_
 ) -> None:
     async with serving(tmp_path) as parts:
         await indexed(parts)
-        indexer = parts.lookup.indexer
         save(tmp_path / "home", "files", {"text_mb": 1})
-        assert indexer.plan(Place("docs"), [b"file"]) is None, "the index was of files up to another size"
+        assert planned(parts, b"file 33") is None, "the index was of files up to another size"
         assert len((await search(parts, "file 33")).hits) == 1
         await indexed(parts)
         monkeypatch.setattr(content_index, "MOST_FILES", 70)
@@ -308,7 +314,7 @@ async def test_a_root_with_too_many_files_and_other_limits_are_searched_without_
             return len((await search(parts, "file 33")).hits) == 21
 
         await until(all_found)
-        assert await anyio.to_thread.run_sync(indexer.plan, Place("docs"), [b"file"]) is None
+        assert await anyio.to_thread.run_sync(planned, parts, b"file 33") is None
 
 
 @pytest.mark.anyio
@@ -316,10 +322,10 @@ async def test_a_root_with_too_many_files_and_other_limits_are_searched_without_
 async def test_an_index_that_is_not_used_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(indexing, "UNUSED_SECONDS", 0.2)
     async with serving(tmp_path) as parts:
-        await search(parts, "file 33")
+        await indexed(parts)
 
         async def gone() -> bool:
-            return parts.lookup.indexer.empty
+            return planned(parts, b"file 33") is None
 
         await until(gone)
         assert len((await search(parts, "file 33")).hits) == 1

@@ -97,7 +97,7 @@ class Browser:
         """
         now = self._clock.now().timestamp()
         known = self._folders.get(path)
-        watched = known is not None and self._workspace.outside.watches(known.place.root)
+        watched = known is not None and self._workspace.outside.watch_of(known.place.root) > 0
         if known is None or (fresh and not watched) or now - known.taken > OLDEST_SECONDS:
             place, rows = await anyio.to_thread.run_sync(self._scan, path)
             known = _Folder(place, rows, now)

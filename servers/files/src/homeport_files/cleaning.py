@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -20,6 +21,7 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Job, Jobs, Run
 from homeport_shared.paths import Place, explained
 
+logger = logging.getLogger(__name__)
 KIND = "cleanup"
 DEEPEST = 64
 MOST_SHOWN = 1000
@@ -103,9 +105,12 @@ class Cleaner:
         """Remove old temporary files as often as the settings say, until cancelled."""
         await anyio.sleep(FIRST_SECONDS)
         while True:
-            hours = self._workspace.settings.cleanup_hours
-            if hours and (await self.find(why=["temporary"])).found:
-                await jobs.start(KIND, {}, once=True)
+            hours = self._workspace.following.settings.cleanup_hours
+            try:
+                if hours and (await self.find(why=["temporary"])).found:
+                    await jobs.start(KIND, {}, once=True)
+            except HomeportError as error:  # a root that went this moment, or a mistake in the settings
+                logger.warning("old temporary files stay: %s", error)
             await self._workspace.following.pause(lambda chosen: (chosen.cleanup_hours or 1) * 3600)
 
     async def now(self, jobs: Jobs) -> Job:

@@ -33,12 +33,16 @@ class Following:
         context: Has the settings, and tells what changed.
         roots: The folders that are served.
         outside: Watches them.
+
+    Attributes:
+        settings: As they were when they were without a mistake; for what nobody waits for, who could be told of one.
     """
 
     def __init__(self, context: ServerContext, roots: Roots, outside: Outside) -> None:
         self._context = context
         self._roots = roots
         self._outside = outside
+        self.settings = context.settings(FilesSettings)
         self._watching: anyio.CancelScope | None = None
         self._changed = anyio.Event()
 
@@ -46,13 +50,13 @@ class Following:
         """Follow the settings until cancelled."""
         path = self._context.home / settings.FILE
         seen: tuple[int, int, int] | None = (0, 0, 0)  # unlike any file, or none
-        served: list[str] | None = None
+        served = self.settings.roots  # those of the start
         while True:
             if (stamp := await anyio.to_thread.run_sync(_stamp, path)) != seen:
                 seen = stamp
                 try:
-                    wanted = self._context.settings(FilesSettings)
-                    if served is not None and wanted.roots != served:  # those of the start are served already
+                    wanted = self.settings = self._context.settings(FilesSettings)
+                    if wanted.roots != served:
                         await self._serve(await anyio.to_thread.run_sync(self._wanted, wanted.roots))
                     served = wanted.roots
                     self._watch(wanted.watch)
@@ -65,7 +69,7 @@ class Following:
     async def pause(self, seconds: Callable[[FilesSettings], float]) -> None:
         """Sleep as long as the settings say, also when they change meanwhile."""
         began = anyio.current_time()
-        while (left := began + seconds(self._context.settings(FilesSettings)) - anyio.current_time()) > 0:
+        while (left := began + seconds(self.settings) - anyio.current_time()) > 0:
             changed = self._changed
             with anyio.move_on_after(left):
                 await changed.wait()

@@ -22,7 +22,6 @@ from anyio.from_thread import check_cancelled
 
 from homeport_files.content_index import ContentIndex, Open, Parts, Plan, TooLargeError
 from homeport_files.outside import Outside
-from homeport_files.settings import FilesSettings
 from homeport_files.trigrams import SHORTEST, Row, rows_of
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
@@ -31,12 +30,11 @@ from homeport_shared.paths import Place, Root, Roots
 from homeport_shared.workers import Worker
 
 logger = logging.getLogger(__name__)
-MIB = 1 << 20
 CHECK_SECONDS = 60
 UNUSED_SECONDS = 900
 MOST_HEARD = 10_000
 BATCH_FILES = 256  # go to the worker together, or as many as have
-BATCH_BYTES = MIB
+BATCH_BYTES = 1 << 20
 DEEPEST_TOP = 64
 Contents = list[tuple[int, bytes | None]]
 
@@ -45,12 +43,13 @@ class Indexer:
     """The indexes of all roots.
 
     Args:
-        context: Has the settings, and runs the work in the background.
+        context: Runs the work in the background.
         roots: The folders.
         outside: Knows which of them are watched.
+        memory_mb: The memory of the process that makes the rows, in MiB.
     """
 
-    def __init__(self, context: ServerContext, roots: Roots, outside: Outside) -> None:
+    def __init__(self, context: ServerContext, roots: Roots, outside: Outside, memory_mb: int) -> None:
         self._context = context
         self._roots = roots
         self._outside = outside
@@ -62,13 +61,9 @@ class Indexer:
         self._idle = anyio.Event()
         self._wake = anyio.Event()
         self._running = False
-        self._worker = Worker("content index", memory_mb=self._settings.memory_mb)
+        self._text_limit = 0
+        self._worker = Worker("content index", memory_mb=memory_mb)
         context.closing(self._worker.aclose)
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is no index."""
-        return not self._indexes
 
     async def heard(self, kind: str, place: Place, source: Place | None) -> None:
         """Take note that something changed; of what `kind` does not matter."""
@@ -79,13 +74,15 @@ class Indexer:
             self._heard.extend(map(Place, self._indexes))
         self._heard.extend(each for each in (place, source) if each is not None)
 
-    def plan(self, top: Place, literals: Sequence[bytes]) -> Plan | None:
+    def plan(self, text_limit: int, top: Place, literals: Sequence[bytes]) -> Plan | None:
         """Return what a search below `top` has to look at; None = everything. It runs in a worker thread.
 
         Args:
+            text_limit: The largest file that is searched, in bytes.
             top: The folder.
             literals: What each line holds that is looked for.
         """
+        self._text_limit = text_limit
         self._searched.add(top.root)
         kept = self._indexes.get(top.root)
         telling = [literal for literal in literals if len(literal) >= SHORTEST]
@@ -121,12 +118,8 @@ class Indexer:
             self._running = True
             self._context.tasks.start_soon(self._tend)
 
-    @property
-    def _settings(self) -> FilesSettings:
-        return self._context.settings(FilesSettings)
-
     def _fits(self, index: ContentIndex) -> bool:
-        return index.root in self._roots and index.text_limit == self._settings.text_mb * MIB and not index.worn
+        return index.root in self._roots and index.text_limit == self._text_limit and not index.worn
 
     async def _tend(self) -> None:
         """Bring the indexes of the searched roots up to date after each search, until none comes for a while."""
@@ -141,6 +134,8 @@ class Indexer:
                     await self._wake.wait()
         except TimeoutError:
             logger.debug("the indexes of contents were not used for a while")
+        except HomeportError as error:
+            logger.warning("contents are searched without an index: %s", error)
         finally:
             self._indexes.clear()
             self._heard.clear()
@@ -149,7 +144,7 @@ class Indexer:
     async def _bring_up(self, root: Root) -> None:
         kept = self._indexes.get(root.name)
         if kept is None or not self._fits(kept.index):
-            kept = _Kept(ContentIndex(root, self._settings.text_mb * MIB, self._opener(root)))
+            kept = _Kept(ContentIndex(root, self._text_limit, self._opener(root)))
             self._indexes[root.name] = kept
         now = self._context.clock.monotonic()
         if now - kept.checked > CHECK_SECONDS:
@@ -158,7 +153,7 @@ class Indexer:
                 await anyio.to_thread.run_sync(self._check, kept)
             except TooLargeError:
                 logger.info("%s has too many files for an index of their contents", root.folder)
-                self._indexes[root.name] = _Kept(ContentIndex(root, 0, self._opener(root)), checked=math.inf)
+                self._indexes[root.name] = _Kept(ContentIndex(root, self._text_limit, self._opener(root)), checked=math.inf)
                 return
         if kept.ready:
             await self._read(kept)
@@ -178,8 +173,7 @@ class Indexer:
 
     async def _read(self, kept: _Kept) -> None:
         """Have the rows of all files made that have none."""
-        with self._lock:
-            unread = kept.index.unread()
+        unread = await anyio.to_thread.run_sync(self._unread, kept.index)
         if unread and hasattr(os, "nice"):
             await self._worker.call(os.nice, 10)
         with closing(kept.index.contents(unread, lambda: self._context.clock.now().timestamp())) as contents:
@@ -196,6 +190,10 @@ class Indexer:
                 except HomeportError as error:  # too large for the worker: these files are read by each search
                     logger.warning("%d files have no place in the index of contents: %s", len(taken), error)
                     taken, rows = [(number, None) for number, _ in taken], []
+
+    def _unread(self, index: ContentIndex) -> list[int]:
+        with self._lock:
+            return index.unread()
 
     def _exchange(
         self, index: ContentIndex, contents: Generator[tuple[int, bytes | None]], done: Contents, rows: list[Row]
@@ -232,7 +230,7 @@ class Indexer:
 
 
 class _Kept:
-    """An index, the number of the watch since which changes were told, when it was checked, and whether it is of use."""
+    """An index, the watch that tells of changes in its root, when it was checked, and whether it can be used."""
 
     def __init__(self, index: ContentIndex, *, checked: float = -math.inf) -> None:
         self.index = index

@@ -62,7 +62,8 @@ class Lookup:
         self._roots = workspace.roots
         self._matcher = Worker("search", memory_mb=workspace.settings.memory_mb)
         workspace.context.closing(self._matcher.aclose)
-        self.indexer = Indexer(workspace.context, workspace.roots, workspace.outside)
+        memory = workspace.settings.memory_mb
+        self.indexer = Indexer(workspace.context, workspace.roots, workspace.outside, memory)
 
     async def list(self, path: str, *, depth: int, glob: str, filters: Filters, limit: int, cursor: str) -> Listing:
         """Return what is in a folder; with an empty `path` the roots, or with `depth` above 1 what is in all of them.
@@ -145,7 +146,8 @@ class Lookup:
         by_tag = await self._tags_like(query, regex=regex) if mode == "tag" else {}
         text_limit = self._workspace.settings.text_mb * MIB
         find, literals = self._finder(query, regex=regex), literals_of(query, regex=regex)
-        search = Search(mode, limit, text_limit, find, tags=by_tag, literals=literals, plan=self.indexer.plan)
+        plan = partial(self.indexer.plan, text_limit)
+        search = Search(mode, limit, text_limit, find, tags=by_tag, literals=literals, plan=plan)
         start = paging.decode(cursor)
         everything = filters.empty and tagged is None
 

@@ -88,12 +88,8 @@ class Outside:
         finally:
             self._watched = set()
 
-    def watches(self, root: str) -> bool:
-        """Say whether changes of this root are seen."""
-        return root in self._watched
-
     def watch_of(self, root: str) -> int:
-        """Return the number of the watch that tells of changes in this root; another one = there was a gap; 0 = none."""
+        """Return the number of the watch that tells of changes in this root; 0 = none, another one = there was a gap."""
         return self._watches if root in self._watched else 0
 
     def recent(self, *, after: int) -> Recent:

@@ -59,7 +59,9 @@ class Parts:
             address="files://jobs/",
         )
         self.changes.on_change.append(self._changed)
-        self.changes.on_folder += [partial(heard, "created") for heard in (self.browser.heard, self.lookup.indexer.heard)]
+        self.changes.on_folder += [
+            partial(heard, "created") for heard in (self.browser.heard, self.lookup.indexer.heard)
+        ]
         self.workspace.outside.on_change += [self.browser.heard, self.lookup.indexer.heard, self.knowledge.heard]
         for work in (self.knowledge.follow, self.cleaner.schedule, self.syncer.schedule):
             context.tasks.start_soon(partial(work, self.jobs))

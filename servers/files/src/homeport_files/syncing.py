@@ -139,7 +139,7 @@ class Syncer:
         """Sync as often as the settings say, until cancelled."""
         while True:
             await self._workspace.following.pause(lambda chosen: (chosen.sync_minutes or 60) * 60)
-            if self._workspace.settings.sync_minutes:
+            if self._workspace.following.settings.sync_minutes:
                 await self.start("", jobs)
 
     async def _ours(self, conflict: Conflict) -> bytes:
