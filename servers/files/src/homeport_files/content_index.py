@@ -8,7 +8,7 @@ row is always read.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain, groupby
 from os import stat_result
@@ -21,7 +21,7 @@ from homeport_shared.paths import Place, Root
 MOST_FILES = 100_000
 DEEPEST = 128  # levels of folders
 MOST_BYTES = 20 << 20  # of rows
-LARGEST = 16 << 20  # a larger file is read by each search
+LARGEST = 4 << 20  # a larger file is read by each search
 REST_SECONDS = 2.0  # a file that changed less ago can change again within the same tick of its file system's clock
 
 Parts = tuple[str, ...]
@@ -38,21 +38,22 @@ class Plan:
 
     def __init__(self, numbers: Iterable[int], top: Parts, index: ContentIndex) -> None:
         self._index = index
-        self._names: dict[Parts, set[str]] = {}
+        self._names: dict[Parts, dict[str, str]] = {}
         for number in numbers:
             at = index.place_of(number)
             if at is None or at[: len(top)] != top:
                 continue
+            kind = "file"
             while len(at) > len(top):
                 known = at[:-1] in self._names
-                self._names.setdefault(at[:-1], set()).add(at[-1])
+                self._names.setdefault(at[:-1], {})[at[-1]] = kind
                 if known:
                     break  # and so are the folders above it
-                at = at[:-1]
+                at, kind = at[:-1], "folder"
 
-    def names(self, place: Place) -> Iterable[str]:
-        """Return which files and folders in a folder have to be looked at."""
-        return self._names.get(place.parts, ())
+    def names(self, place: Place) -> Mapping[str, str]:
+        """Return which files and folders in a folder have to be looked at, with their kinds."""
+        return self._names.get(place.parts, {})
 
     def binary(self, place: Place) -> bool:
         """Say whether a file is known to hold no text."""

@@ -144,8 +144,7 @@ class Indexer:
     async def _bring_up(self, root: Root) -> None:
         kept = self._indexes.get(root.name)
         if kept is None or not self._fits(kept.index):
-            kept = _Kept(ContentIndex(root, self._text_limit, self._opener(root)))
-            self._indexes[root.name] = kept
+            kept = self._indexes[root.name] = self._new(root)
         now = self._context.clock.monotonic()
         if now - kept.checked > CHECK_SECONDS:
             kept.checked = now
@@ -153,10 +152,14 @@ class Indexer:
                 await anyio.to_thread.run_sync(self._check, kept)
             except TooLargeError:
                 logger.info("%s has too many files for an index of their contents", root.folder)
-                self._indexes[root.name] = _Kept(ContentIndex(root, self._text_limit, self._opener(root)), checked=math.inf)
+                self._indexes[root.name] = self._new(root)  # the memory of the other one is given back
+                self._indexes[root.name].checked = math.inf
                 return
         if kept.ready:
             await self._read(kept)
+
+    def _new(self, root: Root) -> _Kept:
+        return _Kept(ContentIndex(root, self._text_limit, self._opener(root)))
 
     def _check(self, kept: _Kept) -> None:
         """Look at the times of all files; after the first time folder by folder, so that no search has to wait."""
@@ -232,8 +235,8 @@ class Indexer:
 class _Kept:
     """An index, the watch that tells of changes in its root, when it was checked, and whether it can be used."""
 
-    def __init__(self, index: ContentIndex, *, checked: float = -math.inf) -> None:
+    def __init__(self, index: ContentIndex) -> None:
         self.index = index
         self.watch = 0
-        self.checked = checked
+        self.checked = -math.inf
         self.ready = False

@@ -89,7 +89,7 @@ class Outside:
             self._watched = set()
 
     def watch_of(self, root: str) -> int:
-        """Return the number of the watch that tells of changes in this root; 0 = none, another one = there was a gap."""
+        """Return the number of the watch that tells of changes in this root; 0 = none; a new one = there was a gap."""
         return self._watches if root in self._watched else 0
 
     def recent(self, *, after: int) -> Recent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Mapping
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from homeport_shared.folders import Folder, is_temporary, kind_of
 from homeport_shared.paths import Place
 
 CHECKED = 64  # entries between two looks whether to stop
-Names = Callable[[Place], Iterable[str]]
+Names = Callable[[Place], Mapping[str, str]]
 
 
 class Entry(NamedTuple):
@@ -55,18 +55,18 @@ def walk(
         depth: How many levels; 1 = only its own entries.
         after: Continue behind this place, given by its names below `folder`; empty = from the start.
         check: Called for each folder and now and then; raises to stop.
-        names: Returns the names in a folder that are wanted; None = all.
-        look: Look at each entry; False = only where its kind is not known without.
+        names: Returns the names in a folder that are wanted, with their kinds; None = all.
+        look: Look at each entry; False = its kind is all that has to be known.
     """
-    kinds = folder.kinds() if names is None and not look else dict[str, str]()
-    for number, name in enumerate(sorted(kinds or (names(place) if names else folder.names()))):
+    kinds = names(place) if names else folder.kinds()
+    for number, name in enumerate(sorted(kinds)):
         if number % CHECKED == 0:
             check()
         if (after and name < after[0]) or is_temporary(name):
             continue
         begun = bool(after) and name == after[0]
-        seen, kind = None, kinds.get(name, "")
-        if not kind:
+        seen, kind = None, kinds[name]
+        if look:
             try:
                 seen = folder.look(name)
             except OSError:
