@@ -211,7 +211,7 @@ class Searches(RuleBasedStateMachine):
         )
         place = Place("docs", top)
         with open_folder(self.folder.joinpath(*top), "docs") as folder:
-            for entry in walk(folder, place, depth=64, after=(), check=lambda: None, names=search.below(place)):
+            for entry in walk(folder, place, check=lambda: None, names=search.below(place)):
                 search.at(entry)
         return search.result("")
 

@@ -169,7 +169,7 @@ class Changer:
     def _delete_folder(self, spot: Spot, *, recursive: bool) -> list[Done]:
         if not spot.name:
             raise HomeportError("denied", f"{spot.place} is a root and is not deleted.", "Remove the root instead.")
-        inside = list(walk(spot.enter(), spot.place, depth=64, after=(), check=lambda: None))
+        inside = list(walk(spot.enter(), spot.place, check=lambda: None))
         if inside and not recursive:
             raise HomeportError("conflict", f"The folder {spot.place} is not empty.", "Set recursive to delete it all.")
         files = [entry.place for entry in inside if entry.kind == "file"]

@@ -23,7 +23,6 @@ from homeport_shared.paths import Place, explained
 
 logger = logging.getLogger(__name__)
 KIND = "cleanup"
-DEEPEST = 64
 MOST_SHOWN = 1000
 FIRST_SECONDS = 60.0  # a server that just started has better things to do
 Why = Literal["temporary", "orphaned", "duplicate"]
@@ -124,7 +123,7 @@ class Cleaner:
         oldest, suffixes = time.time() - settings.cleanup_days * 86_400, set(settings.cleanup_suffixes)
         for root in [path] if path else [root.name for root in self._workspace.roots if root.folder.is_dir()]:
             with explained(root), self._workspace.roots.find(root) as spot:
-                for entry in walk(spot.enter(), spot.place, depth=DEEPEST, after=(), check=check_cancelled):
+                for entry in walk(spot.enter(), spot.place, check=check_cancelled):
                     if entry.kind != "file":
                         continue
                     if PurePath(entry.place.name).suffix.lower() in suffixes and entry.status.st_mtime < oldest:

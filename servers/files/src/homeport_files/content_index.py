@@ -13,13 +13,14 @@ from contextlib import AbstractContextManager, suppress
 from itertools import chain, groupby
 from os import stat_result
 
+from homeport_files import walking
 from homeport_files.trigrams import BINARY, Filter, Row
 from homeport_shared.errors import HomeportError
 from homeport_shared.folders import Folder, is_temporary, kind_of
 from homeport_shared.paths import Place, Root
 
 MOST_FILES = 100_000
-DEEPEST = 128  # levels of folders
+DEEPEST = 2 * walking.DEEPEST  # so that a search can begin at any folder down to the half
 MOST_BYTES = 20 << 20  # of rows
 LARGEST = 4 << 20  # a larger file is read by each search
 REST_SECONDS = 2.0  # a file that changed less ago can change again within the same tick of its file system's clock

@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 from anyio.from_thread import check_cancelled
 
+from homeport_files import walking
 from homeport_files.content_index import ContentIndex, Open, Parts, Plan, TooLargeError
 from homeport_files.outside import Outside
 from homeport_files.trigrams import SHORTEST, Row, rows_of
@@ -35,7 +36,6 @@ UNUSED_SECONDS = 900
 MOST_HEARD = 10_000
 BATCH_FILES = 256  # go to the worker together, or as many as have
 BATCH_BYTES = 1 << 20
-DEEPEST_TOP = 64
 Contents = list[tuple[int, bytes | None]]
 
 
@@ -56,6 +56,7 @@ class Indexer:
         self._lock = threading.Lock()
         self._indexes: dict[str, _Kept] = {}
         self._heard: deque[Place] = deque()
+        self._missed = False
         self._searched: set[str] = set()
         self._under_way = 0
         self._idle = anyio.Event()
@@ -69,10 +70,10 @@ class Indexer:
         """Take note that something changed; of what `kind` does not matter."""
         if not self._indexes:
             return
-        if len(self._heard) > MOST_HEARD:  # nobody searches: the next search looks at everything
-            self._heard.clear()
-            self._heard.extend(map(Place, self._indexes))
-        self._heard.extend(each for each in (place, source) if each is not None)
+        if len(self._heard) < MOST_HEARD:
+            self._heard.extend(each for each in (place, source) if each is not None)
+        else:
+            self._missed = True
 
     def plan(self, text_limit: int, top: Place, literals: Sequence[bytes]) -> Plan | None:
         """Return what a search below `top` has to look at; None = everything. It runs in a worker thread.
@@ -86,7 +87,7 @@ class Indexer:
         self._searched.add(top.root)
         kept = self._indexes.get(top.root)
         telling = [literal for literal in literals if len(literal) >= SHORTEST]
-        if kept is None or not kept.ready or not telling or len(top.parts) > DEEPEST_TOP:
+        if kept is None or not kept.ready or not telling or len(top.parts) > walking.DEEPEST:
             return None
         with self._lock:
             if not self._fits(kept.index):
@@ -129,7 +130,6 @@ class Indexer:
                 names, self._searched = self._searched, set[str]()
                 for root in [root for root in self._roots if root.name in names]:
                     await self._bring_up(root)
-                await self._worker.aclose()
                 with anyio.fail_after(UNUSED_SECONDS):
                     await self._wake.wait()
         except TimeoutError:
@@ -177,8 +177,6 @@ class Indexer:
     async def _read(self, kept: _Kept) -> None:
         """Have the rows of all files made that have none."""
         unread = await anyio.to_thread.run_sync(self._unread, kept.index)
-        if unread and hasattr(os, "nice"):
-            await self._worker.call(os.nice, 10)
         with closing(kept.index.contents(unread, lambda: self._context.clock.now().timestamp())) as contents:
             taken: Contents = []
             rows: list[Row] = []
@@ -189,6 +187,8 @@ class Indexer:
                 if not taken or not self._fits(kept.index):
                     return
                 try:
+                    if not rows and hasattr(os, "nice"):
+                        await self._worker.call(os.nice, 10)
                     rows = await self._worker.call(rows_of, [data for _, data in taken if data is not None])
                 except HomeportError as error:  # too large for the worker: these files are read by each search
                     logger.warning("%d files have no place in the index of contents: %s", len(taken), error)
@@ -215,6 +215,11 @@ class Indexer:
         return taken
 
     def _tell(self) -> None:
+        """Tell the indexes what changed since the last time."""
+        if self._missed:
+            self._missed = False
+            for kept in self._indexes.values():
+                kept.index.distrust()
         while self._heard:
             place = self._heard.popleft()
             if place.root in self._indexes:

@@ -31,7 +31,6 @@ from homeport_shared.paths import Place, explained
 logger = logging.getLogger(__name__)
 KIND = "vectorize"
 COLLECTION = "default"
-DEEPEST = 64
 MOST_FILES = 20_000
 MOST_TEXT = 300
 GATHER_SECONDS = 0.5
@@ -267,7 +266,7 @@ class Knowledge:
                 if not spot.is_folder() and status is not None:
                     files[spot.place] = status
                     continue
-                for entry in walk(spot.enter(), spot.place, depth=DEEPEST, after=(), check=check_cancelled):
+                for entry in walk(spot.enter(), spot.place, check=check_cancelled):
                     if entry.kind == "file" and supported(entry.place.name):
                         files[entry.place] = entry.status
                     else:

@@ -20,8 +20,8 @@ from homeport_files.literals import literals_of
 from homeport_files.reading import Part, decoded_start, open_file, sha256_of
 from homeport_files.results import Hits, Info, Listing, uri_of
 from homeport_files.searching import Find, Mode, Search, compiled, find_lines
+from homeport_files.walking import DEEPEST, Names, matches, walk
 from homeport_files.walking import Entry as Walked
-from homeport_files.walking import Names, matches, walk
 from homeport_files.workspace import Workspace
 from homeport_shared import paging
 from homeport_shared.clock import iso
@@ -31,7 +31,6 @@ from homeport_shared.paths import Place, Spot, explained
 from homeport_shared.workers import Worker
 
 MIB = 1 << 20
-DEEPEST = 64
 Found = list[tuple[Place, os.stat_result]]
 REGEX_SECONDS = 5
 

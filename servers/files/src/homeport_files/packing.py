@@ -25,7 +25,6 @@ from homeport_shared.paths import explained, show
 MIB = 1 << 20
 PART = 2 * MIB
 STALE_SECONDS = 3600
-DEEPEST = 64
 
 
 class Packed(BaseModel):
@@ -118,7 +117,7 @@ class Packer:
                 with spot.folder.open(spot.name) as source:
                     return _copy(archive, source, show(spot.name), bytes_left)
             above = len(spot.place.parts) - (1 if spot.name else 0)
-            for entry in walk(spot.enter(), spot.place, depth=DEEPEST, after=(), check=check_cancelled):
+            for entry in walk(spot.enter(), spot.place, check=check_cancelled):
                 if entry.kind == "file":
                     with entry.folder.open(entry.place.name) as source:
                         name = "/".join(map(show, entry.place.parts[above:]))

@@ -30,7 +30,6 @@ from homeport_shared.jobs import Job, Jobs, Run
 from homeport_shared.paths import Place, explained
 
 KIND = "sync"
-DEEPEST = 64
 MOST_TOLD = 500
 Side = Literal["disk", "homeport", "both"]
 Stamps = dict[str, str]
@@ -198,7 +197,7 @@ class Syncer:
         for root in [path] if path else [root.name for root in self._workspace.roots]:
             try:
                 with explained(root), self._workspace.roots.find(root) as spot:
-                    for entry in walk(spot.enter(), spot.place, depth=DEEPEST, after=(), check=check_cancelled):
+                    for entry in walk(spot.enter(), spot.place, check=check_cancelled):
                         if entry.kind == "file":
                             stamps[str(entry.place)] = stamp_of(entry.status)
             except HomeportError as error:

@@ -17,7 +17,6 @@ from homeport_shared.clock import iso
 from homeport_shared.jobs import FINAL, Job
 from homeport_shared.paths import Roots, explained
 
-DEEPEST = 64
 MOST_FOLDERS = 5000
 MOST_USED = 20
 
@@ -88,7 +87,7 @@ def tree(roots: Roots, path: str, *, depth: int) -> Tree:
     with explained(path), roots.find(path) as spot:
         top = spot.place
         totals[top.parts] = FolderTotal(path=str(top))
-        for entry in walk(spot.enter(), top, depth=DEEPEST, after=(), check=check_cancelled):
+        for entry in walk(spot.enter(), top, check=check_cancelled):
             parts = entry.place.parts
             if entry.kind == "folder" and len(parts) - len(top.parts) <= depth:
                 totals[parts] = FolderTotal(path=str(entry.place))
@@ -138,7 +137,7 @@ def stats(roots: Roots) -> Stats:
         if not root.folder.is_dir():
             continue
         with explained(root.name), roots.find(root.name) as spot:
-            for entry in walk(spot.enter(), spot.place, depth=DEEPEST, after=(), check=check_cancelled):
+            for entry in walk(spot.enter(), spot.place, check=check_cancelled):
                 if entry.kind == "file":
                     stem, dot, suffix = entry.place.name.rpartition(".")
                     suffix = suffix.lower() if stem and dot else ""

@@ -258,7 +258,7 @@ class Uploads:
             if not Path(root.folder).is_dir():
                 continue
             with self._workspace.roots.find(root.name) as spot:
-                for entry in walk(spot.enter(), spot.place, depth=64, after=(), check=check_cancelled):
+                for entry in walk(spot.enter(), spot.place, check=check_cancelled):
                     if entry.kind != "file" or entry.status.st_size != size or entry.place == own:
                         continue
                     try:

@@ -11,6 +11,7 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.folders import Folder, is_temporary, kind_of
 from homeport_shared.paths import Place
 
+DEEPEST = 64  # levels of folders
 CHECKED = 64  # entries between two looks whether to stop
 Names = Callable[[Place], Mapping[str, str]]
 
@@ -39,8 +40,8 @@ def walk(
     folder: Folder,
     place: Place,
     *,
-    depth: int,
-    after: tuple[str, ...],
+    depth: int = DEEPEST,
+    after: tuple[str, ...] = (),
     check: Callable[[], None],
     names: Names | None = None,
     look: bool = True,
