@@ -36,6 +36,7 @@ from homeport_host.database import Database, refuse_damaged
 from homeport_host.documents import Documents
 from homeport_host.engine.dbos import LOCAL, DbosEngine
 from homeport_host.events.bus import EventBus
+from homeport_host.events.feeds import Feeds
 from homeport_host.events.reactions import Reactions
 from homeport_host.events.starting import Starter
 from homeport_host.events.telling import InRuns
@@ -152,11 +153,12 @@ class Host:
         pins = Pins(self.database, lambda server: not self.upstreams.get(server).config.bundled)
         self.exposures = Exposures(self.settings.profiles)
         self.routing = Routing(self.catalog, self.upstreams)
+        taints = Taints(self.database)
         self.dispatcher = Dispatcher(
             self.routing,
             self.exposures,
             approvals=self.approvals,
-            taints=Taints(self.database),
+            taints=taints,
             pins=pins,
             ledger=Ledger(self.database),
             record=lambda entry, durable: self._rows.add(entry, durable=durable),
@@ -165,6 +167,8 @@ class Host:
         )
         self.catalog.on_change.append(DefinitionWatch(pins, self.approvals, self._third_party_tools).look)
         self.upstreams.on_change.append(self._tell_servers)
+        allowed = self.settings.event_sources
+        self.feeds = Feeds(self._tasks, self.upstreams, self.events, allowed, taints.mark, self.worker)
 
     def _think(self, folder: Path) -> None:
         """Models, agents, runs and conversations."""

@@ -8,6 +8,7 @@ from typing import Any
 from homeport_host.events.delivering import Delivery
 from homeport_host.events.subscriptions import Start, Subscription
 from homeport_host.events.tables import Stored
+from homeport_host.governance.taint import of_server
 from homeport_host.orders.gateway import HostGateway
 from homeport_shared.errors import HomeportError
 from homeport_shared.gateway import Order
@@ -75,6 +76,12 @@ def _order(start: Start, id: str, title: str, event: dict[str, Any]) -> Order:
         tools=tuple(start.tools),
         agreed=True,  # only a person saves subscriptions
         origin="event",
-        sources=tuple(filter(None, [str(event.get("cause", ""))])),
+        sources=_sources(event),
         event=event,
     )
+
+
+def _sources(event: dict[str, Any]) -> tuple[str, ...]:
+    """Return whose words are in an event: those of the run it happened in, and of the server that tells it."""
+    cause, server = str(event.get("cause", "")), str(event.get("source", ""))
+    return (*filter(None, [cause]), *([of_server(server)] if server else []))
