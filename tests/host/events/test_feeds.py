@@ -63,7 +63,9 @@ async def test_a_bundled_server_in_its_own_process_starts_what_waits_for_its_eve
         [first] = await happened(host, "file.created", 1)
         assert (first["source"], first["data"]["path"]) == ("files", "workspace/one.md")
         assert [each["data"]["name"] for each in await happened(host, "job.completed", 1)] == ["Look"]
-        [child] = [each for each in psutil.Process().children(recursive=True) if "homeport_files" in str(each.cmdline())]
+        [child] = [
+            each for each in psutil.Process().children(recursive=True) if "homeport_files" in str(each.cmdline())
+        ]
         child.kill()
         with anyio.fail_after(PATIENCE):
             while host.upstreams.get("files").state == "ready":
@@ -153,7 +155,9 @@ async def test_a_server_of_somebody_else_raises_what_it_was_allowed_and_speaks_f
         [sold] = await happened(host, "shop.*", 1)
         refused = await happened(host, "event.refused", 2)
         assert (sold["kind"], sold["source"], sold["data"]) == ("shop.sold", "shop", {"what": "tea"})
-        assert (sold["cause"], sold["correlation"]) == ("", f"event-{sold['seq']}"), "its word on runs counts for nothing"
+        assert (sold["cause"], sold["correlation"]) == ("", f"event-{sold['seq']}"), (
+            "its word on runs counts for nothing"
+        )
         assert [each["data"]["kind"] for each in refused] == ["run.completed", "file.created"]
         marks = host.dispatcher._taints  # what an event of it starts has read untrusted content
         assert await marks.is_untrusted("server:shop") and not await marks.is_untrusted("server:files")

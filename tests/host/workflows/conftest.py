@@ -31,7 +31,7 @@ ledger__wait = ["can-be-taken-back"]
 ledger__meet = ["can-be-taken-back"]
 """
 PERSON = Caller("person", "tester", approved=("homeport__workflow_delete", "homeport__run_forget"))
-LEDGER = Path(__file__).with_name("ledger.py")
+LEDGER = Path(__file__).parents[2] / "ledger.py"
 
 
 class House:
