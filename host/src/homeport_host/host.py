@@ -79,10 +79,11 @@ from homeport_host.workflows.body import WorkflowBody
 from homeport_host.workflows.journal import Journal
 from homeport_host.workflows.library import WorkflowLibrary
 from homeport_host.workflows.means import Means
+from homeport_host.workflows.scheduling import Schedules
 from homeport_host.workflows.service import Workflows
 from homeport_host.workflows.store import WorkflowStore
 from homeport_host.workflows.task import KIND as WORKFLOW
-from homeport_shared import settings
+from homeport_shared import identity, settings
 from homeport_shared.audit import AuditLog, Entry
 from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
@@ -365,7 +366,11 @@ class Host:
         Raises:
             HomeportError: What the tool, or policy, says.
         """
-        result = await self.dispatcher.call_tool(caller, tool, arguments)
+        served = identity.current()
+        try:
+            result = await self.dispatcher.call_tool(caller, tool, arguments)
+        finally:  # a server in this process serves it in this task, as somebody else
+            identity.enter(served)
         if result.get("isError"):
             meta = cast("dict[str, dict[str, Any]]", result.get("_meta") or {})
             raise HomeportError.from_dict(meta.get(ERROR) or {}, f"{tool} failed: {result['content']}")
@@ -380,6 +385,7 @@ class Host:
             steering=self.steering,
             tasks=self._tasks_shown(),
             workflows=self.workflows,
+            schedules=Schedules(self.workflows.library, self.call, lambda: self._ready("scheduler")),
             agents=self.agents,
             chats=self.chats,
             approvals=self.approvals,

@@ -30,7 +30,10 @@ ledger__flaky = ["can-be-taken-back"]
 ledger__wait = ["can-be-taken-back"]
 ledger__meet = ["can-be-taken-back"]
 """
-PERSON = Caller("person", "tester", approved=("homeport__workflow_delete", "homeport__run_forget"))
+PERSON = Caller(
+    "person", "tester",
+    approved=("homeport__workflow_delete", "homeport__run_forget", "homeport__delete_subscription"),
+)  # fmt: skip
 LEDGER = Path(__file__).parents[2] / "ledger.py"
 
 

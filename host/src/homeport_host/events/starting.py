@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from homeport_host.events.delivering import Delivery
 from homeport_host.events.subscriptions import Start, Subscription
@@ -12,8 +12,9 @@ from homeport_host.governance.taint import of_server
 from homeport_host.orders.gateway import HostGateway
 from homeport_shared.errors import HomeportError
 from homeport_shared.gateway import Order
-from homeport_shared.matching import fill, told
+from homeport_shared.matching import fill, matches, told
 
+Json = dict[str, Any]
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -55,8 +56,44 @@ class Starter:
             return str(started["run_id"])
         return await self._orders.begin(_order(start, delivery.id, subscription.name, data))
 
+    async def waiting_jobs(self, event: Json) -> list[Json]:
+        """Return the jobs that wait for events: whether this one would start each, and with which input."""
+        try:
+            listed = (await self._call("scheduler__list_jobs", {"trigger": "event", "limit": 200}))["jobs"]
+            if not listed:
+                return []  # without names, all jobs would be exported
+            names = [job["id"] for job in listed]
+            exported = (await self._call("scheduler__export_jobs", {"names": names}))["document"]["jobs"]
+        except HomeportError:
+            return []  # there is no scheduler, or it restarts
+        return [await self._tried(job, each, event) for job, each in zip(listed, exported, strict=True)]
 
-def shown(start: Start, event: dict[str, Any]) -> dict[str, Any]:
+    async def _tried(self, job: Json, definition: Json, event: Json) -> Json:
+        trigger = definition["trigger"]
+        fits = matches(trigger["event"], trigger.get("where", {}), event)
+        problems = cast("list[str]", (await self.checked_job(definition))["problems"] if fits else [])
+        return {
+            "id": job["id"],
+            "name": job["name"],
+            "job": True,
+            "enabled": job["enabled"],
+            "would_start": fits and job["enabled"] and not problems,
+            "problems": problems,
+            "input": _filled(definition["action"], event) if fits else None,
+        }
+
+
+def _filled(action: Json, event: Json) -> Json:
+    """Return what a job does for an event, as a trial shows it."""
+    arguments = fill(action.get("arguments", {}), event)
+    if action.get("workflow"):
+        return {"workflow": action["workflow"], "parameters": arguments}
+    if action.get("prompt"):
+        return {"agent": action.get("agent") or "assistant", "prompt": told(action["prompt"], event)}
+    return {name: action[name] for name in ("tool", "event") if action.get(name)} | {"arguments": arguments}
+
+
+def shown(start: Start, event: Json) -> Json:
     """Return what would be started with which input, as a trial shows it."""
     if start.job:
         return {"job": start.job, "event": event}
