@@ -7,9 +7,9 @@ file, so that one of a file that was deleted begins with the new one instead of 
 from __future__ import annotations
 
 import json
-import secrets
+import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anyio.abc import TaskGroup
 
@@ -17,16 +17,23 @@ from homeport_shared import identity
 from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
 from homeport_shared.events import Event
-from homeport_shared.sqlite import SqliteFile
-
-if TYPE_CHECKING:  # imported on first use: it costs 60 ms
-    from sqlite_utils import Database, Migrations
+from homeport_shared.sqlite import Schema, SqliteFile
 
 SCHEME = "outbox://"
 FEED = f"{identity.PREFIX}events"  # on a resource template: the address that is followed for news of its events
 MOST_KEPT = 20_000  # events; older ones are forgotten, read or not
 MOST_AT_ONCE = 200
 LARGEST_PAGE = 256 * 1024  # characters
+SCHEMA = Schema(
+    "homeport.outbox",
+    (
+        """
+        CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
+        CREATE TABLE file (name TEXT NOT NULL);
+        INSERT INTO file VALUES (lower(hex(randomblob(6))));
+        """,
+    ),
+)
 GATHER = 0.02  # seconds: what one change leads to is written together
 
 
@@ -45,9 +52,8 @@ class Outbox:
 
     def __init__(self, path: Path, name: str, tasks: TaskGroup, changes: ChangeBus) -> None:
         self.uri = f"{SCHEME}{name}"
-        self._path = path
+        self._file = SqliteFile(path, SCHEMA)
         self._changes = changes
-        self._file: SqliteFile | None = None
         self._batcher = Batcher[tuple[Event, str]](tasks, self._write, gather=GATHER)
 
     async def publish(self, event: Event) -> None:
@@ -62,26 +68,25 @@ class Outbox:
         """
         file, _, seq = after.partition("-")
 
-        def work(database: Database) -> dict[str, Any]:
-            begun = _name(database)
-            return _page(database, begun, int(seq) if file == begun and seq.isdecimal() else 0)
+        def work(connection: sqlite3.Connection) -> dict[str, Any]:
+            begun = _name(connection)
+            return _page(connection, begun, int(seq) if file == begun and seq.isdecimal() else 0)
 
-        return json.dumps(await self._opened().read(work), ensure_ascii=False)
+        return json.dumps(await self._file.read(work), ensure_ascii=False)
 
     async def newest(self) -> str:
         """Return the place after the newest event, as a page without events."""
 
-        def work(database: Database) -> dict[str, Any]:
-            seq = database.conn.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
-            return {"events": [], "cursor": f"{_name(database)}-{seq}", "more": False}
+        def work(connection: sqlite3.Connection) -> dict[str, Any]:
+            seq = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+            return {"events": [], "cursor": f"{_name(connection)}-{seq}", "more": False}
 
-        return json.dumps(await self._opened().read(work))
+        return json.dumps(await self._file.read(work))
 
     async def aclose(self) -> None:
         """Write what is still to be written and close the file."""
         await self._batcher.drain()
-        if self._file is not None:
-            await self._file.aclose()
+        await self._file.aclose()
 
     async def _write(self, batch: list[tuple[Event, str]]) -> None:
         rows = [
@@ -90,40 +95,21 @@ class Outbox:
             for event, run in batch
         ]  # fmt: skip
 
-        def work(database: Database) -> None:
-            database.conn.executemany("INSERT INTO events (body) VALUES (?)", rows)
-            database.conn.execute("DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?", (MOST_KEPT,))
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany("INSERT INTO events (body) VALUES (?)", rows)
+            connection.execute("DELETE FROM events WHERE seq <= (SELECT max(seq) FROM events) - ?", (MOST_KEPT,))
 
-        await self._opened().write(work)
+        await self._file.write(work)
         await self._changes.updated(self.uri)
 
-    def _opened(self) -> SqliteFile:
-        if self._file is None:
-            self._file = SqliteFile(self._path, _migrations())
-        return self._file
+
+def _name(connection: sqlite3.Connection) -> str:
+    return connection.execute("SELECT name FROM file").fetchone()[0]
 
 
-def _migrations() -> Migrations:
-    from sqlite_utils import Migrations
-
-    migrations = Migrations("homeport.outbox")
-
-    @migrations()
-    def create(database: Database) -> None:  # pyright: ignore[reportUnusedFunction]
-        database.conn.execute("CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)")
-        database.conn.execute("CREATE TABLE file (name TEXT NOT NULL)")
-        database.conn.execute("INSERT INTO file VALUES (?)", (secrets.token_hex(6),))
-
-    return migrations
-
-
-def _name(database: Database) -> str:
-    return database.conn.execute("SELECT name FROM file").fetchone()[0]
-
-
-def _page(database: Database, name: str, seq: int) -> dict[str, Any]:
+def _page(connection: sqlite3.Connection, name: str, seq: int) -> dict[str, Any]:
     query = "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
-    rows = database.conn.execute(query, (seq, MOST_AT_ONCE + 1)).fetchall()
+    rows = connection.execute(query, (seq, MOST_AT_ONCE + 1)).fetchall()
     taken, size = 0, 0
     while taken < min(len(rows), MOST_AT_ONCE) and (not taken or size + len(rows[taken][1]) <= LARGEST_PAGE):
         size += len(rows[taken][1])

@@ -75,6 +75,9 @@ async def test_a_change_in_either_place_shows_in_the_other(house: Any) -> None:
     assert job["action"]["workflow"] == "Renamed" and job["enabled"]
     assert await trigger(house, "Renamed") == event
 
+    await house.call("workflow_save", workflow="Renamed", graph={**graph, "name": "Renamed", "trigger": NINE})
+    assert await trigger(house, "Renamed") == NINE
+    await house.call("workflow_save", workflow="Renamed", graph={**graph, "name": "Renamed", "trigger": event})
     await house.call("workflow_save", workflow="Renamed", graph={**graph, "name": "Renamed", "trigger": {}})
     assert await jobs(house) == {} and await trigger(house, "Renamed") == {}
     back = await house.host.call("scheduler__change_jobs", {"names": [job["id"]], "action": "restore"})

@@ -154,9 +154,9 @@ class Schedules:
         [definition] = await self._definitions([job["id"]])
         action, changes = {**definition["action"], "workflow": workflow}, Json()
         if trigger is not None:
-            changes["trigger"] = _when(trigger)
-            if trigger.get("every") == definition["trigger"].get("every"):
-                changes["trigger"] = {**definition["trigger"], **changes["trigger"]}
+            now, changes["trigger"] = definition.get("trigger", {}), _when(trigger)
+            if trigger.get("every") and trigger["every"] == now.get("every"):
+                changes["trigger"]["start"] = now["start"]  # it goes on in step
             action["arguments"] = trigger.get("parameters", {})
         if name:
             changes["name"] = name
