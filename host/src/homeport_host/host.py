@@ -42,6 +42,7 @@ from homeport_host.events.starting import Starter
 from homeport_host.events.telling import InRuns
 from homeport_host.gateway import config
 from homeport_host.gateway.catalog import Catalog
+from homeport_host.gateway.echoes import Echoes
 from homeport_host.gateway.exposure import Exposures
 from homeport_host.gateway.front import Front, holder_of
 from homeport_host.gateway.http import mcp_app
@@ -77,6 +78,7 @@ from homeport_host.tasks.service import Tasks
 from homeport_host.tickets import Tickets
 from homeport_host.workflows.body import WorkflowBody
 from homeport_host.workflows.journal import Journal
+from homeport_host.workflows.library import LIST as WORKFLOWS
 from homeport_host.workflows.library import WorkflowLibrary
 from homeport_host.workflows.means import Means
 from homeport_host.workflows.scheduling import Schedules
@@ -95,6 +97,7 @@ from homeport_shared.vault import Vault
 
 logger = logging.getLogger(__name__)
 GATHER = 0.05  # seconds that rows nobody waits for wait for more of them
+TASKS, JOBS = "task://recent", "scheduler://jobs"
 EXPOSE_HEADER = "x-homeport-expose"
 # What the host does in one go because a person asked for it: adding a folder, attaching a file, deleting a chat.
 OWN_STEPS = (
@@ -169,6 +172,8 @@ class Host:
         self.catalog.on_change.append(DefinitionWatch(pins, self.approvals, self._third_party_tools).look)
         self.upstreams.on_change.append(self._tell_servers)
         allowed = self.settings.event_sources
+        Echoes(self.upstreams, lambda one: ServerJobs.news(one.resources), lambda: self.changes.updated(TASKS))
+        Echoes(self.upstreams, lambda one: JOBS if one.name == "scheduler" else None, self._tell_workflows)
         self.feeds = Feeds(self._tasks, self.upstreams, self.events, allowed, taints.mark, self.worker)
 
     def _think(self, folder: Path) -> None:
@@ -435,6 +440,9 @@ class Host:
     async def _append(self, entries: list[Entry]) -> None:
         await self.audit.append(*entries)
         await self.changes.updated("audit://recent")
+
+    async def _tell_workflows(self) -> None:
+        await self.changes.updated(WORKFLOWS)  # they show when their jobs start them
 
     async def _tell_servers(self) -> None:
         await self.changes.updated("homeport://servers", "homeport://tools", "homeport://status")
