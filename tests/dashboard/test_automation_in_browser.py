@@ -122,6 +122,16 @@ def test_a_job_is_made_checked_run_and_looked_at(site: Site, page: Page, view: F
 
 
 def test_the_defaults_are_set_where_the_jobs_are(site: Site, page: Page, view: FrameLocator) -> None:
+    job = {"name": "Brought in", "action": {"event": "a.b"}}
+    document = {"name": "jobs.json", "mimeType": "application/json",
+                "buffer": json.dumps({"format": "homeport.jobs/1", "jobs": [job]}).encode()}  # fmt: skip
+    with page.expect_file_chooser() as chooser:
+        view.get_by_role("button", name="Import").click()
+    chooser.value.set_files(document)
+    expect(view.locator("tbody tr")).to_contain_text("Brought in")
+    for name in ("New automation", "Pause all", "Export"):
+        expect(view.get_by_role("button", name=name)).to_be_visible()
+    expect(view.get_by_label("Run a job now").get_by_role("option")).to_have_text(["Run job now …", "Brought in"])
     view.get_by_role("button", name="Configure defaults").click()
     form = view.get_by_role("dialog", name="Settings of the scheduler")
     form.get_by_label("max_agents").fill("0")
