@@ -273,6 +273,7 @@ class Host:
     async def aclose(self) -> None:
         """Write what is still to be written and close the stores; runs go on at the next start."""
         self.orders.close()
+        self.feeds.close()
         await self.engine.aclose()
         await self.recorder.drain()
         await self.events.drain()

@@ -117,6 +117,11 @@ class Feeds:
                 self._feeds[name] = feed
                 self._tasks.start_soon(self._follow, feed)
 
+    def close(self) -> None:
+        """Take nothing more over: what comes now is taken over at the next start."""
+        for feed in self._feeds.values():
+            feed.scope.cancel()
+
     def _feed(self, upstream: Upstream) -> _Feed | None:
         config = upstream.config
         granted = None if config.bundled else self._granted.get(upstream.name)

@@ -54,7 +54,7 @@ class Starter:
         if start.job:
             started = await self._call("scheduler__start_job", {"job": start.job, "event": data, "key": delivery.id})
             return str(started["run_id"])
-        return await self._orders.begin(_order(start, delivery.id, subscription.name, data))
+        return await self._orders.accepted(_order(start, delivery.id, subscription.name, data))
 
     async def waiting_jobs(self, event: Json) -> list[Json]:
         """Return the jobs that wait for events: whether this one would start each, and with which input."""
