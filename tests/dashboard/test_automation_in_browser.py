@@ -89,9 +89,22 @@ def test_a_job_is_made_checked_run_and_looked_at(site: Site, page: Page, view: F
     view.get_by_role("button", name="Validate schedule").click()
     expect(view.locator(".problem")).to_contain_text("Bad minute")
     view.get_by_role("tab", name="Parameters").click()
-    field = view.get_by_label("Arguments as JSON")
-    field.fill(field.input_value().replace('"documents"', '"documents/none"'))
-    view.get_by_role("button", name="Save parameters").click()
+    field, checked, saving = (
+        view.get_by_label("Arguments as JSON"),
+        view.locator("#arguments-checked"),
+        view.get_by_role("button", name="Save parameters"),
+    )
+    expect(field).to_have_value('{\n  "path": "documents"\n}')
+    expect(saving).to_be_disabled()
+    for wrong, why in (('{"path": ', "This is no JSON"), ("[1]", "Arguments are an object")):
+        field.fill(wrong)
+        expect(checked).to_contain_text(why)
+        expect(saving).to_be_disabled()
+    field.fill('{"path": "documents/none"}')
+    expect(checked).to_have_text("This works.")
+    expect(view.get_by_role("button", name="files__list")).to_be_visible()
+    picture(page, "automation-parameters")
+    saving.click()
     view.get_by_role("button", name="Run now").last.click()
     expect(view.locator("tr[data-look=bad]")).to_contain_text("failed")
     view.get_by_role("tab", name="Logs").click()
@@ -106,6 +119,33 @@ def test_a_job_is_made_checked_run_and_looked_at(site: Site, page: Page, view: F
     expect(view.locator(".runs li")).to_have_count(1)
     view.get_by_role("tab", name="Performance").click()
     expect(view.locator(".facts").last).to_contain_text("50 % of 2")
+
+
+def test_the_defaults_are_set_where_the_jobs_are(site: Site, page: Page, view: FrameLocator) -> None:
+    job = {"name": "Brought in", "action": {"event": "a.b"}}
+    document = {"name": "jobs.json", "mimeType": "application/json",
+                "buffer": json.dumps({"format": "homeport.jobs/1", "jobs": [job]}).encode()}  # fmt: skip
+    with page.expect_file_chooser() as chooser:
+        view.get_by_role("button", name="Import").click()
+    chooser.value.set_files(document)
+    expect(view.locator("tbody tr")).to_contain_text("Brought in")
+    for name in ("New automation", "Pause all", "Export"):
+        expect(view.get_by_role("button", name=name)).to_be_visible()
+    expect(view.get_by_label("Run a job now").get_by_role("option")).to_have_text(["Run job now …", "Brought in"])
+    view.get_by_role("button", name="Configure defaults").click()
+    form = view.get_by_role("dialog", name="Settings of the scheduler")
+    form.get_by_label("max_agents").fill("0")
+    form.get_by_role("button", name="Save").click()
+    expect(form.get_by_role("alert")).to_contain_text("max_agents")
+    form.get_by_label("max_agents").fill("3")
+    form.get_by_label("enabled").uncheck()
+    picture(page, "automation-settings")
+    form.get_by_role("button", name="Save").click()
+    expect(form).to_have_count(0)
+    expect(view.locator(".bar .state")).to_have_text("Paused")
+    assert tool(site, "status")["status"]["why"] == "Off by its settings."
+    kept = {each["name"]: each["value"] for each in tool(site, "show_settings")["settings"]}
+    assert (kept["max_agents"], kept["enabled"]) == (3, False)
 
 
 def test_jobs_are_paused_switched_found_and_changed_in_bulk(site: Site, page: Page, view: FrameLocator) -> None:

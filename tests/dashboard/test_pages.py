@@ -130,7 +130,11 @@ async def test_a_citation_opens_the_document_at_the_place(desk: Desk) -> None:
     assert file.headers["location"] == "/files?path=a%2Fb.pdf&line=12"
     lines = await desk.client.get("/open", params={"uri": "x", "document": "d1", "chunk": "", "place": "lines 10–18"})
     assert lines.headers["location"] == "/knowledge?document=d1&line=10&end=18"
-    assert (await desk.client.get("/open", params={"uri": "javascript:alert(1)"})).status_code == 404
+    for uri, where in (("run://r1", "/tasks/r1"), ("workflow://Daily%20list", "/workflows/Daily%20list"),
+                       ("server://files", "/servers/files")):  # fmt: skip
+        assert (await desk.client.get("/open", params={"uri": uri})).headers["location"] == where
+    for uri in ("javascript:alert(1)", "run://"):
+        assert (await desk.client.get("/open", params={"uri": uri})).status_code == 404
 
 
 async def test_a_body_that_is_no_object_is_refused_in_words(desk: Desk) -> None:

@@ -18,29 +18,13 @@ from homeport_shared.errors import HomeportError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(180)]
 PATIENCE = 60
-LEDGER = """
-import sys
-from mcp.server.mcpserver import MCPServer
-
-server = MCPServer("ledger")
-
-
-@server.tool()
-def note(text: str) -> str:
-    with open(sys.argv[1], "a") as file:
-        file.write(text + " ")
-    return text
-
-
-server.run("stdio")
-"""
+LEDGER = Path(__file__).parents[1] / "ledger.py"
 PROGRAM = Caller("client", "cursor")
 
 
 def prepare(home: Path, settings: str = "") -> Path:
     """Write the configuration of a home with the ledger; return the file of effects."""
-    (home / "ledger.py").write_text(LEDGER, "utf-8")
-    entry = {"command": sys.executable, "args": [str(home / "ledger.py"), str(home / "effects")]}
+    entry = {"command": sys.executable, "args": [str(LEDGER), str(home / "effects")]}
     (home / "mcp.json").write_text(json.dumps({"mcpServers": {"ledger": entry}}), "utf-8")
     (home / "homeport.toml").write_text(settings, "utf-8")
     return home / "effects"
@@ -94,7 +78,7 @@ async def test_an_approval_given_twice_and_a_call_repeated_twice_have_one_effect
         await ready(host, "ledger__note")
 
         async def call() -> bool:
-            result = await host.dispatcher.call_tool(PROGRAM, "ledger__note", {"text": "once"})
+            result = await host.dispatcher.call_tool(PROGRAM, "ledger__note", {"word": "once"})
             return not result.get("isError")
 
         with anyio.fail_after(PATIENCE):
@@ -104,7 +88,7 @@ async def test_an_approval_given_twice_and_a_call_repeated_twice_have_one_effect
         decided = await twice(lambda: host.call("homeport__decide_approval", {"approval_id": hold.id, "approve": True}))
         assert "conflict" in decided and sum(isinstance(each, dict) for each in decided) == 1
         assert sorted(await twice(call)) == [False, True]
-        assert effects.read_text("utf-8") == "once "
+        assert effects.read_text("utf-8") == "once\n"
         told = [event.kind for event in await host.events.latest(20) if event.kind.startswith("approval.")]
         assert told.count("approval.decided") == 1
 
@@ -120,7 +104,7 @@ async def test_a_webhook_delivered_twice_starts_one_run_by_a_job_and_one_by_a_su
     async with open_host(tmp_path) as host:
         await ready(host, "ledger__note", "scheduler__add_job")
         for name, trigger in (("By itself", {"event": "webhook.build"}), ("When asked", {})):
-            action = {"tool": "ledger__note", "arguments": {"text": name.partition(" ")[0] + "{{event.data.number}}"}}
+            action = {"tool": "ledger__note", "arguments": {"word": name.partition(" ")[0] + "{{event.data.number}}"}}
             await host.call("scheduler__add_job", {"definition": {"name": name, "action": action, "trigger": trigger}})
         subscription = {"name": "Builds", "kind": "webhook.build", "start": {"job": "When asked"}}
         await host.call("homeport__save_subscription", {"definition": subscription})

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 LATER = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9001", "0008"
+revision, down_revision = "9001", "0009"
 def upgrade():
     op.create_table("later", sa.Column("id", sa.Integer))
 """
@@ -73,7 +73,7 @@ async def test_an_older_database_is_led_up_as_a_whole_or_not_at_all(
     script.write_text(LATER + '    op.execute("NO SQL")\n', encoding="utf-8")
     with pytest.raises(HomeportError):
         await database.open()
-    assert await database.read(lambda c: (migrations.version_of(c), inspect(c).has_table("later"))) == ("0008", False)
+    assert await database.read(lambda c: (migrations.version_of(c), inspect(c).has_table("later"))) == ("0009", False)
     script.write_text(LATER, encoding="utf-8")
     await database.open()
     assert await database.read(lambda c: (migrations.version_of(c), inspect(c).has_table("later"))) == ("9001", True)

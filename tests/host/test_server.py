@@ -27,6 +27,7 @@ from homeport_host.server import build_server
 from homeport_host.surface.servers import Registry
 from homeport_host.surface.services import HostServices
 from homeport_host.tickets import Tickets
+from homeport_host.workflows.scheduling import Schedules
 from homeport_shared.audit import AuditLog
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.testing.model import ModelDouble
@@ -110,6 +111,7 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
         steering=stage.steering,
         tasks=stage.tasks,
         workflows=stage.workflows,
+        schedules=Schedules(stage.workflows.library, nothing, lambda: False),
         agents=stage.agents,
         chats=stage.chats,
         approvals=stage.approvals,

@@ -38,6 +38,10 @@ class HostSettings(BaseModel):
     event_failures_per_hour: int = Field(
         20, ge=0, description="more refused events and failed starts than these raise an alert; 0 = never"
     )
+    event_sources: dict[str, list[str]] = Field(
+        default_factory=dict[str, list[str]],
+        description="server of somebody else → patterns of types of events that it may raise; others may raise none",
+    )
     long_run_seconds: int = Field(600, ge=0, description="the end of a longer task is a notification; 0 = never")
     database: str = Field(
         "",

@@ -36,11 +36,13 @@ from homeport_host.database import Database, refuse_damaged
 from homeport_host.documents import Documents
 from homeport_host.engine.dbos import LOCAL, DbosEngine
 from homeport_host.events.bus import EventBus
+from homeport_host.events.feeds import Feeds
 from homeport_host.events.reactions import Reactions
 from homeport_host.events.starting import Starter
 from homeport_host.events.telling import InRuns
 from homeport_host.gateway import config
 from homeport_host.gateway.catalog import Catalog
+from homeport_host.gateway.echoes import Echoes
 from homeport_host.gateway.exposure import Exposures
 from homeport_host.gateway.front import Front, holder_of
 from homeport_host.gateway.http import mcp_app
@@ -76,12 +78,14 @@ from homeport_host.tasks.service import Tasks
 from homeport_host.tickets import Tickets
 from homeport_host.workflows.body import WorkflowBody
 from homeport_host.workflows.journal import Journal
+from homeport_host.workflows.library import LIST as WORKFLOWS
 from homeport_host.workflows.library import WorkflowLibrary
 from homeport_host.workflows.means import Means
+from homeport_host.workflows.scheduling import Schedules
 from homeport_host.workflows.service import Workflows
 from homeport_host.workflows.store import WorkflowStore
 from homeport_host.workflows.task import KIND as WORKFLOW
-from homeport_shared import settings
+from homeport_shared import identity, settings
 from homeport_shared.audit import AuditLog, Entry
 from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
@@ -93,6 +97,7 @@ from homeport_shared.vault import Vault
 
 logger = logging.getLogger(__name__)
 GATHER = 0.05  # seconds that rows nobody waits for wait for more of them
+TASKS, JOBS = "task://recent", "scheduler://jobs"
 EXPOSE_HEADER = "x-homeport-expose"
 # What the host does in one go because a person asked for it: adding a folder, attaching a file, deleting a chat.
 OWN_STEPS = (
@@ -152,11 +157,12 @@ class Host:
         pins = Pins(self.database, lambda server: not self.upstreams.get(server).config.bundled)
         self.exposures = Exposures(self.settings.profiles)
         self.routing = Routing(self.catalog, self.upstreams)
+        taints = Taints(self.database)
         self.dispatcher = Dispatcher(
             self.routing,
             self.exposures,
             approvals=self.approvals,
-            taints=Taints(self.database),
+            taints=taints,
             pins=pins,
             ledger=Ledger(self.database),
             record=lambda entry, durable: self._rows.add(entry, durable=durable),
@@ -165,6 +171,10 @@ class Host:
         )
         self.catalog.on_change.append(DefinitionWatch(pins, self.approvals, self._third_party_tools).look)
         self.upstreams.on_change.append(self._tell_servers)
+        allowed = self.settings.event_sources
+        Echoes(self.upstreams, lambda one: ServerJobs.news(one.resources), lambda: self.changes.updated(TASKS))
+        Echoes(self.upstreams, lambda one: JOBS if one.name == "scheduler" else None, self._tell_workflows)
+        self.feeds = Feeds(self._tasks, self.upstreams, self.events, allowed, taints.mark, self.worker)
 
     def _think(self, folder: Path) -> None:
         """Models, agents, runs and conversations."""
@@ -263,6 +273,7 @@ class Host:
     async def aclose(self) -> None:
         """Write what is still to be written and close the stores; runs go on at the next start."""
         self.orders.close()
+        self.feeds.close()
         await self.engine.aclose()
         await self.recorder.drain()
         await self.events.drain()
@@ -361,7 +372,11 @@ class Host:
         Raises:
             HomeportError: What the tool, or policy, says.
         """
-        result = await self.dispatcher.call_tool(caller, tool, arguments)
+        served = identity.current()
+        try:
+            result = await self.dispatcher.call_tool(caller, tool, arguments)
+        finally:  # a server in this process serves it in this task, as somebody else
+            identity.enter(served)
         if result.get("isError"):
             meta = cast("dict[str, dict[str, Any]]", result.get("_meta") or {})
             raise HomeportError.from_dict(meta.get(ERROR) or {}, f"{tool} failed: {result['content']}")
@@ -376,6 +391,7 @@ class Host:
             steering=self.steering,
             tasks=self._tasks_shown(),
             workflows=self.workflows,
+            schedules=Schedules(self.workflows.library, self.call, lambda: self._ready("scheduler")),
             agents=self.agents,
             chats=self.chats,
             approvals=self.approvals,
@@ -425,6 +441,9 @@ class Host:
     async def _append(self, entries: list[Entry]) -> None:
         await self.audit.append(*entries)
         await self.changes.updated("audit://recent")
+
+    async def _tell_workflows(self) -> None:
+        await self.changes.updated(WORKFLOWS)  # they show when their jobs start them
 
     async def _tell_servers(self) -> None:
         await self.changes.updated("homeport://servers", "homeport://tools", "homeport://status")

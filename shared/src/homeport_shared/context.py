@@ -21,6 +21,7 @@ from homeport_shared.clock import Clock, SystemClock
 from homeport_shared.events import EventSink, NoEvents
 from homeport_shared.gateway import Gateway
 from homeport_shared.neighbours import Neighbours, NoNeighbours
+from homeport_shared.outbox import Outbox
 
 if TYPE_CHECKING:
     from homeport_shared.vault import Vault
@@ -38,7 +39,7 @@ class ServerContext:
         home: The data root.
         tasks: Background work of this server; cancelled when the server stops.
         changes: Tells clients that resources changed.
-        events: Hands events to the host, if there is one.
+        events: Hands events to the host, if there is one; a server in a process of its own keeps them to be read.
         gateway: Has work done by the host; None when the server runs alone.
         neighbours: Calls tools of other servers, if there is a host.
         audit: Where a server that runs alone records its calls; None in a host, which records them itself.
@@ -97,6 +98,7 @@ async def open_context(
     neighbours: Neighbours | None = None,
     clock: Clock | None = None,
     in_process: bool = False,
+    followed: bool = False,
 ) -> AsyncGenerator[ServerContext]:
     """Open the context of the server `name` for as long as it serves.
 
@@ -109,6 +111,7 @@ async def open_context(
         neighbours: The host's way to other servers; None when the server runs alone.
         clock: None = the machine's clock.
         in_process: The host runs this server inside itself.
+        followed: Somebody else may follow the events of this process, as its host always does.
     """
     home = home or settings.home_folder()
     clock = clock or SystemClock()
@@ -131,6 +134,9 @@ async def open_context(
         )
         if audit is not None:
             context.closing(audit.aclose)
+        if events is None and (key or followed):
+            context.events = outbox = Outbox(context.folder / "events.db", name, tasks, context.changes)
+            context.closing(outbox.aclose)
         try:
             yield context
         finally:

@@ -22,12 +22,15 @@ from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
+from homeport_shared.identity import PREFIX
 from homeport_shared.sqlite import Schema, SqliteFile
 
 logger = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 FINAL = ("completed", "failed", "cancelled")
+RECENT = "recent"  # the list of the latest jobs, beside each by its id
+NEWS: dict[str, Any] = {f"{PREFIX}jobs": True}  # `_meta` of the resource that lists them: it changes with each
 TICK_SECONDS = 0.1  # progress is written and published no more often than this
 BEAT_SECONDS = 1.0
 LEASE_SECONDS = 5.0
@@ -347,7 +350,7 @@ class Jobs:
             )
 
     async def _tell(self, job: Job) -> None:
-        await self._context.changes.updated(self._uri(job))
+        await self._context.changes.updated(self._uri(job), f"{self._address}{RECENT}")
 
     def _uri(self, job: Job) -> str:
         return f"{self._address}{job.id}"

@@ -31,6 +31,7 @@ from homeport_shared import __version__, identity
 from homeport_shared.audit import Entry
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError, foreseen_in, refuse_broken_text
+from homeport_shared.outbox import FEED, Outbox
 from homeport_shared.views import hide_page_tools, only_for_pages, pages_are_shown
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class Server(MCPServer[Any]):
         self.homeport = context
         self.middleware.append(hide_page_tools)
         self._health_resource()
+        if isinstance(context.events, Outbox):
+            self._event_resources(context.events)
         _serve_subscriptions_of_2025(self, context)
 
     def add_tool(self, fn: Callable[..., Any], name: str | None = None, *rest: Any, **options: Any) -> None:
@@ -155,6 +158,21 @@ class Server(MCPServer[Any]):
         async def health() -> str:  # pyright: ignore[reportUnusedFunction]
             """Whether this server works, and its version."""
             return json.dumps({"server": name, "status": "ok", "version": __version__})
+
+    def _event_resources(self, outbox: Outbox) -> None:
+        private = {identity.LABELS: ["reads-private"]}
+
+        @self.resource(outbox.uri, title="News of events", mime_type="application/json", meta=private)
+        async def news() -> str:  # pyright: ignore[reportUnusedFunction]
+            """The place after the newest event; changes with each."""
+            return await outbox.newest()
+
+        @self.resource(
+            f"{outbox.uri}/{{after}}", title="Events", mime_type="application/json", meta={**private, FEED: outbox.uri}
+        )
+        async def events(after: str) -> str:  # pyright: ignore[reportUnusedFunction]
+            """What happened after a place, oldest first, and the next place; 0 = from the beginning."""
+            return await outbox.page(after)
 
 
 def failure(error: HomeportError) -> CallToolResult:

@@ -73,7 +73,7 @@ def _parser(name: str, settings: type[BaseModel], positional: str | None) -> arg
 
 
 async def _serve(name: str, build: Build, flags: dict[str, Any], arguments: argparse.Namespace) -> None:
-    async with open_context(name, home=arguments.home, flags=flags) as context:
+    async with open_context(name, home=arguments.home, flags=flags, followed=bool(arguments.http)) as context:
         server = build(context)
         if arguments.http is None:
             await server.run_stdio_async()

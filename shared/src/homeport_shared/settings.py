@@ -92,3 +92,51 @@ def save(home: Path, section: str, values: Mapping[str, Any]) -> None:
         document[section] = tomlkit.table()
     document[section].update(values)  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
     write_atomically(path, tomlkit.dumps(document).encode())  # pyright: ignore[reportUnknownMemberType]
+
+
+class Setting(BaseModel):
+    """A setting; a `fixed` one was given on the command line and cannot be changed here."""
+
+    name: str
+    value: Any
+    default: Any
+    about: str
+    fixed: bool
+
+
+class SettingList(BaseModel):
+    """The settings of a server."""
+
+    settings: list[Setting]
+
+
+def shown(chosen: BaseModel, flags: Mapping[str, Any]) -> SettingList:
+    """Return every setting with its value, its default and what it means."""
+    return SettingList(
+        settings=[
+            Setting(
+                name=name,
+                value=getattr(chosen, name),
+                default=field.get_default(call_default_factory=True),  # pyright: ignore[reportUnknownMemberType]
+                about=field.description or "",
+                fixed=flags.get(name) is not None,
+            )
+            for name, field in type(chosen).model_fields.items()
+        ]
+    )
+
+
+def changed(before: S, values: Mapping[str, Any], flags: Mapping[str, Any]) -> S:
+    """Return settings with other values; nothing is stored.
+
+    Raises:
+        HomeportError: `invalid`, when a value does not fit; `denied`, when the command line says otherwise.
+    """
+    for name in values:
+        if flags.get(name) is not None:
+            raise HomeportError("denied", f"{name} is set on the command line.", "Start the server without it.")
+    try:
+        return type(before).model_validate(before.model_dump() | dict(values))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise HomeportError("invalid", f"These settings do not fit: {wrong}.", "Correct them.") from error

@@ -33,10 +33,12 @@ class House:
     started: list[tuple[str, str]] = field(default_factory=list)
     refusing: list[HomeportError] = field(default_factory=list)
     gates: dict[str, anyio.Event] = field(default_factory=dict)
+    held: list[str] = field(default_factory=list)
     reopen: Callable[[], Deliveries] = lambda: None  # type: ignore[assignment,return-value]
 
     async def begin(self, subscription: Any, event: Any, delivery: Any) -> str:
         if gate := self.gates.get(subscription.name):
+            self.held.append(event.subject)
             await gate.wait()
         if self.refusing:
             raise self.refusing.pop()
@@ -71,7 +73,8 @@ async def house(database: Database, bus: EventBus, tasks: Any, clock: Any) -> As
 
     def opened() -> Deliveries:
         bus.routers.clear()
-        return Deliveries(tasks, database, bus, changes, clock, lambda *given: house.begin(*given), pause=0.0)
+        wanted = house.subscriptions.on
+        return Deliveries(tasks, database, bus, changes, clock, wanted, lambda *given: house.begin(*given), pause=0.0)
 
     house.deliveries, house.reopen = opened(), opened
     await house.deliveries.open()
@@ -181,6 +184,9 @@ async def test_what_a_crash_cut_off_goes_on_and_ends_are_noticed(house: House, d
     house.gates["Look"] = anyio.Event()
     await house.wants("Look", at_once=1)
     await house.raises("a.b", "1", "2")
+    with anyio.fail_after(30):
+        while not house.held:
+            await anyio.sleep(0.01)
     house.started.clear()
     house.gates.clear()
     again = house.reopen()  # what the first one had begun never comes back

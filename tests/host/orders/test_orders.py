@@ -21,24 +21,7 @@ from homeport_shared.identity import Identity
 pytestmark = pytest.mark.anyio
 PATIENCE = 45
 AGENT = Caller("chat", "assistant", Identity(agent="helper"))
-
-
-DIARY = """
-import sys
-from mcp.server.mcpserver import MCPServer
-
-server = MCPServer("diary")
-
-
-@server.tool()
-def wipe(day: str) -> str:
-    with open(sys.argv[1], "a") as file:
-        file.write(day + " ")
-    return f"{day} is gone."
-
-
-server.run("stdio")
-"""
+DIARY = Path(__file__).parents[2] / "ledger.py"
 
 
 @pytest.fixture
@@ -50,8 +33,7 @@ async def host(tmp_path: Path) -> AsyncGenerator[Host]:
 @pytest.fixture
 async def with_diary(tmp_path: Path) -> AsyncGenerator[Host]:
     """A host with a third-party server whose tool says nothing about itself: it counts as destructive."""
-    (tmp_path / "diary.py").write_text(DIARY, "utf-8")
-    entry = {"command": sys.executable, "args": [str(tmp_path / "diary.py"), str(tmp_path / "wiped")]}
+    entry = {"command": sys.executable, "args": [str(DIARY), str(tmp_path / "wiped")]}
     (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"diary": entry}}), "utf-8")
     async with open_host(tmp_path) as host:
         with anyio.fail_after(PATIENCE):
@@ -121,7 +103,7 @@ async def test_what_cannot_be_taken_back_needs_a_person_who_saved_exactly_that(
     # An agent that starts or changes a person's job gets no more by it than it may itself.
     await host.dispatcher.call_tool(AGENT, "scheduler__run_job", {"job": "By a person"})
     assert (await ended(host, "By a person", 2))[0]["category"] == "denied"
-    assert (tmp_path / "wiped").read_text("utf-8") == "Monday "
+    assert (tmp_path / "wiped").read_text("utf-8") == "Monday\n"
     changes = {"action": {"tool": wipe[0], "arguments": {"day": "Tuesday"}}}
     edited = await host.dispatcher.call_tool(AGENT, "scheduler__edit_job", {"job": "By a person", "changes": changes})
     assert not edited["structuredContent"]["job"]["agreed"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from mcp import Client
+from mcp.client.subscriptions import ResourceUpdated
 
 from homeport_host.host import open_host
 
@@ -21,7 +24,15 @@ async def test_the_work_of_every_server_is_in_the_one_list_with_its_progress(tmp
     (folder / "lease.txt").write_text("The lease ends in June.", encoding="utf-8")
     async with open_host(tmp_path / "home") as host:
         assert {"files", "rag"} <= set((await host.call("homeport__task_filters", {}))["servers"])
-        added = await host.call("homeport__add_folder", {"path": str(folder)})
+        async with Client(host.person_server()) as client:
+            async with client.listen(resource_subscriptions=["task://recent"]) as news:
+                added = await host.call("homeport__add_folder", {"path": str(folder)})
+                with anyio.fail_after(60):
+                    assert await anext(aiter(news)) == ResourceUpdated(uri="task://recent")
+            listed = await client.read_resource("files://jobs/recent")
+            assert "jobs" in json.loads(listed.contents[0].text)
+            for uri in ("job://recent", "rag+job://recent"):
+                assert "jobs" in json.loads((await client.read_resource(uri)).contents[0].text)
         cleaned = await host.call("files__clean_up", {"paths": ["papers/old.tmp"], "confirm": 1})
 
         async def row(task: str) -> dict[str, Any]:

@@ -30,8 +30,11 @@ ledger__flaky = ["can-be-taken-back"]
 ledger__wait = ["can-be-taken-back"]
 ledger__meet = ["can-be-taken-back"]
 """
-PERSON = Caller("person", "tester", approved=("homeport__workflow_delete", "homeport__run_forget"))
-LEDGER = Path(__file__).with_name("ledger.py")
+PERSON = Caller(
+    "person", "tester",
+    approved=("homeport__workflow_delete", "homeport__run_forget", "homeport__delete_subscription"),
+)  # fmt: skip
+LEDGER = Path(__file__).parents[2] / "ledger.py"
 
 
 class House:

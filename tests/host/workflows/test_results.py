@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from homeport_host.agents.asking import ATTEMPTS
 from homeport_host.workflows.graph import parsed
 from homeport_host.workflows.layout import layers, placed
 from homeport_host.workflows.library import templates
 from homeport_shared.errors import HomeportError
-from homeport_shared.testing.model import call, on
+from homeport_shared.testing.model import Reply, call, on
 
 from .conftest import PERSON
 
@@ -93,6 +94,25 @@ async def test_agents_of_a_run_write_to_each_other(house: Any) -> None:
     }
     await house.call("run_forget", run_ids=[row.id])
     assert await house.host.messages.of_run(row.id) == []
+
+
+async def test_a_step_that_is_done_again_gets_the_messages_that_the_failed_one_had_read(house: Any) -> None:
+    asked: list[str] = []
+
+    def read(request: Any) -> Reply:
+        asked.append(request.question)
+        return Reply(fault="http_500") if len(asked) <= ATTEMPTS else Reply(f"I read: {request.question}")
+
+    house.replies(on("Tell it", call("send_message", to="reads", text="The first."), "I told."), on("tells", read))
+    nodes = {
+        "tells": {"kind": "agent", "prompt": "Tell it", "to": ["reads"], "next": "reads"},
+        "reads": {"kind": "agent", "prompt": "What came?", "retry": {"attempts": 2, "seconds": 0}, "next": "end"},
+        "end": {"kind": "end", "result": "{{ reads.text }}"},
+    }
+    row = await house.do(nodes, "tells")
+    assert (row.answer, row.error) == ("I read: Message from tells:\nThe first.", None)
+    assert (await house.steps(row.id))["reads"]["attempts"] == 2
+    assert set(asked) == {"Message from tells:\nThe first."}
 
 
 async def test_a_result_is_kept_as_text_summary_and_file(house: Any) -> None:

@@ -39,7 +39,7 @@ async def test_both_eras_of_the_protocol_see_the_same(tmp_path: Path, era: Era) 
     async with connected(build_server, "scheduler", tmp_path, era=era) as client:
         resources = {str(resource.uri) for resource in (await client.list_resources()).resources}
         assert resources == {
-            "scheduler://status", "scheduler://jobs", "scheduler://runs", "scheduler://health",
+            "scheduler://status", "scheduler://jobs", "scheduler://runs", "scheduler://settings", "scheduler://health",
             "ui://scheduler/automation.html",
         }  # fmt: skip
         prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import url2pathname
 
 from starlette.requests import Request
@@ -19,6 +19,7 @@ from homeport_dashboard.results import picture
 from homeport_shared.errors import HomeportError
 
 MOST_FOUND = 8
+PLACES = {"run": "/tasks/", "workflow": "/workflows/", "server": "/servers/"}
 LINES = re.compile(r"lines? (?P<line>\d+)(?:–(?P<end>\d+))?")
 
 
@@ -145,6 +146,9 @@ def _place(wanted: Any) -> str:
     if uri.startswith("file:"):
         path = Path(url2pathname(urlsplit(uri).path))
         return "/files?" + urlencode({"path": str(path.parent if wanted.get("folder") else path), **at})
+    scheme, _, name = uri.partition("://")
+    if scheme in PLACES and name:
+        return PLACES[scheme] + quote(unquote(name), safe="")
     raise HomeportError(
         "not_found", f"Nothing here opens {uri or 'this link'}.", "Ask for the document by name instead."
     )

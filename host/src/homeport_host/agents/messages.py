@@ -93,6 +93,13 @@ class Messages:
 
         return await self._database.write(work)
 
+    async def give_back(self, run: str, taker: str) -> None:
+        """Let what the run `taker` was given be delivered again: its step is done again, by another run."""
+        m = run_messages
+        taken = m.c.taken.startswith(f"{taker}:", autoescape=True)
+        statement = update(m).where(m.c.run == run, taken).values(taken="")
+        await self._database.write(lambda connection: connection.execute(statement))
+
     async def of_run(self, run: str) -> list[Letter]:
         """Return all messages of a run, oldest first."""
         return await self._database.read(lambda connection: _letters(connection, run_messages.c.run == run))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -18,9 +19,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from sqlalchemy import Connection, Integer, cast, delete, func, select
 
 from homeport_host.database import Database
+from homeport_host.dialects import insert
 from homeport_host.events.alarms import Alarm
 from homeport_host.events.kinds import OWN, check
-from homeport_host.events.tables import Stored, deliveries, events, origin, rows
+from homeport_host.events.tables import Stored, deliveries, events, feeds, origin, rows
 from homeport_shared import identity
 from homeport_shared.batching import Batcher
 from homeport_shared.changes import ChangeBus
@@ -59,6 +61,22 @@ class Wanted:
     before: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event on its way onto the bus.
+
+    Attributes:
+        source: The key of the server that raises it.
+        cause: The run in which it happened; empty = none.
+        granted: What the server of somebody else may raise; None = the server is ours.
+    """
+
+    event: Event
+    source: str = OWN
+    cause: str = ""
+    granted: Sequence[str] | None = None
+
+
 class EventBus:
     """The host's events.
 
@@ -88,7 +106,7 @@ class EventBus:
         self._database = database
         self._changes = changes
         self._clock = clock or SystemClock()
-        self._batcher = Batcher[tuple[str, Event, str, str]](tasks, self._store)
+        self._batcher = Batcher[tuple[str, Told]](tasks, self._store)
         self._subscribers: dict[MemoryObjectSendStream[Stored], str] = {}
         self._many = Alarm("events_per_minute", per_minute, timedelta(minutes=1))
         self._failing = Alarm("event_failures_per_hour", failures_per_hour, timedelta(hours=1))
@@ -106,14 +124,29 @@ class EventBus:
         Raises:
             HomeportError: `invalid` or `denied`, when the event is refused; that is kept, too.
         """
-        try:
-            check(event, source)
-        except HomeportError as error:
-            await self._refused(event, source, error)
-            raise
-        of_job = str(event.data["run"]) if event.kind.startswith("job.") else ""
-        cause = cause or of_job or identity.current().run
-        await self._batcher.add((iso(self._clock.now()), event, source, cause), durable=False)
+        told = await self._checked(Told(event, source, cause or identity.current().run))
+        await self._batcher.add((iso(self._clock.now()), told), durable=False)
+
+    async def take_over(self, told: Sequence[Told], feed: str, before: str, after: str) -> None:
+        """Keep and deliver events that another process kept, and up to where they were read, in one transaction.
+
+        Args:
+            told: The events; one that is refused is left out, which is kept, too.
+            feed: Where they were read.
+            before: The place that was read from; when that is no longer where the feed stands, somebody else took the
+                events over, and nothing is done.
+            after: The place that was read to.
+        """
+        now, good = iso(self._clock.now()), list[tuple[str, Told]]()
+        for each in told:
+            with contextlib.suppress(HomeportError):  # told by the bus
+                good.append((now, await self._checked(each)))
+        await self._store(good, lambda connection: _moved(connection, feed, before, after))
+
+    async def place(self, feed: str) -> str:
+        """Return up to where a feed was read; empty = never."""
+        query = select(feeds.c.cursor).where(feeds.c.feed == feed)
+        return await self._database.read(lambda connection: connection.scalar(query)) or ""
 
     def source(self, server: str) -> _Source:
         """Return where the server with that key puts its events."""
@@ -210,16 +243,35 @@ class EventBus:
         """Wait until every published event is stored and delivered."""
         await self._batcher.drain()
 
+    async def _checked(self, told: Told) -> Told:
+        """Return an event with what it happened in.
+
+        Raises:
+            HomeportError: It is refused; that is kept.
+        """
+        event = told.event
+        try:
+            check(event, told.source, told.granted)
+        except HomeportError as error:
+            await self._refused(event, told.source, error)
+            raise
+        job = str(event.data["run"]) if event.kind.startswith("job.") and told.granted is None else ""
+        return replace(told, cause=job or told.cause)
+
     async def _refused(self, event: Event, source: str, error: HomeportError) -> None:
         logger.warning("an event of %s was refused: %s", source, error)
-        told = Event("event.refused", f"event://{source}", {
-            "kind": event.kind[:200], "source": source, "reason": str(error)[:500],
-        })  # fmt: skip
-        await self._batcher.add((iso(self._clock.now()), told, OWN, identity.current().run), durable=False)
+        data = {"kind": event.kind[:200], "source": source, "reason": str(error)[:500]}
+        told = Told(Event("event.refused", f"event://{source}", data), cause=identity.current().run)
+        await self._batcher.add((iso(self._clock.now()), told), durable=False)
         await self.failed("refused")
 
-    async def _store(self, batch: list[tuple[str, Event, str, str]]) -> None:
-        stored, routed = await self._database.write(lambda connection: self._insert(connection, batch))
+    async def _store(
+        self, batch: list[tuple[str, Told]], allowed: Callable[[Connection], bool] = lambda _: True
+    ) -> None:
+        def work(connection: Connection) -> tuple[list[Stored], list[Callable[[], None]]]:
+            return self._insert(connection, batch) if allowed(connection) else ([], [])
+
+        stored, routed = await self._database.write(work)
         self.counts["published"] += len(stored)
         for event in stored:
             for stream, kinds in list(self._subscribers.items()):
@@ -231,12 +283,13 @@ class EventBus:
         await self._sound(self._many, len(stored))
 
     def _insert(
-        self, connection: Connection, batch: list[tuple[str, Event, str, str]]
+        self, connection: Connection, batch: list[tuple[str, Told]]
     ) -> tuple[list[Stored], list[Callable[[], None]]]:
         stored: list[Stored] = []
-        for at, event, source, cause in batch:
+        for at, told in batch:
+            event, cause = told.event, told.cause
             correlation = event.correlation or (origin(connection, cause)[0] if cause else "")
-            one = Stored(0, at, event.kind, event.subject, event.data, source, cause, correlation)
+            one = Stored(0, at, event.kind, event.subject, event.data, told.source, cause, correlation)
             values = {name: value for name, value in one.as_json().items() if name != "seq"}
             seq: int = connection.execute(events.insert().values(values).returning(events.c.seq)).scalar_one()
             if not correlation:
@@ -250,8 +303,8 @@ class EventBus:
         if value:
             data = {"metric": alarm.metric, "value": float(value), "limit": float(alarm.limit)}
             logger.warning("%s is %d, more than %d", alarm.metric, value, alarm.limit)
-            alert = Event("alert.raised", "events://statistics", data)
-            await self._batcher.add((iso(self._clock.now()), alert, OWN, ""), durable=False)
+            alert = Told(Event("alert.raised", "events://statistics", data))
+            await self._batcher.add((iso(self._clock.now()), alert), durable=False)
 
 
 class _Source:
@@ -267,6 +320,15 @@ class _Source:
             await self._bus.publish(event, source=self._server)
         except HomeportError:
             return  # told by the bus
+
+
+def _moved(connection: Connection, feed: str, before: str, after: str) -> bool:
+    """Move on where a feed stands; False when it stands elsewhere by now."""
+    if not before:
+        statement = insert(connection, feeds).values(feed=feed, cursor=after).on_conflict_do_nothing()
+        return connection.scalar(statement.returning(feeds.c.feed)) is not None
+    change = feeds.update().where(feeds.c.feed == feed, feeds.c.cursor == before).values(cursor=after)
+    return connection.execute(change.returning(feeds.c.feed)).first() is not None
 
 
 def _like(pattern: str) -> str:

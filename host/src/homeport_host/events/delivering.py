@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextvars import Context
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import Any, Literal
 
 import anyio
@@ -20,7 +20,7 @@ from homeport_host.dialects import insert
 from homeport_host.engine.protocol import FINAL
 from homeport_host.events.bus import EventBus
 from homeport_host.events.kinds import ENDED, SILENT
-from homeport_host.events.subscriptions import SUBSCRIPTIONS, Subscription, enabled
+from homeport_host.events.subscriptions import SUBSCRIPTIONS, Subscription
 from homeport_host.events.tables import DEEPEST, Stored, deliveries, events, origin, rows, subscriptions
 from homeport_shared.changes import ChangeBus
 from homeport_shared.clock import Clock, iso
@@ -78,6 +78,7 @@ class Deliveries:
         bus: The events.
         changes: Told that `events://subscriptions` has news.
         clock: The time.
+        wanted: Returns the subscriptions that are on.
         begin: Starts what a subscription says for an event, once under the delivery's id, and returns the run.
         pause: Seconds before the second attempt; doubled each time.
     """
@@ -89,6 +90,7 @@ class Deliveries:
         bus: EventBus,
         changes: ChangeBus,
         clock: Clock,
+        wanted: Callable[[Connection], Sequence[Subscription]],
         begin: Begin,
         pause: float = 1.0,
     ) -> None:
@@ -97,17 +99,14 @@ class Deliveries:
         self._bus = bus
         self._changes = changes
         self._clock = clock
+        self._wanted = wanted
         self._begin = begin
         self._pause = pause
         self._working: dict[str, bool] = {}
-        # Who raises an event may be a run, or be served for somebody: what it starts must not begin in their name.
-        self._asked: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        self._bell = anyio.Event()
         bus.routers.append(self.route)
 
     async def open(self) -> None:
         """Begin to start things, with what a crash cut off first; what has ended meanwhile is noticed."""
-        self._tasks.start_soon(self._serve)
 
         def work(connection: Connection) -> list[str]:
             started = select(deliveries.c.id, runs.c.state).join(runs, runs.c.id == deliveries.c.run)
@@ -126,7 +125,7 @@ class Deliveries:
             kind, _, state = event.kind.partition(".")
             if kind in {"run", "job"} and state in ENDED:
                 found.touched |= _ended(connection, event, state)
-        wanted = enabled(connection)
+        wanted = self._wanted(connection)
         for event in stored:
             if not event.kind.startswith(SILENT):
                 for each in wanted:
@@ -155,7 +154,7 @@ class Deliveries:
         def work(connection: Connection) -> tuple[dict[str, int], _Found]:
             counts, made = {"new": 0, "before": 0}, _Found()
             for event in sorted(chosen, key=lambda each: each.seq):
-                for each in enabled(connection):
+                for each in self._wanted(connection):
                     if subscription in {"", each.id} and matches(each.kind, each.where, event.as_json()):
                         new = self._add(connection, each, event, replay, made)
                         counts["new" if new else "before"] += 1
@@ -204,19 +203,11 @@ class Deliveries:
                 self._working[each] = True
             else:
                 self._working[each] = False
-                self._ask(partial(self._work, each))
+                self._begin_soon(self._work, each)
 
-    def _ask(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._asked.append(work)
-        self._bell.set()
-
-    async def _serve(self) -> None:
-        async with anyio.create_task_group() as tasks:
-            while True:
-                self._bell = anyio.Event()
-                while self._asked:
-                    tasks.start_soon(self._asked.pop(0))
-                await self._bell.wait()
+    def _begin_soon(self, work: Callable[..., Coroutine[Any, Any, None]], *arguments: Any) -> None:
+        """Let something be done, in nobody's name: who raises an event may be a run, or be served for somebody."""
+        Context().run(self._tasks.start_soon, work, *arguments)
 
     async def _work(self, subscription: str) -> None:
         while True:
@@ -289,9 +280,9 @@ class Deliveries:
     def _tell(self, found: _Found) -> None:
         self.wake(found.touched)
         if found.touched:
-            self._ask(partial(self._changes.updated, SUBSCRIPTIONS))
+            self._begin_soon(self._changes.updated, SUBSCRIPTIONS)
         if found.lost:
-            self._ask(partial(self._lost, found.lost))
+            self._begin_soon(self._lost, found.lost)
 
     async def _lost(self, lost: list[Event]) -> None:
         for event in lost:

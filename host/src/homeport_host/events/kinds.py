@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -174,12 +174,14 @@ def known(name: str) -> Kind | None:
     return next((kind for kind in KINDS if fnmatch.fnmatchcase(name, kind.pattern)), None)
 
 
-def check(event: Event, source: str) -> None:
+def check(event: Event, source: str, granted: Sequence[str] | None = None) -> None:
     """Refuse an event that is not what it says.
 
     Args:
         event: The event.
         source: The key of the server that raises it; `homeport` = the host.
+        granted: Patterns of the types that the server of somebody else may raise, also those of another server; None =
+            the server is ours.
 
     Raises:
         HomeportError: `invalid` for a name, subject or payload that does not fit; `denied` for a source that may not.
@@ -189,7 +191,7 @@ def check(event: Event, source: str) -> None:
         raise HomeportError(
             "invalid", f"{event.kind[:80]!r} is no type of event.", "Use one of events://types, or your own a.b."
         )
-    if kind is not None and kind.sources and source not in kind.sources:
+    if not _may(kind, event.kind, source, granted):
         raise HomeportError(
             "denied", f"{source} may not raise {event.kind}.", "Events of your own are named otherwise, such as a.b."
         )
@@ -221,6 +223,12 @@ def types() -> list[dict[str, Any]]:
     ]
     schema: dict[str, Any] = {"type": "object"}
     return [*rows, {"kind": "*.*", "about": "your own: any other name with a dot", "sources": [], "schema": schema}]
+
+
+def _may(kind: Kind | None, name: str, source: str, granted: Sequence[str] | None) -> bool:
+    if granted is None:
+        return kind is None or not kind.sources or source in kind.sources
+    return (kind is None or kind.sources != (OWN,)) and any(fnmatch.fnmatchcase(name, each) for each in granted)
 
 
 def _fits(kind: Kind, data: Mapping[str, Any]) -> None:

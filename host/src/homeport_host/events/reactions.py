@@ -41,5 +41,5 @@ class Reactions:
         clock = clock or SystemClock()
         self.starter = starter
         self.subscriptions = Subscriptions(database, changes, clock, starter.problems)
-        self.deliveries = Deliveries(tasks, database, bus, changes, clock, starter.begin)
+        self.deliveries = Deliveries(tasks, database, bus, changes, clock, self.subscriptions.on, starter.begin)
         self.notifications = Notifications(tasks, database, bus, changes, clock, long_run_seconds=long_run_seconds)

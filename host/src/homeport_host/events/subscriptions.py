@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -100,6 +101,9 @@ class Subscriptions:
         self._changes = changes
         self._clock = clock
         self._problems = problems
+        self._alone = isinstance(database.where, Path)  # nobody else writes into it
+        self._number = 0  # of the last change
+        self._on: tuple[int, list[Subscription]] | None = None
 
     async def check(self, definition: dict[str, Any]) -> tuple[Definition, list[str]]:
         """Return a definition and what speaks against it.
@@ -152,7 +156,7 @@ class Subscriptions:
                     "conflict", f"There is a subscription {saved.name!r} already.", "Choose another name."
                 ) from error
             raise
-        await self._changes.updated(SUBSCRIPTIONS)
+        await self._changed()
         return saved
 
     async def switch(self, subscription: str, *, on: bool) -> Subscription:
@@ -165,7 +169,7 @@ class Subscriptions:
         values = {"enabled": on, "updated": iso(self._clock.now())}
         change = subscriptions.update().where(subscriptions.c.id == found.id).values(values)
         await self._database.write(lambda connection: connection.execute(change))
-        await self._changes.updated(SUBSCRIPTIONS)
+        await self._changed()
         return await self.get(found.id)
 
     async def remove(self, subscription: str) -> Subscription:
@@ -182,7 +186,7 @@ class Subscriptions:
             connection.execute(delete(deliveries).where(waiting))
 
         await self._database.write(work)
-        await self._changes.updated(SUBSCRIPTIONS)
+        await self._changed()
         return found
 
     async def get(self, wanted: str) -> Subscription:
@@ -212,8 +216,14 @@ class Subscriptions:
 
         return await self._database.read(work)
 
+    def on(self, connection: Connection) -> list[Subscription]:
+        """Return the subscriptions that are on: read once after each change, by every event from several hosts."""
+        number = self._number
+        if self._on is None or self._on[0] != number or not self._alone:
+            found: list[Row[Any]] = list(connection.execute(select(subscriptions).where(subscriptions.c.enabled)))
+            self._on = number, [Subscription(*row) for row in found]
+        return self._on[1]
 
-def enabled(connection: Connection) -> list[Subscription]:
-    """Return the subscriptions that are on."""
-    found: list[Row[Any]] = list(connection.execute(select(subscriptions).where(subscriptions.c.enabled)))
-    return [Subscription(*row) for row in found]
+    async def _changed(self) -> None:
+        self._number += 1
+        await self._changes.updated(SUBSCRIPTIONS)

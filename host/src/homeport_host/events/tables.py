@@ -52,6 +52,12 @@ deliveries = Table(
     Column("error", String, nullable=False),
     Index("deliveries_open", "subscription", "state"),
 )
+feeds = Table(
+    "event_feeds",
+    metadata,
+    Column("feed", String, primary_key=True),
+    Column("cursor", String, nullable=False),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ AGAIN_SECONDS = 1.0
 class _Watch:
     holders: int = 0
     acknowledged: anyio.Event = field(default_factory=anyio.Event)
+    followed: bool = False  # there was a time when news of it came
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
 
@@ -87,16 +88,22 @@ class Watches:
                     watch.acknowledged.set()  # who waits gets content without updates rather than nothing
                 await anyio.sleep(AGAIN_SECONDS)
 
+    async def _accepted(self, uri: str, watch: _Watch) -> None:
+        watch.acknowledged.set()
+        if watch.followed:  # what changed in between was told to nobody
+            await self._updated(uri)
+        watch.followed = True
+
     async def _listen(self, client: Client, uri: str, watch: _Watch) -> None:
         async with client.listen(resource_subscriptions=[uri]) as stream:
-            watch.acknowledged.set()
+            await self._accepted(uri, watch)
             async for event in stream:
                 if isinstance(event, ResourceUpdated):
                     await self._updated(str(event.uri))
 
     async def _subscribe(self, client: Client, uri: str, watch: _Watch) -> None:
         await send(client, "resources/subscribe", {"uri": uri})
-        watch.acknowledged.set()
+        await self._accepted(uri, watch)
         try:
             await anyio.sleep_forever()  # updates arrive as messages of the connection
         finally:

@@ -27,6 +27,11 @@ def subject_of(caller: Caller) -> str:
     return caller.identity.run or f"{caller.kind}:{caller.name}"
 
 
+def of_server(name: str) -> str:
+    """Return what sticks to all that the server of that key tells by itself."""
+    return f"server:{name}"
+
+
 class Taints:
     """Sticky marks, kept over a restart so that a resumed run is no cleaner than before."""
 

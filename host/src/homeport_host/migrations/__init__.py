@@ -12,7 +12,7 @@ from sqlalchemy import Connection, MetaData, inspect, text
 
 from homeport_shared.errors import HomeportError
 
-HEAD = "0008"
+HEAD = "0009"
 FOLDER = Path(__file__).parent
 TABLE = "alembic_version"
 

@@ -71,7 +71,7 @@ class HostGateway:
         Raises:
             HomeportError: Why it did not end well.
         """
-        run = await self._accepted(order)
+        run = await self.accepted(order)
         waiting = self._waiting[run] = _Waiting(order.id)
         try:
             row = await self._store.get(run)
@@ -152,7 +152,8 @@ class HostGateway:
         }
         await self._bus.publish(Event(f"run.{row.state}", f"run://{row.id}", data), cause=row.id)
 
-    async def _accepted(self, order: Order) -> str:
+    async def accepted(self, order: Order) -> str:
+        """Start what an order asks for, as `begin` does; while the host closes, wait: the next one is asked again."""
         try:
             if not self._closing:
                 return await self.begin(order)

@@ -72,7 +72,7 @@ def _looking(server: Server, host: HostServices) -> None:
 
     @reading(server, "Try an event", "person-only")
     async def event_try(kind: str, data: Json = NO_JSON, subject: str = "", definition: Json = NO_JSON) -> Rows:
-        """Tell what a sample event would start and with which input, or whether `definition` would; nothing starts."""
+        """Tell what a sample event would start (subscriptions and jobs) and with which input, or `definition`."""
         return Rows(rows=await _tried(host, Event(kind, subject or "event://sample", data), definition))
 
 
@@ -253,7 +253,7 @@ async def _tried(host: HostServices, event: Event, definition: Json) -> list[Jso
         starts = fits and each.enabled and not problems
         rows.append({"id": each.id, "name": each.name, "enabled": each.enabled, "would_start": starts,
                      "problems": problems, "input": shown(each.starts, sample) if fits else None})  # fmt: skip
-    return rows
+    return [*rows, *await host.reactions.starter.waiting_jobs(sample)]
 
 
 async def _problems(host: HostServices, kind: str, definition: Json) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from homeport_host.agents.runs import Run, Wanted, not_found
 from homeport_host.agents.steering import Action
 from homeport_host.agents.task import RunKind
+from homeport_host.surface.filters import Several, wanted
 from homeport_host.surface.results import (
     NO_JSON,
     NONE,
@@ -140,7 +141,7 @@ def _watching(server: Server, host: HostServices) -> None:
 
     @reading(server, "Runs")
     async def list_runs(
-        state: Annotated[str, Field(description="one, or several with commas")] = "",
+        state: Several = "",
         kind: str = "",
         agent: str = "",
         tag: str = "",
@@ -153,9 +154,12 @@ def _watching(server: Server, host: HostServices) -> None:
     ) -> RunList:
         """List runs, newest first, counted by state."""
         owner = identity.current().owner
-        wanted = Wanted(owner, _several(state), _several(kind), agent, tag, parent, query, since, until)
-        page, following = await host.runs.list(wanted, limit=limit, cursor=cursor)
-        counts = await host.run_store.count(replace(wanted, states=()))
+        chosen = wanted(
+            owner=owner, state=state, kind=kind, agent=agent, tag=tag, parent=parent, query=query, since=since,
+            until=until,
+        )  # fmt: skip
+        page, following = await host.runs.list(chosen, limit=limit, cursor=cursor)
+        counts = await host.run_store.count(replace(chosen, states=()))
         return RunList(runs=[run_json(run) for run in page], counts=counts, next=following)
 
 
@@ -249,10 +253,6 @@ async def _told(run: str, work: Awaitable[Json]) -> Json:
         return await work
     except HomeportError as error:
         return {"run_id": run, "state": "", "error": error.as_dict()}
-
-
-def _several(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 async def _events(host: HostServices, run: str, after: int, limit: int) -> Json:

@@ -21,6 +21,7 @@ from homeport_host.providers.usage import UsageStore
 from homeport_host.surface.servers import Registry
 from homeport_host.tasks.service import Tasks
 from homeport_host.tickets import Tickets
+from homeport_host.workflows.scheduling import Schedules
 from homeport_host.workflows.service import Workflows
 from homeport_shared.audit import AuditLog
 
@@ -47,6 +48,7 @@ class HostServices:
     steering: Steering
     tasks: Tasks
     workflows: Workflows
+    schedules: Schedules
     agents: AgentFolder
     chats: Chats
     approvals: Approvals

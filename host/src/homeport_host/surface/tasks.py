@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from homeport_host.agents.runs import Wanted
+from homeport_host.surface.filters import Several, wanted
 from homeport_host.surface.results import Item, Json, Started, dumped, run_json
 from homeport_host.surface.services import HostServices
 from homeport_host.surface.tools import FOR_PERSONS, changing, reading
@@ -32,7 +33,7 @@ def _looking(server: Server, host: HostServices) -> None:
     @reading(server, "Tasks", "person-only")
     async def list_tasks(
         state: Annotated[str, Field(description="one, or several with commas; `scheduled` = jobs to come")] = "",
-        type: Annotated[str, Field(description="one, or several with commas")] = "",
+        type: Several = "",
         agent: str = "",
         origin: str = "",
         tag: str = "",
@@ -44,11 +45,11 @@ def _looking(server: Server, host: HostServices) -> None:
         limit: Annotated[int, Field(ge=1, le=500)] = 100,
     ) -> Item:
         """List all work, of agents, workflows, jobs and servers, with its progress; and count it by state."""
-        wanted = Wanted(
-            states=_several(state), types=_several(type), agent=agent, origin=origin, tag=tag, parent=parent,
-            text=query, since=since, until=until,
+        chosen = wanted(
+            state=state, type=type, agent=agent, origin=origin, tag=tag, parent=parent, query=query, since=since,
+            until=until,
         )  # fmt: skip
-        return Item(**await host.tasks.list(wanted, offset=offset, limit=limit))
+        return Item(**await host.tasks.list(chosen, offset=offset, limit=limit))
 
     @reading(server, "Task", "person-only")
     async def task_get(task_id: str, part: Part = "") -> Item:
@@ -62,8 +63,7 @@ def _figures(server: Server, host: HostServices) -> None:
     @reading(server, "Statistics of tasks", "person-only")
     async def task_statistics(group_by: Group = "type", since: str = "", until: str = "", type: str = "") -> Item:
         """Tell success and error rates, lengths, what was used day by day, bottlenecks, and how far each group is."""
-        wanted = Wanted(since=since, until=until, types=_several(type))
-        return Item(**await host.tasks.statistics(wanted, group_by))
+        return Item(**await host.tasks.statistics(wanted(since=since, until=until, type=type), group_by))
 
     @reading(server, "Filters of tasks", "person-only")
     async def task_filters() -> Item:
@@ -165,7 +165,3 @@ async def _part(host: HostServices, task: str, part: Part) -> object:
             return await details.problem(run)
         case _:
             raise HomeportError("invalid", "A task has no such part.")
-
-
-def _several(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -111,27 +111,27 @@ def _reading(server: Server, host: HostServices) -> None:
     @reading(server, "Export a workflow", "person-only")
     async def workflow_export(workflow: str) -> Item:
         """Return a workflow as a document that workflow_import takes, here or elsewhere."""
-        return Item(**await host.workflows.library.take_out(workflow))
+        return Item(**await host.schedules.graph(workflow))
 
 
 def _saving(server: Server, host: HostServices) -> None:
     @changing(server, "Save a workflow", "person-only")
     async def workflow_save(graph: Json, workflow: str = "", note: str = "", expected_version: int = 0) -> Item:
         """Save a graph as a new version, or without `workflow` as a new draft; returns its problems."""
-        library = host.workflows.library
-        saved = await library.save(graph, workflow=workflow, note=note, expected=expected_version)
-        return Item(**await _shown(host, saved.id, 0))
+        saved, problems = await host.schedules.save(graph, workflow=workflow, note=note, expected=expected_version)
+        shown = await _shown(host, saved.id, 0)
+        return Item(**shown | {"problems": [*shown["problems"], *_told(problems)]})
 
     @changing(server, "Activate a workflow", "person-only", idempotent=True)
     async def workflow_activate(workflow: str, active: bool = True) -> Named:
         """Let schedules, events, agents and programs start a workflow, or make it a draft again."""
-        changed = await host.workflows.library.set_status(workflow, "active" if active else "draft")
+        changed = await host.schedules.switch(workflow, active=active)
         return Named(id=changed.id, state=changed.status)
 
     @changing(server, "Duplicate a workflow", "person-only")
     async def workflow_duplicate(workflow: str, name: str = "") -> Named:
         """Copy a workflow."""
-        return _named(await host.workflows.library.duplicate(workflow, name))
+        return _named(await host.workflows.library.duplicate(workflow, name, await host.schedules.graph(workflow)))
 
     @changing(server, "Roll a workflow back", "person-only")
     async def workflow_rollback(workflow: str, version: int) -> Named:
@@ -148,11 +148,11 @@ def _keeping(server: Server, host: HostServices) -> None:
 
     @destroying(server, "Delete a workflow", "person-only")
     async def workflow_delete(workflow: str, confirm: Annotated[str, Field(description="its name, repeated")]) -> Named:
-        """Delete a workflow with its versions; the history of its runs stays."""
+        """Delete a workflow with its versions and the jobs that start it; the history of its runs stays."""
         found = await host.workflows.library.store.get(workflow)
         if confirm != found.name:
             raise HomeportError("invalid", "`confirm` does not repeat the workflow's name.", "Send the exact name.")
-        await host.workflows.library.remove(found.id)
+        await host.schedules.remove(found)
         return Named(id=found.id, state="deleted")
 
 
@@ -218,17 +218,19 @@ def _resources(server: Server, host: HostServices) -> None:
 
 async def _list(host: HostServices, query: str) -> list[Json]:
     rows: list[Json] = []
-    for workflow in await host.workflows.library.store.list(query):
-        _, version = await host.workflows.library.get(workflow.id)
-        visibility = version.graph.get("visibility", "shared")
+    library = host.workflows.library
+    found = [await library.get(workflow.id) for workflow in await library.store.list(query)]
+    graphs = await host.schedules.shown([(workflow, version.graph) for workflow, version in found])
+    for (workflow, _), graph in zip(found, graphs, strict=True):
+        visibility = graph.get("visibility", "shared")
         if visibility == "private" and identity.current().owner:
             continue
         runs = await host.workflows.history(workflow.id, MOST_SHOWN)
         more = {
             "visibility": visibility,
-            "variables": version.graph.get("variables", {}),
-            "trigger": version.graph.get("trigger", {}),
-            "steps": len(version.graph["nodes"]),
+            "variables": graph.get("variables", {}),
+            "trigger": graph.get("trigger", {}),
+            "steps": len(graph["nodes"]),
             "last_run": runs[0] if runs else None,
             "active_runs": [run["id"] for run in runs if run["state"] not in FINAL],
         }
@@ -239,12 +241,13 @@ async def _list(host: HostServices, query: str) -> list[Json]:
 async def _shown(host: HostServices, key: str, number: int) -> Json:
     workflow, version = await host.workflows.library.get(key, number)
     graph, problems = await host.workflows.library.check(version.graph)
+    current = version.version == workflow.version
     return {
         **asdict(workflow),
         "shown_version": version.version,
         "note": version.note,
         "author": version.author,
-        "graph": version.graph,
+        "graph": (await host.schedules.shown([(workflow, version.graph)]))[0] if current else version.graph,
         "problems": _told(problems),
         "outline": outline(graph),
         "uses": requirements_of(graph),

@@ -122,9 +122,9 @@ class Details:
     async def relations(self, run: Run) -> Json:
         """Return the tasks around a run: parent, children, those it waits for and those that wait for it."""
         children = await self._store.latest(Wanted(parent=run.id), limit=MOST_RELATED)
-        parent = await self._store.get(run.parent) if await self._there(run.parent) else None
+        parent = await self._found(run.parent)
         steps = await self._journal.steps(run.id) if run.kind == "workflow" else []
-        after = [await self._store.get(one) for one in run.after if await self._there(one)]
+        after = [found for one in run.after if (found := await self._found(one))]
         return {
             "parent": _brief(parent) if parent else None,
             "children": [_brief(child) for child in reversed(children)],
@@ -136,8 +136,8 @@ class Details:
     async def tree(self, run: Run) -> Json:
         """Return the whole hierarchy that a run belongs to, from its topmost task down, with what each waits for."""
         top, seen = run, {run.id}
-        while await self._there(top.parent) and top.parent not in seen and len(seen) < DEEPEST:
-            top = await self._store.get(top.parent)
+        while top.parent not in seen and len(seen) < DEEPEST and (above := await self._found(top.parent)):
+            top = above
             seen.add(top.id)
         return await self._branch(top, {top.id})
 
@@ -210,8 +210,14 @@ class Details:
             for row in rows if row["kind"] != "delete"
         ]  # fmt: skip
 
-    async def _there(self, run: str) -> bool:
-        return bool(run) and (await self._store.states([run]))[0][1] != "gone"
+    async def _found(self, run: str) -> Run | None:
+        """Return a run; None when it was deleted, or there never was one."""
+        try:
+            return await self._store.get(run) if run else None
+        except HomeportError as error:
+            if error.code != "not_found":
+                raise
+            return None
 
 
 def _brief(run: Run) -> Json:

@@ -11,6 +11,7 @@ from homeport_host.documents import CallTool
 from homeport_host.governance.calls import Tool
 from homeport_shared.clock import Clock, iso
 from homeport_shared.errors import HomeportError
+from homeport_shared.jobs import NEWS
 
 Json = dict[str, Any]
 TYPES: Mapping[str, TaskType] = {"rag": "knowledge", "files": "file", "mail": "mail"}
@@ -31,6 +32,12 @@ class ServerJobs:
         self._tools = tools
         self._call = call
         self._clock = clock
+
+    @staticmethod
+    def news(resources: Iterable[Mapping[str, Any]]) -> str | None:
+        """Return the address of the resource that changes with the jobs of a server; None when it tells no news."""
+        told = (each for each in resources if next(iter(NEWS)) in cast("Json", each.get("_meta") or {}))
+        return next((str(each["uri"]) for each in told), None)
 
     def servers(self) -> list[str]:
         """Return the servers whose tool `jobs` gives jobs and whose tool `cancel_job` stops one."""

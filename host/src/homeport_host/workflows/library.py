@@ -113,11 +113,11 @@ class WorkflowLibrary:
         await self._tell(found.id)
         return await self.store.get(found.id)
 
-    async def duplicate(self, workflow: str, name: str = "") -> Workflow:
-        """Save the current version as a new workflow."""
-        found, version = await self.get(workflow)
+    async def duplicate(self, workflow: str, name: str, graph: dict[str, Any]) -> Workflow:
+        """Save the graph of a workflow, as it is shown, as a new one."""
+        found = await self.store.get(workflow)
         copy = name or await self._free(f"{found.name} (copy)")
-        return await self.save({**version.graph, "name": copy}, note=f"a copy of {found.name}")
+        return await self.save({**graph, "name": copy}, note=f"a copy of {found.name}")
 
     async def roll_back(self, workflow: str, number: int) -> Workflow:
         """Make an earlier version current, as a new version: nothing of the history is lost."""
@@ -159,11 +159,6 @@ class WorkflowLibrary:
         """Return what is different between two versions; 0 = the current one."""
         found, new = await self.get(workflow, after)
         return changes((await self.store.version(found.id, before)).graph, new.graph)
-
-    async def take_out(self, workflow: str) -> dict[str, Any]:
-        """Return a workflow as a document that `bring_in` takes, here or on another installation."""
-        _, version = await self.get(workflow)
-        return version.graph
 
     async def _free(self, name: str) -> str:
         taken = {workflow.name for workflow in await self.store.list()}

@@ -146,6 +146,7 @@ class Walk:
                 if step.attempts >= node.retry.attempts or error.code in AT_ONCE_FINAL:
                     raise
                 pause = min(node.retry.seconds * 2 ** (step.attempts - 1), LONGEST_BACK_OFF)
+                await self._give_back(step)
                 errors = [*step.notes.get("errors", []), str(error)]
                 step.notes = {"errors": errors, limits.USED: step.notes.get(limits.USED, {})}
                 step.attempts += 1
@@ -158,9 +159,15 @@ class Walk:
         """Let what failed inside of a step be done again; what was done stays, and what was caught."""
         for step in self._under(path):
             if step.state == "failed" and not self.graph.nodes[step.node].catch:
+                await self._give_back(step)
                 step.state, step.error = "running", None
                 step.attempts += 1
                 await self.record(step)
+
+    async def _give_back(self, step: Step) -> None:
+        """Let the messages that the agent of a failed step has read come to the one that does it again."""
+        if taker := step.notes.get("run"):
+            await self.means.parts.messages.give_back(self.run, taker)
 
     def _under(self, path: str) -> list[Step]:
         """Return the steps inside of a step."""

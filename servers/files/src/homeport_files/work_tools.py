@@ -14,6 +14,7 @@ from homeport_files.questions import Ask
 from homeport_files.results import JobRow, JobRows, job_row
 from homeport_files.syncing import Side, SyncState
 from homeport_files.uploads import Options, Piece, StoredFiles, Uploaded
+from homeport_shared.jobs import NEWS
 from homeport_shared.server import Server
 from homeport_shared.tools import APP, APP_WRITE, CREATE, PERSON, READ
 
@@ -143,6 +144,11 @@ def _jobs(server: Server, parts: Parts) -> None:
     async def cancel_job(job_id: str) -> JobRow:  # pyright: ignore[reportUnusedFunction]
         """Stop a job; what it did so far stays."""
         return job_row(await parts.jobs.cancel(job_id))
+
+    @server.resource("files://jobs/recent", title="Jobs", mime_type="application/json", meta=NEWS)
+    async def latest() -> str:  # pyright: ignore[reportUnusedFunction]
+        """The latest jobs; also the tool `jobs`."""
+        return JobRows(jobs=[job_row(job) for job in await parts.jobs.latest()]).model_dump_json()
 
     @server.resource("files://jobs/{job_id}", title="Job", mime_type="application/json")
     async def job(job_id: str) -> str:  # pyright: ignore[reportUnusedFunction]

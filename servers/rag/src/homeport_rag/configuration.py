@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
-from pydantic import ValidationError
 
 from homeport_rag.meaning import Meaning
-from homeport_rag.results import Setting, SettingList
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
 from homeport_shared import settings
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
+from homeport_shared.settings import SettingList
 
 
 class Configuration:
@@ -33,20 +32,7 @@ class Configuration:
 
     def show(self) -> SettingList:
         """Return every setting with its value, its default and what it means."""
-        chosen = self._context.settings(RagSettings)
-        flags = {name for name, value in self._context.flags.items() if value is not None}
-        return SettingList(
-            settings=[
-                Setting(
-                    name=name,
-                    value=getattr(chosen, name),
-                    default=field.get_default(call_default_factory=True),  # pyright: ignore[reportUnknownMemberType]
-                    about=field.description or "",
-                    fixed=name in flags,
-                )
-                for name, field in RagSettings.model_fields.items()
-            ]
-        )
+        return settings.shown(self._context.settings(RagSettings), self._context.flags)
 
     async def change(self, values: Mapping[str, Any]) -> SettingList:
         """Check settings and store them; they hold from the next use on.
@@ -57,14 +43,7 @@ class Configuration:
                 `unavailable`, when the embedding model does not answer.
         """
         before = self._context.settings(RagSettings)
-        for name in values:
-            if self._context.flags.get(name) is not None:
-                raise HomeportError("denied", f"{name} is set on the command line.", "Start the server without it.")
-        try:
-            wanted = RagSettings.model_validate(before.model_dump() | dict(values))
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-            raise HomeportError("invalid", f"These settings do not fit: {wrong}.", "Correct them.") from error
+        wanted = settings.changed(before, values, self._context.flags)
         await self._check(before, wanted)
         changed = {name: getattr(wanted, name) for name in values}
         await anyio.to_thread.run_sync(settings.save, self._context.home, self._context.name, changed)

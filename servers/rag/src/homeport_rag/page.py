@@ -28,7 +28,6 @@ from homeport_rag.results import (
     Reason,
     Reviews,
     SavedList,
-    SettingList,
     SimilarList,
     Suggestions,
     Upload,
@@ -43,6 +42,7 @@ from homeport_rag.store.documents import Wanted
 from homeport_rag.store.memories import Choice
 from homeport_rag.uploads import Options
 from homeport_shared.server import Server
+from homeport_shared.settings import SettingList
 from homeport_shared.tools import APP, APP_DESTROY, APP_WRITE, CREATE, DESTROY, OUTWARD, PERSON, READ, WRITE
 
 Order = Literal["title", "added", "updated", "chunks", "size"]

@@ -466,22 +466,6 @@ class Reviews(BaseModel):
     reviews: list[Review]
 
 
-class Setting(BaseModel):
-    """A setting; a `fixed` one was given on the command line and cannot be changed here."""
-
-    name: str
-    value: Any
-    default: Any
-    about: str
-    fixed: bool
-
-
-class SettingList(BaseModel):
-    """The settings of the knowledge base."""
-
-    settings: list[Setting]
-
-
 class Upload(BaseModel):
     """A file that is given: `data` is its bytes in base64."""
 

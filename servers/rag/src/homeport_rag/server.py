@@ -32,6 +32,7 @@ from homeport_rag.store.documents import Wanted
 from homeport_rag.store.memories import Choice
 from homeport_shared import serving
 from homeport_shared.context import ServerContext
+from homeport_shared.jobs import NEWS
 from homeport_shared.server import Server
 from homeport_shared.tools import (
     APP_WRITE,
@@ -251,6 +252,12 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
     async def chosen() -> str:  # pyright: ignore[reportUnusedFunction]
         """The settings of the knowledge base; also the tool `show_settings`."""
         return knowledge.configuration.show().model_dump_json()
+
+    @server.resource("job://recent", title="Jobs", mime_type="application/json", meta=NEWS)
+    async def latest() -> str:  # pyright: ignore[reportUnusedFunction]
+        """The latest jobs; also the tool `jobs`."""
+        found = await knowledge.jobs.latest()
+        return JobList(jobs=[knowledge.job_info(job) for job in found]).model_dump_json()
 
     @server.resource("job://{job_id}", title="Job", mime_type="application/json")
     async def job(job_id: str) -> str:  # pyright: ignore[reportUnusedFunction]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from homeport_scheduler.jobs import Jobs
 from homeport_scheduler.records import FINAL
 from homeport_scheduler.results import RunRow
 from homeport_scheduler.scheduler import Scheduler
+from homeport_scheduler.schedules import zone_of
 from homeport_scheduler.sensors import Webhooks, folders_of, notes_of, secret_in
 from homeport_scheduler.settings import SchedulerSettings
 from homeport_scheduler.showing import Showing
@@ -30,7 +31,7 @@ from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.gateway import Gateway
 from homeport_shared.peers import Peers
-from homeport_shared.settings import FILE
+from homeport_shared.settings import FILE, SettingList, changed, save, shown
 
 logger = logging.getLogger(__name__)
 Serve = Callable[[Any, str], Awaitable[None]]
@@ -98,6 +99,24 @@ class Automation:
         self._announcer.changed("scheduler://runs", f"scheduler://runs/{identifier}")
         return await self.showing.run(identifier)
 
+    def configuration(self) -> SettingList:
+        """Return every setting with its value, its default and what it means."""
+        return shown(self._settings.now(), self._context.flags)
+
+    async def configure(self, values: Mapping[str, Any]) -> SettingList:
+        """Check settings and store them; most are in force at once.
+
+        Raises:
+            HomeportError: `invalid`, when a value does not fit; `denied`, when the command line says otherwise.
+        """
+        wanted = changed(self._settings.now(), values, self._context.flags)
+        zone_of(wanted.time_zone or system_zone())
+        kept = {name: getattr(wanted, name) for name in values}
+        await anyio.to_thread.run_sync(save, self._context.home, self._context.name, kept)
+        self._scheduler.wake()
+        self._announcer.changed("scheduler://status", "scheduler://settings")
+        return self.configuration()
+
     async def _watch(self, names: list[str]) -> None:
         from homeport_shared.watching import watch  # watchdog is loaded only where folders are watched
 
@@ -127,9 +146,9 @@ class _Settings:
 
     def now(self) -> SchedulerSettings:
         """Return the settings as the file has them now; while it does not fit, as they were before."""
-        changed = self._stamp()
-        if changed != self._changed:
-            self._changed = changed
+        stamp = self._stamp()
+        if stamp != self._changed:
+            self._changed = stamp
             try:
                 self._settings = self._context.settings(SchedulerSettings)
             except HomeportError:  # somebody is in the middle of editing it

@@ -55,12 +55,13 @@ class Jobs:
         self._rules = rules
         self._wake = wake
 
-    async def check(self, definition: Definition, *, known_as: str = "") -> Checked:
+    async def check(self, definition: Definition, *, known_as: str = "", off: bool = False) -> Checked:
         """Say what is wrong with a job, without saving or running it.
 
         Args:
             definition: The job.
             known_as: The id of the job that it changes; empty = that of its name.
+            off: It is not to be enabled: that its action cannot be carried out now is a warning.
         """
         now, zone = self._context.clock.now(), self._rules().zone
         found = problems(definition, now, zone)
@@ -71,6 +72,7 @@ class Jobs:
         states = await self._gateway.states(tasks) if tasks else {}
         found += [f"There is no task {name!r} to come after." for name in tasks if states.get(name, "gone") == "gone"]
         usual = await self._store.read(lambda books: _check_others(books, definition, known_as, found))
+        later: list[str] = []
         if definition.action.kind != "event" and not found:
             trial = Run(
                 "check",
@@ -83,11 +85,12 @@ class Jobs:
                 "",
                 agreed=_by_person(self._context),
             )
-            found += await self._gateway.problems(order_of(trial, definition))
+            later = await self._gateway.problems(order_of(trial, definition))
+            found += [] if off else later
         return Checked(
             ok=not found,
             problems=found,
-            warnings=warnings(definition, schedule, now, usual) if not found else [],
+            warnings=[*later, *warnings(definition, schedule, now, usual)] if not found else [],
             upcoming=occurrences(schedule, now, zone_of(definition.time_zone or zone), 5) if schedule else [],
         )
 
@@ -121,7 +124,7 @@ class Jobs:
         enabled = bool(changes.pop("enabled", job.enabled))
         definition = parsed(Definition, {**job.definition.model_dump(), **changes})
         definition = self._anchored(definition)
-        checked = await self._checked(definition, known_as=job.id)
+        checked = await self._checked(definition, known_as=job.id, off=not enabled)
 
         def work(books: Books) -> Job:
             now = self._stored(books, job.id)
@@ -208,6 +211,9 @@ class Jobs:
             name = await self._store.read(lambda books: _free_name(books, job.definition.name))
             copy, _ = await self.add(job.definition.model_copy(update={"name": name}), enabled=False)
             return copy.definition.name
+        if action == "enable":
+            job = await self.get(wanted)
+            await self._checked(job.definition, known_as=job.id)
         now = self._context.clock.now()
 
         def work(books: Books) -> Job:
@@ -239,8 +245,8 @@ class Jobs:
             raise HomeportError("not_found", f"There is no job {wanted[:80]!r}.", "List the jobs and use one of them.")
         return job
 
-    async def _checked(self, definition: Definition, known_as: str = "") -> Checked:
-        checked = await self.check(definition, known_as=known_as)
+    async def _checked(self, definition: Definition, known_as: str = "", *, off: bool = False) -> Checked:
+        checked = await self.check(definition, known_as=known_as, off=off)
         if not checked.ok:
             raise HomeportError("invalid", " ".join(checked.problems), "Correct it; preview shows when it would run.")
         return checked

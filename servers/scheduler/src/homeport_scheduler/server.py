@@ -30,7 +30,8 @@ from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import LABELS
 from homeport_shared.server import Server
-from homeport_shared.tools import APP, APP_WRITE, CREATE, PRIVATE, READ, UNDOABLE, WRITE
+from homeport_shared.settings import SettingList
+from homeport_shared.tools import APP, APP_WRITE, CREATE, PERSON, PRIVATE, READ, UNDOABLE, WRITE
 from homeport_shared.views import view
 
 INSTRUCTIONS = (
@@ -50,6 +51,7 @@ def build_server(context: ServerContext) -> Server:
     _reading_tools(server, automation)
     _job_tools(server, automation)
     _running_tools(server, automation)
+    _settings(server, automation)
     _resources(server, automation)
     _prompts(server)
     return server
@@ -179,6 +181,23 @@ def _running_tools(server: Server, automation: Automation) -> None:
         """Pause or resume all jobs; what falls into the pause is left out."""
         await automation.jobs.pause(paused)
         return Paused(paused=paused)
+
+
+def _settings(server: Server, automation: Automation) -> None:
+    @server.tool(title="Settings", annotations=READ, meta=APP)
+    async def show_settings() -> SettingList:  # pyright: ignore[reportUnusedFunction]
+        """Show the settings and what they mean."""
+        return automation.configuration()
+
+    @server.tool(title="Change settings", annotations=WRITE, meta=PERSON)
+    async def change_settings(values: dict[str, Any]) -> SettingList:  # pyright: ignore[reportUnusedFunction]
+        """Check and store settings."""
+        return await automation.configure(values)
+
+    @server.resource("scheduler://settings", title="Settings", mime_type=JSON)
+    async def settings() -> str:  # pyright: ignore[reportUnusedFunction]
+        """The settings of the scheduler; also the tool show_settings."""
+        return automation.configuration().model_dump_json()
 
 
 def _resources(server: Server, automation: Automation) -> None:

@@ -22,11 +22,14 @@ class SchedulerSettings(BaseModel):
     servers: str = Field(
         default="",
         description="File with the MCP servers that jobs call when the scheduler runs alone, as desktop clients have "
-        "it (mcpServers); empty = mcp.json in the data folder.",
+        "it (mcpServers); empty = mcp.json in the data folder. Counts from the next start.",
     )
     watch: list[str] = Field(
-        default_factory=list, description="Folders whose changes are events (file.created, …) for jobs."
+        default_factory=list,
+        description="Folders whose changes are events (file.created, …) for jobs. Counts from the next start.",
     )
     webhooks: str = Field(
-        default="", description="Loopback HOST:PORT where POST /hooks/NAME is an event webhook.NAME; empty = off."
+        default="",
+        description="Loopback HOST:PORT where POST /hooks/NAME is an event webhook.NAME; empty = off. "
+        "Counts from the next start.",
     )

@@ -96,10 +96,10 @@ function trial() {
     try {
       const { rows } = await act("homeport__event_try", { kind: form.elements.kind.value.trim(), data: JSON.parse(form.elements.data.value || "{}") });
       const started = rows.filter((row) => row.would_start);
-      shown.replaceChildren(Object.assign(document.createElement("p"), { textContent: started.length ? `It would start ${started.length} of ${rows.length}:` : `It would start none of ${rows.length} subscriptions.` }));
+      shown.replaceChildren(Object.assign(document.createElement("p"), { textContent: started.length ? `It would start ${started.length} of ${rows.length}:` : `It would start none of ${rows.length} subscriptions and jobs.` }));
       for (const row of rows.filter((each) => each.input)) {
         const why = row.would_start ? "" : row.enabled ? ` (would fail: ${row.problems.join(" ")})` : " (is off)";
-        shown.append(Object.assign(document.createElement("strong"), { textContent: row.name + why }), Object.assign(document.createElement("pre"), { className: "code-box", tabIndex: 0, textContent: JSON.stringify(row.input, null, 2) }));
+        shown.append(Object.assign(document.createElement("strong"), { textContent: (row.job ? `Job ${row.name}` : row.name) + why }), Object.assign(document.createElement("pre"), { className: "code-box", tabIndex: 0, textContent: JSON.stringify(row.input, null, 2) }));
       }
     } catch (error) {
       toast(error instanceof SyntaxError ? "The data is not JSON." : error.message, "error");

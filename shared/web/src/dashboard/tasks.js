@@ -1,6 +1,6 @@
 // Tasks and Executions: the window of rows, several tasks at once, and what is done with the open one.
 import { act, tryAct } from "./act.js";
-import { dialog, toast } from "./notices.js";
+import { dialog, showInDialog, toast } from "./notices.js";
 import { newTask } from "./task-form.js";
 import { install as installMenu } from "./task-menu.js";
 
@@ -112,6 +112,24 @@ async function rename() {
   if (title && await tryAct("homeport__run_label", { run_id: open().run, title })) refresh();
 }
 
+const MOMENTS = { waiting: "it waits for me", completed: "it is completed", failed: "it failed", cancelled: "it was cancelled" };
+
+/** Ask at which moments of the open task a notification is wanted. */
+async function notify() {
+  const run_id = open().run;
+  const known = await tryAct("homeport__notified_of", { run_id });
+  if (!known) return;
+  const boxes = Object.entries(MOMENTS).map(([name, words]) => `<label class="inline"><input type="checkbox" name="moment" value="${name}" ${known.moments.includes(name) ? "checked" : ""}> ${words}</label>`);
+  showInDialog("Tell me when", `<form class="stack">${boxes.join("")}<div class="row end"><button class="button" type="button" data-no>Cancel</button><button class="button primary" type="submit">Save</button></div></form>`);
+  const box = document.getElementById("dialog"), form = box.querySelector("form");
+  form.querySelector("[data-no]").onclick = () => box.close();
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const moments = new FormData(form).getAll("moment");
+    if (await tryAct("homeport__notify_me", { run_id, moments }, moments.length ? "You will be told." : "You will not be told.")) box.close();
+  };
+}
+
 async function tag() {
   const text = await dialog({ title: "Tags, separated by commas", field: open().tags, yes: "Save" });
   if (text === null) return;
@@ -167,6 +185,7 @@ document.addEventListener("click", async (event) => {
   else if (on("[data-steer]")) await steer([open().run], on("[data-steer]").dataset.steer);
   else if (on("[data-rename]")) await rename();
   else if (on("[data-tag]")) await tag();
+  else if (on("[data-notify]")) await notify();
   else if (on("[data-promote]")) await promote();
   else if (on("[data-review]")) await review(on("[data-review]").dataset.review);
   else if (on("[data-preview]")) await preview(on("[data-artifact]"));

@@ -1,4 +1,4 @@
-// The form of a workflow: what it is called, when it starts, its parameters; and the job of the scheduler that starts it.
+// The form of a workflow: what it is called, when it starts, its parameters.
 import { act, tryAct } from "./act.js";
 import { showInDialog, toast } from "./notices.js";
 
@@ -54,26 +54,9 @@ export function variableRows(form, variables) {
   form.querySelector("[data-add-variable]").onclick = () => addVariable(into).querySelector("input").focus();
 }
 
-/** Start the job that a workflow's trigger asks for, change it, or switch it off; the job is what counts afterwards. */
-async function schedule(name, trigger, jobs, enabled) {
-  const { parameters = {}, ...when } = trigger ?? {};
-  const action = { workflow: name, arguments: parameters };
-  if (!TRIGGERS.some((kind) => when[kind])) return jobs.length ? act("scheduler__change_jobs", { names: jobs, action: "disable" }) : null;
-  if (!jobs.length) return act("scheduler__add_job", { definition: { name, description: `Runs the workflow ${name}.`, trigger: when, action }, enabled });
-  await act("scheduler__edit_job", { job: jobs[0], changes: { trigger: when, action } });
-  return act("scheduler__change_jobs", { names: jobs, action: enabled ? "enable" : "disable" });
-}
-
-/** The trigger as the job of the workflow has it now; without a job, as the workflow says. */
-export async function triggerOf(graph, jobs) {
-  if (!jobs.length) return graph.trigger ?? {};
-  const { detail: { definition } } = await act("scheduler__get_job", { job: jobs[0] });
-  const when = Object.fromEntries(Object.entries(definition.trigger ?? {}).filter(([name, value]) => name !== "start" && (typeof value === "string" ? value : Object.keys(value ?? {}).length)));
-  return { ...when, parameters: definition.action.arguments ?? {} };
-}
-
 /** Ask for everything but the steps; `done` gets the graph's new fields and whether to activate. */
-export function settings(title, graph, trigger, done) {
+export function settings(title, graph, done) {
+  const trigger = graph.trigger ?? {};
   const form = formed(title, document.getElementById("workflow-form").innerHTML);
   const field = (name) => form.elements[name];
   const kind = TRIGGERS.find((name) => trigger[name]) ?? "";
@@ -112,23 +95,12 @@ export function settings(title, graph, trigger, done) {
   };
 }
 
-/** Save a graph, activate it where that is wanted, and let its trigger start it; returns what was saved, or null. */
-export async function save(graph, { workflow = "", version = 0, jobs = [], active = false, note = "" } = {}) {
+/** Save a graph and activate it where that is wanted; the host lets its job follow. Returns what was saved. */
+export async function save(graph, { workflow = "", version = 0, active = false, note = "" } = {}) {
   const saved = await act("homeport__workflow_save", { graph, workflow, note, expected_version: version });
   const wrong = saved.problems.filter((each) => each.level === "error");
-  if (active && !wrong.length) await act("homeport__workflow_activate", { workflow: saved.id });
+  for (const { message } of saved.problems.filter((each) => each.field === "trigger" && each.level === "warning")) toast(`It is saved, but: ${message}`, "error");
   if (active && wrong.length) toast(`Saved as a draft: ${wrong[0].node || "workflow"}: ${wrong[0].message}`, "error");
-  if (!wrong.length) await schedule(graph.name, graph.trigger, jobs, active || saved.status === "active").catch((error) => toast(`It is saved, but: ${error.message}`, "error"));
+  else if (active) await tryAct("homeport__workflow_activate", { workflow: saved.id });
   return saved;
-}
-
-/** Activate a workflow or make it a draft, and its jobs with it. */
-export async function activate(workflow, active, jobs) {
-  const changed = await tryAct("homeport__workflow_activate", { workflow, active });
-  if (!changed) return;
-  if (jobs.length) await tryAct("scheduler__change_jobs", { names: jobs, action: active ? "enable" : "disable" });
-  else if (active) {
-    const { graph } = await act("homeport__workflow_get", { workflow });
-    if (TRIGGERS.some((kind) => graph.trigger?.[kind])) await schedule(graph.name, graph.trigger, [], true).catch((error) => toast(error.message, "error"));
-  }
 }

@@ -1,7 +1,7 @@
 // Workflows: the list, one workflow, and one run.
 import { act, tryAct } from "./act.js";
 import { dialog, toast } from "./notices.js";
-import { activate, formed, READ, save, settings, triggerOf, variableRows, variablesOf, written } from "./workflow-form.js";
+import { formed, READ, save, settings, variableRows, variablesOf, written } from "./workflow-form.js";
 import * as drawing from "./workflow-graph.js";
 
 const place = (event) => (event.target.closest("[data-workflow]") ?? document.querySelector("header[data-workflow]"))?.dataset ?? {};
@@ -56,7 +56,7 @@ async function suggested(sentence) {
 }
 
 function newWorkflow() {
-  settings("New workflow", {}, {}, async (fields, active, sentence) => {
+  settings("New workflow", {}, async (fields, active, sentence) => {
     const prompt = fields.description || "Say hello.";
     const simple = { start: "ask", nodes: { ask: { kind: "agent", prompt, next: "end" }, end: { kind: "end", result: "{{ ask.text }}" } } };
     const graph = sentence ? await suggested(sentence) : simple;
@@ -66,10 +66,10 @@ function newWorkflow() {
   });
 }
 
-async function edit(workflow, jobs) {
+async function edit(workflow) {
   const { graph, version } = await act("homeport__workflow_get", { workflow });
-  settings(`Settings of ${graph.name}`, graph, await triggerOf(graph, jobs), async (fields, active) => {
-    await save({ ...graph, ...fields }, { workflow, version, jobs, active, note: "settings" });
+  settings(`Settings of ${graph.name}`, graph, async (fields, active) => {
+    await save({ ...graph, ...fields }, { workflow, version, active, note: "settings" });
     location.reload();
   });
 }
@@ -103,14 +103,11 @@ async function takeOut(workflow, name) {
   if (graph) download(`${name}.json`, JSON.stringify(graph, null, 2), "application/json");
 }
 
-/** Delete workflows, each {workflow, name, jobs}, and the jobs that start them. */
+/** Delete workflows, each {workflow, name}. */
 async function remove(rows) {
   const title = rows.length === 1 ? `Delete ${rows[0].name}?` : `Delete ${rows.length} workflows?`;
   if (!await dialog({ title, text: "All versions are lost, and the jobs that start them; the history of runs stays.", yes: "Delete", danger: true })) return;
-  for (const { workflow, name, jobs } of rows) {
-    if (!await tryAct("homeport__workflow_delete", { workflow, confirm: name }, "", true)) return;
-    if (jobs.length) await tryAct("scheduler__change_jobs", { names: jobs, action: "delete" });
-  }
+  for (const { workflow, name } of rows) if (!await tryAct("homeport__workflow_delete", { workflow, confirm: name }, "", true)) return;
   location.href = "/workflows";
 }
 
@@ -139,7 +136,7 @@ const BULK = {
     if (!run_ids.length) toast("None of them is running.");
   },
   async export(rows) { for (const { workflow, name } of rows) await takeOut(workflow, name); },
-  delete: (rows) => remove(rows.map(({ workflow, name, jobs }) => ({ workflow, name, jobs: several(jobs) }))),
+  delete: (rows) => remove(rows),
 };
 
 /** Let a log show the lines that have the words and are severe enough; parts without any are left out. */
@@ -172,17 +169,16 @@ async function agent(name) {
 
 /** Save the parameters and what the trigger gives them. */
 async function saveParameters(form) {
-  const { workflow, version, jobs } = form.dataset;
+  const { workflow, version } = form.dataset;
   try {
     const { graph } = await act("homeport__workflow_get", { workflow });
-    const trigger = { ...await triggerOf(graph, several(jobs)) };
     const given = [...form.querySelectorAll("[data-binding]")].filter((field) => field.value !== "").map((field) => [field.dataset.binding, bound(field.value)]);
     const parameters = Object.fromEntries(given);
-    const changed = { ...graph, variables: variablesOf(form), trigger: { ...trigger, parameters } };
+    const changed = { ...graph, variables: variablesOf(form), trigger: { ...graph.trigger, parameters } };
     const { rows } = await act("homeport__workflow_check", { graph: changed });
     list(form, rows);
     if (rows.some((each) => each.level === "error")) return;
-    await save(changed, { workflow, version: Number(version), jobs: several(jobs), active: form.dataset.status === "active", note: "parameters" });
+    await save(changed, { workflow, version: Number(version), active: form.dataset.status === "active", note: "parameters" });
     location.reload();
   } catch (error) {
     toast(error.message, "error");
@@ -223,13 +219,13 @@ const CLICKS = {
   "[data-import]": () => bringIn(),
   "[data-template]": (on) => create(JSON.parse(on.dataset.template)),
   "[data-run]": (on, { workflow, name }) => run(workflow, name, JSON.parse(on.dataset.run), "dry" in on.dataset),
-  "[data-edit]": (_, { workflow, jobs }) => edit(workflow, several(jobs)),
+  "[data-edit]": (_, { workflow }) => edit(workflow),
   "[data-steer]": (on, { runId }) => steer(runId, on.dataset.steer),
-  "[data-activate]": async (on, { workflow, jobs }) => { await activate(workflow, on.dataset.activate === "true", several(jobs)); refresh(); },
+  "[data-activate]": async (on, { workflow }) => { await tryAct("homeport__workflow_activate", { workflow, active: on.dataset.activate === "true" }); refresh(); },
   "[data-rollback]": async (on, { workflow }) => { await tryAct("homeport__workflow_rollback", { workflow, version: Number(on.dataset.rollback) }, "Done."); location.search = "?tab=versions"; },
   "[data-duplicate]": async (_, { workflow }) => { const made = await tryAct("homeport__workflow_duplicate", { workflow }); if (made) location.href = `/workflows/${made.id}`; },
   "[data-export]": (_, { workflow, name }) => takeOut(workflow, name),
-  "[data-delete]": (_, { workflow, name, jobs }) => remove([{ workflow, name, jobs: several(jobs) }]),
+  "[data-delete]": (_, { workflow, name }) => remove([{ workflow, name }]),
   "[data-check]": (on) => check(on.closest("form")),
   "[data-go]": (on) => { location.href = on.dataset.go; },
   "[data-bulk-act]": (on) => BULK[on.dataset.bulkAct](chosen()),

@@ -1,6 +1,8 @@
 // One job: what it is, when it runs, what it is given, how its runs went.
 import { h, icon, moment } from "./dom.js";
-import { saveFile } from "./shim.js";
+import { hosted, openSource, saveFile } from "./shim.js";
+
+export const KINDS = { tool: "Tool", agent: "Agent", workflow: "Workflow", event: "Event" };
 
 const span = (seconds) => seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(1)} s`;
 const fact = (name, value) => value ? [h("dt", {}, name), h("dd", {}, value)] : [];
@@ -38,16 +40,52 @@ function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alt
     h("dl", { class: "facts" }, ...fact("Time zone", zone), ...fact("When the clocks change", { once: "once a day", skip: "not at a time that does not exist", twice: "twice when a time comes twice" }[definition.dst]), ...fact("Missed runs", { skip: "left out", once: "one for all", all: `each, up to ${definition.missed_most}` }[definition.missed]), ...fact("While one runs", { skip: "left out", queue: "waits", allow: "runs beside it" }[definition.overlap]))];
 }
 
-function parameters({ definition }, { alter, say, refresh }) {
-  const field = h("textarea", { class: "mono", rows: 12, spellcheck: "false", "aria-label": "Arguments as JSON" });
-  field.defaultValue = JSON.stringify(definition.action, null, 2);
-  const save = async () => {
-    let action;
-    try { action = JSON.parse(field.value); } catch { say("This is no JSON.", "error"); return; }
-    try { await alter("edit_job", { job: definition.name, changes: { action } }); field.defaultValue = field.value; say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
+/** What of an action is its arguments: of an agent, its task and what it may use. */
+const given = (action) => action.prompt ? { prompt: action.prompt, tools: action.tools } : action.arguments;
+const acting = (action, value) => ({ ...action, ...(action.prompt ? value : { arguments: value }) });
+
+function parameters(job, { call, alter, say, refresh }) {
+  const { definition } = job;
+  const field = h("textarea", { class: "mono", rows: 8, spellcheck: "false", "aria-label": "Arguments as JSON", "aria-describedby": "arguments-checked", oninput: () => { clearTimeout(timer); timer = setTimeout(check, 300); } });
+  field.defaultValue = JSON.stringify(given(definition.action), null, 2);
+  const told = h("div", { id: "arguments-checked", class: "checked", "aria-live": "polite" });
+  const saving = h("button", { type: "button", class: "button", disabled: true, onclick: () => save() }, "Save parameters");
+  let timer = 0, latest = 0; // answers may overtake each other: only the last question's counts
+  const tell = (ok, ...lines) => { told.dataset.ok = ok ? "yes" : "no"; told.replaceChildren(h("ul", {}, lines.map((line) => h("li", {}, line)))); saving.disabled = !ok; };
+  const written = () => {
+    const value = JSON.parse(field.value);
+    if (value === null || typeof value !== "object" || Array.isArray(value)) throw new SyntaxError("Arguments are an object: {\"name\": value}.");
+    return acting(definition.action, value);
   };
-  return [h("div", { class: "pad" }, field, h("div", { class: "row end pad" }, h("button", { type: "button", class: "button", onclick: save }, "Save parameters"))),
+  const check = async () => {
+    const asked = ++latest;
+    try {
+      const found = await call("validate_job", { definition: { ...definition, action: written() } });
+      if (asked === latest) tell(found.ok, ...(found.ok ? ["This works."] : found.problems), ...found.warnings);
+    } catch (error) { if (asked === latest) tell(false, error instanceof SyntaxError ? `This is no JSON for arguments: ${error.message}` : error.message); }
+  };
+  const save = async () => {
+    try { await alter("edit_job", { job: definition.name, changes: { action: written() } }); field.defaultValue = field.value; say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
+  };
+  return [h("div", { class: "pad" }, field, told, h("div", { class: "row end pad" }, saving)),
+    h("h3", {}, "Linked"), linked(job),
     h("dl", { class: "facts" }, ...fact("Time limit", `${definition.timeout} s`), ...fact("Retries", `${definition.retries}, first after ${definition.back_off} s`), ...fact("Jitter", definition.jitter ? `up to ${definition.jitter} s` : ""), ...fact("On failure", definition.notify ? "tells a person" : "is only in the history"))];
+}
+
+/** What a job calls, and the tasks that its latest runs were; in Homeport each leads to its page. */
+function linked({ definition: { action, after }, recent }) {
+  const place = (text, uri) => hosted() ? h("button", { type: "button", class: "link", onclick: () => openSource(uri) }, text) : text;
+  const line = (what, ...content) => h("li", {}, h("span", { class: "muted" }, `${what} `), ...content);
+  const [server] = action.tool.split("__");
+  const calls = recent.filter((run) => run.host_run).slice(0, 5);
+  return h("ul", { class: "linked" },
+    action.tool ? line("Tool", place(action.tool, `server://${server}`)) : null,
+    action.workflow ? line("Workflow", place(action.workflow, `workflow://${encodeURIComponent(action.workflow)}`)) : null,
+    action.prompt ? line("Agent", h("code", {}, action.agent || "assistant")) : null,
+    action.tools.map((tool) => line("May change things with", h("code", {}, tool))),
+    action.event ? line("Raises", h("code", {}, action.event)) : null,
+    after.map((name) => line("Comes after", name)),
+    calls.map((run) => line(action.prompt ? "Agent call" : action.workflow ? "Run of the workflow" : "Call", place(moment(run.started), `run://${run.host_run}`), ` ${run.state}`)));
 }
 
 function logs(job, { call, say }) {
@@ -113,7 +151,7 @@ export function details(pane, job, acts, tab = shownTab) {
   const act = (text, work, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: async () => { try { await work(); await acts.refresh(); } catch (error) { acts.say(error.message, "error"); } } }, text);
   pane.replaceChildren(
     h("header", { class: "doc-head" }, h("div", { class: "row" }, h("h2", { class: "grow" }, row.name), h("button", { type: "button", class: "icon-button", "aria-label": "Close job", onclick: acts.close }, icon("close"))),
-      h("div", { class: "row wrap" }, h("span", { class: "tag" }, { tool: "Tool", agent: "Agent", event: "Event" }[row.kind]), h("span", { class: "state", "data-state": state }, { running: "Running", failed: "Failed", idle: "Idle" }[state]), row.enabled ? null : h("span", { class: "tag" }, "off")), bar),
+      h("div", { class: "row wrap" }, h("span", { class: "tag" }, KINDS[row.kind]), h("span", { class: "state", "data-state": state }, { running: "Running", failed: "Failed", idle: "Idle" }[state]), row.enabled ? null : h("span", { class: "tag" }, "off")), bar),
     content,
     h("footer", { class: "row wrap pad" }, act("Run now", () => acts.alter("run_job", { job: row.id }), "primary"), h("button", { type: "button", class: "button small", onclick: () => acts.edit(row.id) }, "Edit"), act(row.enabled ? "Disable" : "Enable", () => acts.change([row.id], row.enabled ? "disable" : "enable")), act("Duplicate", () => acts.change([row.id], "duplicate")), act("Delete", () => acts.remove([row.id], row.name), "danger")));
   show(shownTab);

@@ -1,6 +1,7 @@
 // Automation: the jobs, when each runs next, how its runs went, and everything that can be done about them.
-import { details } from "./automation-details.js";
+import { details, KINDS } from "./automation-details.js";
 import { form } from "./automation-form.js";
+import { settings } from "./settings.js";
 import { empty, h, moment, problem, released, skeleton } from "./dom.js";
 import { call, change as alter, confirm, navigate, notify, open, saveFile, watch } from "./shim.js";
 
@@ -26,7 +27,7 @@ const runNow = h("select", { "aria-label": "Run a job now", onchange: () => { co
 const file = h("input", { type: "file", accept: "application/json", hidden: true, onchange: () => take(file.files[0]) });
 const search = h("input", { type: "search", placeholder: "Search jobs", "aria-label": "Search jobs", oninput: () => later(list) });
 const trigger = choice("Trigger", [["", "Any trigger"], ["cron", "Cron"], ["interval", "Interval"], ["date", "Date"], ["event", "Event"], ["manual", "On demand"]]);
-const kind = choice("Type", [["", "Any type"], ["tool", "Tool"], ["agent", "Agent"], ["event", "Event"]]);
+const kind = choice("Type", [["", "Any type"], ["tool", "Tool"], ["agent", "Agent"], ["workflow", "Workflow"], ["event", "Event"]]);
 const enabled = choice("State", [["", "On and off"], ["yes", "On"], ["no", "Off"]]);
 const bulk = h("div", { class: "row wrap bulk", hidden: true });
 const box = h("div");
@@ -102,7 +103,7 @@ function row(job) {
   return h("tr", { "data-look": look(job), "data-job": job.id, "aria-current": job.id === state.job ? "true" : null },
     h("td", {}, pick),
     h("td", {}, h("button", { type: "button", class: "name", onclick: () => read(job.id) }, job.name), h("small", {}, job.what)),
-    h("td", { class: "wide" }, { tool: "Tool", agent: "Agent", event: "Event" }[job.kind]),
+    h("td", { class: "wide" }, KINDS[job.kind]),
     h("td", { class: "wide", title: job.trigger }, h("code", {}, job.when)),
     h("td", { title: moment(job.next) }, job.next ? soon(job.next) : h("span", { class: "muted" }, "–")),
     h("td", { class: "last" }, last),
@@ -185,7 +186,7 @@ async function refresh() {
   if (state.job && !editing()) await read(state.job);
 }
 
-app.append(h("header", { class: "bar" }, badge, countdown, h("span", { class: "spacer" }), h("button", { type: "button", class: "button small primary", onclick: () => edit() }, "New automation"), pauseAll, runNow, button("Export", () => save()), h("button", { type: "button", class: "button small", onclick: () => file.click() }, "Import"), file), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Automation"), split));
+app.append(h("header", { class: "bar" }, badge, countdown, h("span", { class: "spacer" }), h("button", { type: "button", class: "button small primary", onclick: () => edit() }, "New automation"), pauseAll, runNow, button("Export", () => save()), h("button", { type: "button", class: "button small", onclick: () => file.click() }, "Import"), file, button("Configure defaults", () => settings("Settings of the scheduler", say))), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Automation"), split));
 setInterval(tick, 1000);
 open("homeport-scheduler").then(async (args) => {
   watch(["scheduler://jobs", "scheduler://status"], () => later(refresh, 150));

@@ -88,3 +88,11 @@ export function fileName(uri) {
     return name;
   }
 }
+
+/** Open a dialog of its own for `content`; `closed` resolves when it was closed. */
+export function dialog(title, ...content) {
+  const box = h("dialog", { class: "ask wide", "aria-label": title }, h("div", { class: "row" }, h("h2", { class: "grow" }, title), h("button", { type: "button", class: "button small", onclick: () => box.close() }, "Close")), ...content);
+  document.body.append(box);
+  box.showModal();
+  return { close: () => box.close(), closed: new Promise((resolve) => { box.onclose = () => { box.remove(); resolve(); }; }) };
+}

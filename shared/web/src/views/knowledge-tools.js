@@ -1,14 +1,6 @@
 // What the buttons of the Knowledge page open: upload, query tester, clean-up, upkeep, kept searches, memories.
-import { fileName, h, moment, size } from "./dom.js";
+import { dialog, fileName, h, moment, size } from "./dom.js";
 import { askAgent, call, confirm } from "./shim.js";
-
-/** Open a dialog of the view; `closed` of what is returned resolves when it is closed. */
-export function dialog(title, ...content) {
-  const box = h("dialog", { class: "ask wide", "aria-label": title }, h("div", { class: "row" }, h("h2", { class: "grow" }, title), h("button", { type: "button", class: "button small", onclick: () => box.close() }, "Close")), ...content);
-  document.body.append(box);
-  box.showModal();
-  return { close: () => box.close(), closed: new Promise((resolve) => { box.onclose = () => { box.remove(); resolve(); }; }) };
-}
 
 const option = (names, chosen) => names.map((name) => h("option", { value: name, selected: name === chosen }, name));
 const fileOf = (hit) => hit.source.startsWith("file:") ? fileName(hit.source) : hit.title;

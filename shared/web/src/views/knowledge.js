@@ -1,7 +1,7 @@
 // Knowledge: search passages, read documents at the place, see what is indexed and how far.
 import { chunks, metadata, overview as facts, relations, searches, versions } from "./document.js";
 import { empty, fileName, h, icon, lines, moment, problem, size, skeleton } from "./dom.js";
-import { settings } from "./knowledge-settings.js";
+import { settings } from "./settings.js";
 import { cleanup, kept, memories, rebuild, tester, upkeep, upload } from "./knowledge-tools.js";
 import { badge, library, statusOf } from "./library.js";
 import { call, confirm, hosted, navigate, notify, open, openSource, saveFile, watch } from "./shim.js";

@@ -102,18 +102,10 @@ async def _shown(connection: Connection, key: str, asked: Json) -> Json:
     elif tab == "graph":
         values |= _drawn(shown, [], asked)
     if tab == "parameters":
-        values["bindings"] = await _bindings(connection, values["workflow"])
+        values["bindings"] = shown["graph"].get("trigger", {}).get("parameters", {})
     if tab == "versions":
         values["versions"] = await attempt(_versions(connection, shown, asked.get("with", "")))
     return values
-
-
-async def _bindings(connection: Connection, workflow: Json) -> Json:
-    """Return what the trigger gives the parameters: as its job has it, else as the workflow says."""
-    if not workflow["jobs"]:
-        return workflow["graph"].get("trigger", {}).get("parameters", {})
-    job = await attempt(connection.call("scheduler__get_job", {"job": workflow["jobs"][0]["id"]}))
-    return job.value["detail"]["definition"]["action"].get("arguments", {}) if job.value else {}
 
 
 async def _run(connection: Connection, key: str, asked: Json) -> Json:

@@ -1,6 +1,5 @@
-// The settings of the knowledge base, each with what it means; a wrong one is refused before anything changes.
-import { h } from "./dom.js";
-import { dialog } from "./knowledge-tools.js";
+// The settings of a server, each with what it means; a wrong one is refused before anything changes.
+import { dialog, h } from "./dom.js";
 import { call } from "./shim.js";
 
 function control({ name, value, fixed }) {
@@ -15,7 +14,8 @@ function control({ name, value, fixed }) {
   return [h("input", { type: "text", value, ...kept }), (input) => input.value.trim()];
 }
 
-export async function settings(say) {
+/** Show the settings that the tools `show_settings` and `change_settings` read and store. */
+export async function settings(title, say) {
   const found = (await call("show_settings")).settings;
   const fields = found.map((item) => { const [input, read] = control(item); return { item, input, read }; });
   const wrong = h("div", { "aria-live": "assertive" });
@@ -28,7 +28,7 @@ export async function settings(say) {
       shown.close();
     } catch (error) { wrong.replaceChildren(h("p", { class: "note warn", role: "alert" }, error.message)); }
   };
-  const shown = dialog("Settings of the knowledge base",
+  const shown = dialog(title,
     h("div", { class: "settings" }, fields.map(({ item, input }) => h("label", { class: "setting" }, h("span", {}, h("strong", {}, item.name), h("small", {}, item.about, item.fixed ? " (set on the command line)" : "")), input))),
     wrong, h("div", { class: "row end" }, h("button", { type: "button", class: "button primary", onclick: save }, "Save")));
   return shown.closed;
