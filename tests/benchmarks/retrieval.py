@@ -25,7 +25,7 @@ from tests.benchmarks.rows import Row, compared, middle, shown
 from homeport_rag.embedding import find_embedder
 from homeport_rag.records import Passage, Source
 from homeport_rag.server import build_server
-from homeport_rag.store import Store, documents, embeddings
+from homeport_rag.store import documents, embeddings, store_for
 from homeport_shared.testing.clients import connected
 from homeport_shared.workers import Worker
 
@@ -151,7 +151,7 @@ def sources(corpus: list[dict[str, str]], count: int) -> Iterator[Source]:
 
 async def fill(home: Path, corpus: list[dict[str, str]], count: int) -> None:
     """Write `count` passages with vectors through the server's store, as embedding so many would take half an hour."""
-    worker, store = Worker("embedding model"), Store(home / "rag" / "knowledge.db")
+    worker, store = Worker("embedding model"), store_for(home / "rag", "")
     embedder, reason = await find_embedder(home, worker)
     if embedder is None:
         raise SystemExit(reason)

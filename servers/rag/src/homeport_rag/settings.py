@@ -12,6 +12,10 @@ class RagSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    database: str = Field(
+        default="",
+        description="address of a PostgreSQL database with pgvector that many users share; empty = SQLite here",
+    )
     folders: list[str] = Field(default_factory=list, description="folders whose documents may be read and indexed")
     max_file_mb: int = Field(default=100, ge=1, le=10_000, description="larger files are refused (megabytes)")
     upload_mb: int = Field(
