@@ -14,9 +14,11 @@ from homeport_rag.meaning import Meaning
 from homeport_rag.results import Setting, SettingList
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
-from homeport_shared import settings
+from homeport_shared import redaction, settings
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
+
+DATABASE = "database"  # its address may hold a password
 
 
 class Configuration:
@@ -39,10 +41,10 @@ class Configuration:
             settings=[
                 Setting(
                     name=name,
-                    value=getattr(chosen, name),
+                    value=redaction.HIDDEN if name == DATABASE and chosen.database else getattr(chosen, name),
                     default=field.get_default(call_default_factory=True),  # pyright: ignore[reportUnknownMemberType]
                     about=field.description or "",
-                    fixed=name in flags,
+                    fixed=name in flags or name == DATABASE,
                 )
                 for name, field in RagSettings.model_fields.items()
             ]
@@ -57,6 +59,12 @@ class Configuration:
                 `unavailable`, when the embedding model does not answer.
         """
         before = self._context.settings(RagSettings)
+        if DATABASE in values:
+            raise HomeportError(
+                "denied",
+                "The database is chosen before the server starts.",
+                "Name it in the section [rag] of homeport.toml, or in HOMEPORT_RAG_DATABASE.",
+            )
         for name in values:
             if self._context.flags.get(name) is not None:
                 raise HomeportError("denied", f"{name} is set on the command line.", "Start the server without it.")

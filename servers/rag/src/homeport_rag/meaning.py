@@ -186,7 +186,7 @@ class Meaning:
             for space in spaces:
                 if space.answering != embedder.model.key:
                     await self._store.write(collections.answer_with, space, embedder.model.key, choice)
-            await self.vectors.settle(embedder)
+        await self.vectors.settle()
         run.progress(done=done, total=done, counters={"chunks": done})
         await self._context.changes.updated("rag://collections", "rag://stats")
 

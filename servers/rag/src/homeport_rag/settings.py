@@ -12,16 +12,16 @@ class RagSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    database: str = Field(
-        default="",
-        description="address of a PostgreSQL database with pgvector that many users share; empty = SQLite here",
-    )
     folders: list[str] = Field(default_factory=list, description="folders whose documents may be read and indexed")
     max_file_mb: int = Field(default=100, ge=1, le=10_000, description="larger files are refused (megabytes)")
     upload_mb: int = Field(
         default=200, ge=1, le=10_000, description="files uploaded together may be this large (megabytes)"
     )
     index_folder: str = Field(default="", description="folder of the vector indexes; empty = beside the database")
+    database: str = Field(
+        default="",
+        description="address of a PostgreSQL database with pgvector that many users share; empty = SQLite here",
+    )
     embedding_address: str = Field(
         default="",
         description="address of an Ollama server, or of an OpenAI-compatible one (ends in /v1), that embeds; or"

@@ -114,7 +114,9 @@ class Upkeep:
                 problems.append(f"{wrong} vectors of {space.name} have not {embedder.model.dimension} numbers.")
             elif (found := await self._meaning.vectors.indexed(embedder, space.id)) != stored:
                 problems.append(f"The index of {space.name} holds {found} vectors, the database {stored}.")
-        checked = "SQLite pages, documents, passages, full-text index, vectors, dimensions, FAISS index"
+        checked = "documents, passages, full-text index, vectors, dimensions"
+        if self._store.path is not None:
+            checked = f"SQLite pages, {checked}, FAISS index"
         return Validation(ok=not problems, problems=problems, checked=checked)
 
     async def cleanup(self, remove: Sequence[str]) -> Cleanup:

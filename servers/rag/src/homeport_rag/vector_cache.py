@@ -99,7 +99,7 @@ class VectorCache:
         where = (str(self._database), model.key, model.dimension, collection, self._folder())
         return await self._worker.call(indexed, *where, timeout=BUILDING)
 
-    async def settle(self, embedder: Embedder) -> None:
+    async def settle(self) -> None:
         """See `VectorSearch`; an index is built when it is next searched."""
 
 

@@ -42,7 +42,7 @@ class VectorSearch(Protocol):
         """Return how many vectors of a collection can be found."""
         ...
 
-    async def settle(self, embedder: Embedder) -> None:
+    async def settle(self) -> None:
         """Do what makes the search fast again after many vectors came in."""
         ...
 

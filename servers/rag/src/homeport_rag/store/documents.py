@@ -282,6 +282,7 @@ def delete(connection: Connection, identifier: str, *, versions: bool = True) ->
         "DELETE FROM vectors WHERE chunk_id IN (SELECT id FROM chunks WHERE document_id = ?)", (identifier,)
     )
     connection.execute("DELETE FROM chunks WHERE document_id = ?", (identifier,))
+    full_text.remove_name(connection, identifier)
     connection.execute("DELETE FROM documents WHERE id = ?", (identifier,))
     if versions:
         connection.execute("DELETE FROM versions WHERE document_id = ?", (identifier,))

@@ -52,18 +52,20 @@ def searched(connection: Connection, document: str) -> list[Unembedded]:
 
 def put(connection: Connection, model: str, vectors: Iterable[tuple[int, bytes]]) -> None:
     """Store vectors (chunk id, float16 little endian) of `model`; those of chunks that are gone are dropped."""
-    for chunk, vector in vectors:
-        added = connection.execute(
-            "INSERT INTO vectors (chunk_id, model_id, vector) SELECT id, ?, ? FROM chunks WHERE id = ?"
-            " ON CONFLICT DO NOTHING",
-            (model, vector, chunk),
-        )
-        if added.rowcount:
-            connection.execute(
-                "INSERT INTO changes (operation, chunk_id, collection_id, model_id)"
-                " SELECT 'add', id, collection_id, ? FROM chunks WHERE id = ?",
-                (model, chunk),
-            )
+    given = dict(vectors)
+    rows = connection.execute(
+        "SELECT c.id, c.collection_id FROM json_each(?) j JOIN chunks c ON c.id = CAST(j.value AS BIGINT)"
+        " LEFT JOIN vectors v ON v.chunk_id = c.id AND v.model_id = ? WHERE v.chunk_id IS NULL",
+        (json.dumps(list(given)), model),
+    ).fetchall()
+    connection.executemany(
+        "INSERT INTO vectors (chunk_id, model_id, vector) VALUES (?, ?, ?)",
+        [(chunk, model, given[chunk]) for chunk, _ in rows],
+    )
+    connection.executemany(
+        "INSERT INTO changes (operation, chunk_id, collection_id, model_id) VALUES ('add', ?, ?, ?)",
+        [(chunk, collection, model) for chunk, collection in rows],
+    )
 
 
 def of_document(connection: Connection, document: str, model: str, limit: int) -> list[tuple[int, bytes]]:

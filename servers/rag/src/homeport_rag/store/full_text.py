@@ -65,6 +65,15 @@ def add_name(connection: Connection, document: str, title: str, uri: str) -> Non
         words.add(connection, NAMES, document, [(number, "", f"{title} {uri}")])
 
 
+def remove_name(connection: Connection, document: str) -> None:
+    """Let a document that is deleted be found no more by its name; in SQLite a trigger does it."""
+    if not is_sqlite(connection):
+        from homeport_rag.store.postgres import words
+
+        words.remove(connection, NAMES, document)
+        connection.execute("DELETE FROM names WHERE document_id = ?", (document,))
+
+
 def names(connection: Connection, threes: Sequence[str], limit: int) -> list[tuple[int, float]]:
     """Return the names that share most groups of three letters with a text: (id in `names`, score), best first."""
     if not is_sqlite(connection):

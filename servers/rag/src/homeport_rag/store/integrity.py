@@ -145,7 +145,9 @@ def to_rebuild(connection: Connection, chosen: Sequence[str], names: Sequence[st
 def vacuum(connection: Connection) -> None:
     """Merge the full-text indexes, empty the change log, and write the file anew without free pages."""
     if not is_sqlite(connection):
-        connection.execute("VACUUM (FULL, ANALYZE)")
+        from homeport_rag.store.postgres.schema import tables
+
+        connection.execute(f"VACUUM (ANALYZE) {', '.join(tables())}")
         return
     for name in TOKENIZER:
         connection.execute(f"INSERT INTO {name} ({name}) VALUES ('optimize')")  # noqa: S608 - our own names
