@@ -21,11 +21,12 @@ import numpy as np
 from mcp import Client
 from tests.benchmarks.data import folder
 from tests.benchmarks.rows import Row, compared, middle, shown
+from tests.postgres import Postgres
 
 from homeport_rag.embedding import find_embedder
 from homeport_rag.records import Passage, Source
 from homeport_rag.server import build_server
-from homeport_rag.store import Store, documents, embeddings
+from homeport_rag.store import documents, embeddings, store_for
 from homeport_shared.testing.clients import connected
 from homeport_shared.workers import Worker
 
@@ -45,15 +46,32 @@ async def measure() -> list[Row]:
     for place in places:
         found += await measured_quality(place)
     corpus, queries = rows(places[0] / "corpus.jsonl"), rows(places[0] / "queries.jsonl")
-    with tempfile.TemporaryDirectory() as home:
-        await fill(Path(home), corpus, PASSAGES)
-        async with connected(build_server, "rag", Path(home)) as client:
-            taken = await latencies(client, queries)
-    return found + [
+    taken = await measured_speed(corpus, queries)
+    found += [
         compared(f"search of {PASSAGES} passages, {mode}, p50 ({middle(taken[mode])})", median, 20, "ms")
         for mode in reversed(MODES)
         for median in [statistics.median(taken[mode])]
     ]
+    server = Postgres(durable=True)
+    try:
+        server.start()
+        taken = await measured_speed(corpus, queries, server.url(server.new()))
+    finally:
+        server.remove()
+    return found + [
+        Row(f"PostgreSQL: the same, {mode}, p50", shown(statistics.median(taken[mode]), "ms"), "no target")
+        for mode in reversed(MODES)
+    ]
+
+
+async def measured_speed(
+    corpus: list[dict[str, str]], queries: list[dict[str, str]], address: str = ""
+) -> dict[str, list[float]]:
+    """Ask the queries of many passages, in SQLite or in a PostgreSQL database."""
+    with tempfile.TemporaryDirectory() as home:
+        await fill(Path(home), corpus, PASSAGES, address)
+        async with connected(build_server, "rag", Path(home), flags={"database": address}) as client:
+            return await latencies(client, queries)
 
 
 async def measured_quality(place: Path) -> list[Row]:
@@ -149,9 +167,9 @@ def sources(corpus: list[dict[str, str]], count: int) -> Iterator[Source]:
         yield Source(name, name, name, "text/plain", 0, name, "", passages)
 
 
-async def fill(home: Path, corpus: list[dict[str, str]], count: int) -> None:
+async def fill(home: Path, corpus: list[dict[str, str]], count: int, address: str = "") -> None:
     """Write `count` passages with vectors through the server's store, as embedding so many would take half an hour."""
-    worker, store = Worker("embedding model"), Store(home / "rag" / "knowledge.db")
+    worker, store = Worker("embedding model"), store_for(home / "rag", address)
     embedder, reason = await find_embedder(home, worker)
     if embedder is None:
         raise SystemExit(reason)

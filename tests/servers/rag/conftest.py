@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psycopg
 import pytest
+from tests.postgres import Postgres
 
 from homeport_rag import weights
 from homeport_rag.embedding import find_embedder
@@ -51,3 +53,26 @@ def no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "no model"
     monkeypatch.setenv("HOMEPORT_MODEL_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def knowledge_database(postgres: Postgres) -> str:
+    """The address of a PostgreSQL database, used again and again."""
+    return postgres.url(postgres.new())
+
+
+@pytest.fixture
+def shared(knowledge_database: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Let servers of this test keep their knowledge in PostgreSQL, where there is none yet; its address."""
+    with psycopg.connect(knowledge_database, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS homeport_rag CASCADE")
+    monkeypatch.setenv("HOMEPORT_RAG_DATABASE", knowledge_database)
+    return knowledge_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_store(request: pytest.FixtureRequest) -> str:
+    """Each test that asks for it runs once on each database."""
+    if request.param == "postgresql":
+        request.getfixturevalue("shared")
+    return request.param

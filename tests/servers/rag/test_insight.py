@@ -24,7 +24,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_it_is_said_why_a_document_was_not_found(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         for number in range(12):
@@ -49,6 +49,7 @@ async def test_it_is_said_why_a_document_was_not_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("each_store")
 async def test_similar_documents_are_ranked_by_meaning(tmp_path: Path, model: Path) -> None:
     texts = {"car": "The car needs new tyres.", "tyre": "Tyres of an automobile wear out.", "rose": "Roses want water."}
     async with connected(build_server, "rag", tmp_path) as client:
@@ -68,7 +69,7 @@ async def test_similar_documents_are_ranked_by_meaning(tmp_path: Path, model: Pa
         assert (await call(client, "validate"))["problems"] == []
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_searches_are_kept_with_the_documents_they_found(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "add", text="the kettle is blue", document_id="k")
@@ -79,7 +80,7 @@ async def test_searches_are_kept_with_the_documents_they_found(tmp_path: Path) -
         assert (used["query"], used["score"], "kettle is blue" in used["excerpt"]) == ("kettle", 1, True)
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_a_kept_search_tells_of_a_new_document(tmp_path: Path) -> None:
     class Collected:
         def __init__(self) -> None:
@@ -133,7 +134,7 @@ async def test_a_kept_search_tells_of_a_new_document_however_many_fit(tmp_path: 
         assert fresh == ["last in the ranking"]
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_what_is_typed_is_completed_from_searches_and_titles(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "add", text="words", title="Lighthouse keeping")

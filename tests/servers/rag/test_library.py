@@ -51,6 +51,7 @@ async def test_every_hit_has_an_address_that_can_be_read(tmp_path: Path) -> None
         assert [chunk["vector_id"] for chunk in json.loads(content.text)["chunks"]] == [hit["chunk_id"]]
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_edited_metadata_is_a_filter_and_outlives_a_new_ingest(tmp_path: Path) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()
@@ -71,6 +72,7 @@ async def test_edited_metadata_is_a_filter_and_outlives_a_new_ingest(tmp_path: P
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.usefixtures("each_store")
 async def test_documents_move_between_collections(tmp_path: Path, language: str) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "create_collection", name="other", language=language)
@@ -98,6 +100,7 @@ async def test_documents_are_deleted_embedded_anew_and_moved_several_at_once(tmp
         assert len(await titles(client, "kettle", collections=["reports"])) == 2
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_an_archived_document_is_out_of_the_search_until_it_is_taken_back(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         added = await call(client, "add", text="the kettle is blue", title="Kettle")
@@ -107,6 +110,7 @@ async def test_an_archived_document_is_out_of_the_search_until_it_is_taken_back(
         assert await titles(client, "kettle") == ["Kettle"]
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_a_former_version_can_be_read_and_restored(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "add", text="the kettle is blue", title="Kettle", document_id="k")
@@ -120,6 +124,7 @@ async def test_a_former_version_can_be_read_and_restored(tmp_path: Path) -> None
         assert texts == ["the kettle is red", "the kettle is blue"]
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_documents_are_filtered_and_sorted_page_by_page(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         for number in range(120):
@@ -156,6 +161,7 @@ async def test_a_splitter_and_a_size_divide_the_next_documents_of_a_collection(t
         assert "15 %" in await refused(client, "change_collection", name="default", overlap_tokens=200)
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_uploads_are_checked_and_taken_in_as_a_job(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         files = [
@@ -186,6 +192,7 @@ async def test_chunking_of_an_upload_can_differ_from_its_collection(tmp_path: Pa
         assert len((await call(client, "list_chunks", document_id=given["files"][0]["document_id"]))["chunks"]) > 5
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_names_are_found_in_spite_of_typing_errors(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "add", text="about nothing", title="Quarterly report 2026")

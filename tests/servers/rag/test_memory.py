@@ -68,7 +68,7 @@ async def test_what_is_remembered_is_recalled_after_a_restart(tmp_path: Path) ->
         assert sum(each["documents"] for each in (await call(client, "stats"))["collections"]) == 0
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_memories_belong_to_their_user_agent_and_tenant(tmp_path: Path) -> None:
     anna, scout = Identity(actor="anna"), Identity(actor="anna", agent="scout")
     async with hosted(tmp_path) as client:
@@ -113,7 +113,7 @@ async def test_preferences_are_their_users_for_all_agents_and_do_not_fade(tmp_pa
         assert "Only a person has preferences" in refused.content[0].text  # type: ignore[union-attr]
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_memories_are_corrected_and_forgotten(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         first = await call(client, "remember", text="The door code is 1111.")
@@ -158,7 +158,7 @@ async def test_memories_fade_the_less_important_the_sooner(tmp_path: Path) -> No
         assert all(memory["strength"] < memory["importance"] for memory in memories)
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_the_least_important_go_first_at_the_limit(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path, flags={"memory_limit": 10}) as client:
         for number in range(14):

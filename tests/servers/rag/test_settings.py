@@ -95,7 +95,7 @@ async def test_an_entry_that_does_not_fit_is_refused_with_its_reasons(tmp_path: 
         assert len((await call(client, "list_documents"))["documents"]) == 2
 
 
-@pytest.mark.usefixtures("no_model")
+@pytest.mark.usefixtures("no_model", "each_store")
 async def test_an_entry_that_does_not_fit_waits_for_a_person(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "change_settings", values={"required": ["title"], "unfit": "review"})

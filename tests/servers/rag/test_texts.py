@@ -59,6 +59,7 @@ async def test_adding_the_same_text_again_changes_nothing(tmp_path: Path) -> Non
         assert len((await call(client, "search", query="same"))["hits"]) == 1
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_an_entry_is_updated_under_its_id_and_deleted(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         entry = (await call(client, "add", text="old content", title="Entry"))["document_id"]
@@ -76,6 +77,7 @@ async def test_an_empty_text_is_refused(tmp_path: Path) -> None:
         assert "The text is empty." in await refused(client, "add", text=" \n")
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_a_search_in_one_collection_never_returns_another(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "create_collection", name="recipes")
@@ -91,6 +93,7 @@ async def test_a_search_in_one_collection_never_returns_another(tmp_path: Path) 
         assert "no collection 'nonsense'" in await refused(client, "search", query="soup", collections=["nonsense"])
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_collections_are_listed_created_and_deleted(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "create_collection", name="recipes", language="de")
@@ -107,6 +110,7 @@ async def test_collections_are_listed_created_and_deleted(tmp_path: Path) -> Non
         assert "recipes" not in [entry["name"] for entry in (await call(client, "stats"))["collections"]]
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_a_built_in_collection_is_emptied_but_stays(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "add", text="words")
@@ -136,6 +140,7 @@ async def test_words_are_found_in_other_languages(
         assert bool((await call(client, "search", query=query))["hits"]) is found
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_english_and_other_collections_are_searched_together(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         await call(client, "create_collection", name="deutsch", language="de")
@@ -146,6 +151,7 @@ async def test_english_and_other_collections_are_searched_together(tmp_path: Pat
         assert [hit["score"] for hit in hits] == [1, 1]
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_k_and_threshold_limit_the_hits(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         for number in range(6):
@@ -215,6 +221,7 @@ async def test_changes_are_told_to_subscribers(tmp_path: Path) -> None:
                     break
 
 
+@pytest.mark.usefixtures("each_store")
 async def test_no_query_is_ever_an_error(tmp_path: Path) -> None:
     """Any text is words to look for, never FTS5 syntax."""
     async with connected(build_server, "rag", tmp_path) as client:

@@ -25,6 +25,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 
 @pytest.mark.model
+@pytest.mark.usefixtures("each_store")
 async def test_a_rebuild_reads_and_embeds_everything_anew(tmp_path: Path, model: Path) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()

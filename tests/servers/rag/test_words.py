@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from homeport_rag.records import Passage, Source
 from homeport_rag.search import Filters, full_text_query, query_words
-from homeport_rag.store import documents, matching
+from homeport_rag.store import documents, full_text, matching
 from homeport_rag.store.postings import Postings
 from homeport_rag.store.schema import SCHEMA
-from homeport_rag.store.words import FEW, Words
+from homeport_rag.store.words import FEW, Words, find
 from homeport_shared.sqlite import connect
 
 VOCABULARY = ["wing", "wings", "flow", "heat", "boundary", "layer", "panel", "flutter", "mach", "東京", "京都", "x_y"]
@@ -43,7 +43,7 @@ def by_fts5(connection: sqlite3.Connection, words: list[str], limit: int) -> lis
 
 
 def test_scores_are_those_of_fts5(connection: sqlite3.Connection) -> None:
-    postings = Postings(connection, "chunks_fts", matching.TOKENIZER[True])
+    postings = Postings(connection, "chunks_fts", full_text.TOKENIZER["chunks_fts"])
 
     @settings(max_examples=40)
     @given(st.lists(st.sampled_from([*VOCABULARY, "absent", "東", "layers"]), min_size=1, max_size=6, unique=True))
@@ -59,7 +59,7 @@ def test_frequent_words_are_read_in_advance_by_another_thread(
     connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("homeport_rag.store.postings.FREQUENT", 1)
-    postings = Postings(connection, "chunks_fts", matching.TOKENIZER[True])
+    postings = Postings(connection, "chunks_fts", full_text.TOKENIZER["chunks_fts"])
     postings.follow()
     assert postings.cold
     with closing(sqlite3.connect(tmp_path / "knowledge.db")) as other:
@@ -74,7 +74,7 @@ def test_frequent_words_are_read_in_advance_by_another_thread(
 
 
 def test_what_is_stored_later_is_ranked_with_the_rest(connection: sqlite3.Connection) -> None:
-    postings = Postings(connection, "chunks_fts", matching.TOKENIZER[True])
+    postings = Postings(connection, "chunks_fts", full_text.TOKENIZER["chunks_fts"])
     postings.best(["wing"], 10)
     store(connection, "later", ["wing wing wing flutter", "quark"])
     assert postings.best(["quark"], 10) == by_fts5(connection, ["quark"], 10)
@@ -88,7 +88,7 @@ def test_filters_leave_enough_hits_also_where_few_pass(connection: sqlite3.Conne
         store(connection, f"document {number}", ["wing flow"] * 20)
     store(connection, "wanted", ["a wing, at last, in a very long passage about many other things " * 3])
     only = Filters(documents=["wanted"])
-    [found] = Words().find(connection, "wing", {1: "en"}, only, 10)
+    [found] = find(connection, Words().rank, "wing", {1: "en"}, only, 10)
     [expected] = [matching.match(connection, "chunks_fts", full_text_query(["wing"]), [1], only, 10)]
     assert [i for i, _ in found] == [i for i, _ in expected]
     assert found[0][1] == pytest.approx(expected[0][1])
@@ -98,10 +98,10 @@ def test_deleted_passages_are_not_found(connection: sqlite3.Connection) -> None:
     for number in range(60, 60 + FEW // 20):
         store(connection, f"document {number}", ["heat"] * 20)
     words = Words()
-    [before] = words.find(connection, "panel flutter", {1: "en"}, Filters(), 5)
+    [before] = find(connection, words.rank, "panel flutter", {1: "en"}, Filters(), 5)
     gone = connection.execute("SELECT document_id FROM chunks WHERE id = ?", (before[0][0],)).fetchone()[0]
     documents.delete(connection, gone)
-    [after] = words.find(connection, "panel flutter", {1: "en"}, Filters(), 5)
+    [after] = find(connection, words.rank, "panel flutter", {1: "en"}, Filters(), 5)
     assert before[0][0] not in {i for i, _ in after}
     assert len(after) == 5
     assert query_words("panel flutter", english=True) == ["panel", "flutter"]

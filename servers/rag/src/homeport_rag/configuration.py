@@ -12,10 +12,12 @@ import anyio.to_thread
 from homeport_rag.meaning import Meaning
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
-from homeport_shared import settings
+from homeport_shared import redaction, settings
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.settings import SettingList
+
+DATABASE = "database"  # its address may hold a password
 
 
 class Configuration:
@@ -32,7 +34,11 @@ class Configuration:
 
     def show(self) -> SettingList:
         """Return every setting with its value, its default and what it means."""
-        return settings.shown(self._context.settings(RagSettings), self._context.flags)
+        listed = settings.shown(self._context.settings(RagSettings), self._context.flags)
+        for each in listed.settings:
+            if each.name == DATABASE:
+                each.value, each.fixed = each.value and redaction.HIDDEN, True
+        return listed
 
     async def change(self, values: Mapping[str, Any]) -> SettingList:
         """Check settings and store them; they hold from the next use on.
@@ -43,6 +49,12 @@ class Configuration:
                 `unavailable`, when the embedding model does not answer.
         """
         before = self._context.settings(RagSettings)
+        if DATABASE in values:
+            raise HomeportError(
+                "denied",
+                "The database is chosen before the server starts.",
+                "Name it in the section [rag] of homeport.toml, or in HOMEPORT_RAG_DATABASE.",
+            )
         wanted = settings.changed(before, values, self._context.flags)
         await self._check(before, wanted)
         changed = {name: getattr(wanted, name) for name in values}

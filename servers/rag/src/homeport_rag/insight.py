@@ -19,7 +19,7 @@ from homeport_rag.results import (
     Suggestions,
 )
 from homeport_rag.retrieval import Question, Retrieval
-from homeport_rag.search import Filters, name_query, query_words
+from homeport_rag.search import Filters, query_words, threes
 from homeport_rag.store import Store, collections, documents, matching, queries
 from homeport_rag.store.queries import Made
 from homeport_shared.clock import iso
@@ -76,8 +76,8 @@ class Insight:
         await self._write()
         earlier = await self._store.read(queries.like, text, SUGGESTED)
         titles: list[str] = []
-        if query := name_query(text):
-            titles = await self._store.read(matching.titles, query, SUGGESTED)
+        if letters := threes(text):
+            titles = await self._store.read(matching.titles, letters, SUGGESTED)
         return Suggestions(searches=earlier, titles=titles)
 
     async def why_not(self, document_id: str, question: Question) -> Reason:

@@ -26,7 +26,7 @@ from homeport_rag.results import JobInfo, Model, ModelList, Named, Overview
 from homeport_rag.retrieval import Retrieval
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
-from homeport_rag.store import Store, collections, documents
+from homeport_rag.store import collections, documents, store_for
 from homeport_rag.upkeep import Upkeep
 from homeport_rag.uploads import Inbox
 from homeport_rag.watching import KIND, Watching
@@ -46,7 +46,7 @@ class Knowledge:
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
-        self.store = Store(context.folder / "knowledge.db")
+        self.store = store_for(context.folder, context.settings(RagSettings).database)
         self.meaning = Meaning(context, self.store)
         self.retrieval = Retrieval(self.store, self.meaning, self._reranker)
         self._ingest = Ingest(context, self.store, self.meaning)

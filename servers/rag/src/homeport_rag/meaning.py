@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import anyio
@@ -17,7 +16,6 @@ from homeport_rag.inference import TOKENIZER
 from homeport_rag.records import Space
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, embeddings
-from homeport_rag.vector_cache import BUILDING, GRAPH_FROM, Hits, indexed, nearest, search
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Jobs, Run
@@ -57,6 +55,9 @@ class Meaning:
     Args:
         context: The server's context.
         store: Where passages come from and vectors go.
+
+    Attributes:
+        vectors: Finds the nearest.
     """
 
     def __init__(self, context: ServerContext, store: Store) -> None:
@@ -67,11 +68,8 @@ class Meaning:
         self._lock = anyio.Lock()
         self._wake = anyio.Event()
         self._embedded: dict[str, int] = {}  # model → id up to which every passage has its vector
+        self.vectors = store.vectors(self._worker, lambda: context.settings(RagSettings).index_folder)
         context.closing(self._worker.aclose)
-
-    @property
-    def _folder(self) -> str:
-        return self._context.settings(RagSettings).index_folder
 
     def resolved(self, choice: Choice = SERVER) -> Choice:
         """Return `choice`, or, where it is empty, what the settings of the server choose."""
@@ -126,25 +124,6 @@ class Meaning:
             return embedder, why
         former, _ = await self.ready(space.choice)
         return (former if former and former.model.key == space.answering else embedder), ""
-
-    async def nearest(self, embedder: Embedder, text: str, scope: Iterable[int], limit: int) -> Hits:
-        """Return the passages nearest to `text` in the collections `scope`: (chunk id, cosine), nearest first.
-
-        Raises:
-            HomeportError: `unavailable`, `timeout` or `damaged`, when model or index do not answer.
-        """
-        return await nearest(self._worker, embedder, self._store.path, list(scope), text, limit, folder=self._folder)
-
-    async def nearest_to(self, embedder: Embedder, vector: bytes, scope: Iterable[int], limit: int) -> Hits:
-        """Return the passages nearest to a stored vector, as `nearest` does."""
-        where = (str(self._store.path), embedder.model.key, list(scope), limit, GRAPH_FROM, self._folder)
-        return await self._worker.call(search, vector, *where, timeout=BUILDING)
-
-    async def indexed(self, embedder: Embedder, collection: int) -> int:
-        """Return how many vectors the index in memory holds of a collection."""
-        model = embedder.model
-        where = (str(self._store.path), model.key, model.dimension, collection, self._folder)
-        return await self._worker.call(indexed, *where, timeout=BUILDING)
 
     async def tokenizer(self, choice: Choice = SERVER) -> str:
         """Return the path of the model's `tokenizer.json`; empty when there is none on this machine."""
@@ -207,6 +186,7 @@ class Meaning:
             for space in spaces:
                 if space.answering != embedder.model.key:
                     await self._store.write(collections.answer_with, space, embedder.model.key, choice)
+        await self.vectors.settle()
         run.progress(done=done, total=done, counters={"chunks": done})
         await self._context.changes.updated("rag://collections", "rag://stats")
 

@@ -7,7 +7,6 @@ per memory is a copy that people can read and edit: a file that was changed is t
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -24,6 +23,7 @@ from homeport_rag.retrieval import Question, Retrieval
 from homeport_rag.search import Filters
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, memories
+from homeport_rag.store.dialect import Connection
 from homeport_rag.store.memories import Choice, Owner
 from homeport_rag.store.schema import MEMORY
 from homeport_shared import identity
@@ -121,7 +121,7 @@ class Memory:
 
     async def preferences(self) -> str:
         """Return what the caller prefers as a list, the important and newest first; it does not fade."""
-        if not await anyio.Path(self._store.path).exists():
+        if self._store.path is not None and not await anyio.Path(self._store.path).exists():
             return ""  # each conversation asks, also of somebody who has no knowledge base
         owner, choice = Owner(identity.current().tenant, identity.current().actor, ""), Choice(kind="preference")
         await self._take_edits(owner, choice)
@@ -168,7 +168,8 @@ class Memory:
             entry.text, entry.memory_id, f"memory://{entry.memory_id}", entry.subject, entry.at, reading.Dividing()
         )
         await self._store.write(_put, owner, entry, source, space.id, iso(self._context.clock.now()))
-        await anyio.to_thread.run_sync(notebook.write, self._folder(owner), entry)
+        if self._store.path is not None:
+            await anyio.to_thread.run_sync(notebook.write, self._folder(owner), entry)
         self._meaning.wake()
         await self._context.changes.updated("memory://recent", "memory://preferences")
 
@@ -187,7 +188,12 @@ class Memory:
             await self._remove(owner, sorted(entries, key=lambda entry: (entry.importance, entry.at))[:excess])
 
     async def _take_edits(self, owner: Owner, choice: Choice) -> None:
-        """Take over what a person changed in the Markdown files."""
+        """Take over what a person changed in the Markdown files.
+
+        Where several machines share the memories there are none: a file here would put back what changed elsewhere.
+        """
+        if self._store.path is None:
+            return
         entries = await self._store.read(memories.chosen, owner, choice)
         for entry in await anyio.to_thread.run_sync(notebook.edited, self._folder(owner), entries):
             await self._put(owner, entry)
@@ -203,9 +209,7 @@ class Memory:
         return self._context.folder / "memories" / f"{name[:40] or 'person'}-{digest}"
 
 
-def _put(
-    connection: sqlite3.Connection, owner: Owner, entry: MemoryEntry, source: Source, space: int, now: str
-) -> None:
+def _put(connection: Connection, owner: Owner, entry: MemoryEntry, source: Source, space: int, now: str) -> None:
     """Store text and facts of a memory in one transaction."""
     documents.put(connection, source, space, english=True, actor=owner.actor, now=now)
     memories.put(connection, owner, entry)

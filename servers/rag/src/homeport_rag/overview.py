@@ -31,8 +31,10 @@ async def overview(context: ServerContext, store: Store, meaning: Meaning) -> Ov
     statuses["pending"] = sum(each.pending for each in counted)
     statuses["embedded"] = sum(each.documents for each in counted) - statuses["pending"] - statuses["failed"]
     chosen = context.settings(RagSettings)
-    size = await anyio.to_thread.run_sync(_size, store.path, chosen.index_folder)
-    free, used = await anyio.to_thread.run_sync(_disk, context.home)
+    size, free, used = await store.size(), 0, 0.0
+    if store.path is not None:
+        size += await anyio.to_thread.run_sync(_size, store.path, chosen.index_folder)
+        free, used = await anyio.to_thread.run_sync(_disk, context.home)
     chunks, embedded = (sum(getattr(each, name) for each in counted) for name in ("chunks", "embedded"))
     searches, median, slow = await store.read(queries.times)
     warnings = _warnings(free, used, statuses["failed"], statuses["held"])
@@ -89,10 +91,9 @@ def _warnings(free: int, used: float, failed: int, held: int) -> list[str]:
 
 
 def _size(database: Path, index_folder: str) -> int:
-    """Return the bytes of the database and of the vector indexes beside it."""
+    """Return the bytes of the vector indexes beside the database."""
     folder = Path(index_folder) if index_folder else database.with_suffix(".vectors")
-    files = [database, database.with_name(f"{database.name}-wal"), *folder.glob("*.faiss")]
-    return sum(file.stat().st_size for file in files if file.exists())
+    return sum(file.stat().st_size for file in folder.glob("*.faiss"))
 
 
 def _disk(folder: os.PathLike[str]) -> tuple[int, float]:

@@ -66,7 +66,7 @@ class Relations:
             return [], "It has no vectors yet."
         scope = await self._scope(embedder)
         limit = DEEP * k + MOST_VECTORS
-        near = await self._meaning.nearest_to(embedder, middle, scope, limit)
+        near = await self._meaning.vectors.nearest_to(embedder, middle, scope, limit)
         hits = await self._store.read(matching.hits, [chunk for chunk, _ in near], scope, Filters(), limit)
         found: list[tuple[Similar, bytes]] = []
         for hit in {hit.document_id: hit for hit in reversed(hits) if hit.document_id != document_id}.values():

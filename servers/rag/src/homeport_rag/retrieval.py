@@ -13,14 +13,13 @@ from homeport_rag.meaning import Meaning
 from homeport_rag.records import Space
 from homeport_rag.reranking import Reranker
 from homeport_rag.results import Mode, SearchResult
-from homeport_rag.search import Filters, fuse, name_query, relative
+from homeport_rag.search import Filters, Ranking, fuse, relative, threes
 from homeport_rag.store import Store, collections, matching
 from homeport_shared.errors import HomeportError
 
 DEPTH = 100  # how many matches of each ranking are fused
 SPARE = 20  # more are read than wanted, as some may be gone
 RERANKED = 30  # hits that a reranker orders again
-Ranking = list[tuple[int, float]]
 NOTHING_EMBEDDED = "No passage here is embedded yet, so only the words of the query were searched."
 
 ENGLISH_ONLY = (
@@ -195,15 +194,15 @@ class Retrieval:
         return groups
 
     async def _by_name(self, legs: Legs, scope: list[Space], question: Question) -> None:
-        if query := name_query(question.text):
+        if letters := threes(question.text):
             spaces = [space.id for space in scope]
-            legs.names = await self._store.read(matching.match_names, query, spaces, question.filters, question.depth)
+            legs.names = await self._store.read(matching.match_names, letters, spaces, question.filters, question.depth)
 
     async def _by_meaning(self, legs: Legs, embedder: Embedder, spaces: list[Space], question: Question) -> None:
         scope, limit = [space.id for space in spaces], question.depth
         try:
             while True:
-                found = await self._meaning.nearest(embedder, question.text, scope, limit)
+                found = await self._meaning.vectors.nearest(embedder, question.text, scope, limit)
                 legs.embedded = legs.embedded or bool(found)
                 if question.filters == Filters():  # a passage that is gone is left out when the hits are read
                     break

@@ -11,6 +11,7 @@ from typing import Any
 from homeport_shared.errors import HomeportError
 
 MAX_TERMS = 48
+Ranking = list[tuple[int, float]]  # (id, score), best first
 RRF_K = 60
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _BETWEEN_CJK = re.compile(f"(?<=[{_CJK}])(?=[{_CJK}])")
@@ -85,11 +86,11 @@ def full_text_query(words: Iterable[str]) -> str:
     return " OR ".join(f'"{searchable(word)}"' for word in words)
 
 
-def name_query(text: str) -> str:
-    """Return the trigram query that finds names which share letters with `text`, typing errors or not."""
+def threes(text: str) -> list[str]:
+    """Return the groups of three letters in `text`, by which names like it are found, typing errors or not."""
     letters = " ".join(text.split()).casefold()[:100]
-    threes = dict.fromkeys(letters[i : i + 3].replace('"', '""') for i in range(len(letters) - 2))
-    return " OR ".join(f'"{three}"' for three in threes if "\0" not in three)
+    found = dict.fromkeys(letters[i : i + 3] for i in range(len(letters) - 2))
+    return [three for three in found if "\0" not in three]
 
 
 def fuse(rankings: Iterable[Sequence[int]], *, legs: int) -> dict[int, float]:

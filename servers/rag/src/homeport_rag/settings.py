@@ -18,6 +18,10 @@ class RagSettings(BaseModel):
         default=200, ge=1, le=10_000, description="files uploaded together may be this large (megabytes)"
     )
     index_folder: str = Field(default="", description="folder of the vector indexes; empty = beside the database")
+    database: str = Field(
+        default="",
+        description="address of a PostgreSQL database with pgvector that many users share; empty = SQLite here",
+    )
     embedding_address: str = Field(
         default="",
         description="address of an Ollama server, or of an OpenAI-compatible one (ends in /v1), that embeds; or"

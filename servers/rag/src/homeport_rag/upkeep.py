@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from homeport_rag.records import Source, Space
 from homeport_rag.results import Cleanup, Document, Finding, Validation
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, embeddings, integrity
+from homeport_rag.store.dialect import Connection
 from homeport_rag.uploads import kept_at
 from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
@@ -95,9 +95,9 @@ class Upkeep:
 
     async def vacuum(self, run: Run) -> None:
         """Merge the full-text indexes and give free pages back to the disk: the handler of `vacuum` jobs."""
-        before = self._store.path.stat().st_size
+        before = await self._store.size()
         await self._store.read_slowly(integrity.vacuum)
-        after = self._store.path.stat().st_size
+        after = await self._store.size()
         run.progress(done=1, total=1, counters={"bytes_before": before, "bytes_after": after})
         await self._context.changes.updated("rag://stats")
 
@@ -112,9 +112,11 @@ class Upkeep:
             wrong = await self._store.read_slowly(integrity.wrong_dimension, space, 2 * embedder.model.dimension)
             if wrong:
                 problems.append(f"{wrong} vectors of {space.name} have not {embedder.model.dimension} numbers.")
-            elif (found := await self._meaning.indexed(embedder, space.id)) != stored:
+            elif (found := await self._meaning.vectors.indexed(embedder, space.id)) != stored:
                 problems.append(f"The index of {space.name} holds {found} vectors, the database {stored}.")
-        checked = "SQLite pages, documents, passages, full-text index, vectors, dimensions, FAISS index"
+        checked = "documents, passages, full-text index, vectors, dimensions"
+        if self._store.path is not None:
+            checked = f"SQLite pages, {checked}, FAISS index"
         return Validation(ok=not problems, problems=problems, checked=checked)
 
     async def cleanup(self, remove: Sequence[str]) -> Cleanup:
@@ -164,9 +166,7 @@ def path_of(uri: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _replace(
-    connection: sqlite3.Connection, source: Source, space: Space, vectors: list[bytes], model: str, now: str
-) -> None:
+def _replace(connection: Connection, source: Source, space: Space, vectors: list[bytes], model: str, now: str) -> None:
     """Store a document anew with its vectors in one transaction."""
     actor = connection.execute("SELECT actor FROM documents WHERE id = ?", (source.id,)).fetchone()[0]
     english = space.language == "en"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ from homeport_rag.records import Source, Space
 from homeport_rag.results import Upload, UploadOutcome, Uploads
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, ingests
+from homeport_rag.store.dialect import Connection
 from homeport_shared import identity
 from homeport_shared.atomic import write_atomically
 from homeport_shared.clock import iso
@@ -159,7 +159,7 @@ def kept_at(folder: Path, uri: str) -> Path | None:
 
 
 def _store(
-    connection: sqlite3.Connection, source: Source, space: Space, options: Options, actor: str, now: str, job: str
+    connection: Connection, source: Source, space: Space, options: Options, actor: str, now: str, job: str
 ) -> None:
     """Store one uploaded file, or why it could not be read, with its outcome in the job."""
     if source.error:

@@ -12,13 +12,14 @@ import os
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport_rag import inference
 from homeport_rag.embedding import PATIENCE, Embedder, LocalEmbedder
+from homeport_rag.search import Ranking
 from homeport_rag.vectors import TRAINING, Flat, Graph, VectorIndex
 from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import BUSY_MS, explain
@@ -33,7 +34,6 @@ MOST_UNSAVED = 0.1
 BATCH = 10_000
 BUILDING = 1800.0  # seconds that a search may wait for a graph of millions to be built anew
 
-Hits = list[tuple[int, float]]
 _caches: dict[tuple[str, int], CollectionCache] = {}
 
 
@@ -47,7 +47,7 @@ async def nearest(
     *,
     graph_from: int = GRAPH_FROM,
     folder: str = "",
-) -> Hits:
+) -> Ranking:
     """Return the chunks whose vectors are nearest to that of `text`, as (chunk id, cosine), nearest first.
 
     Args:
@@ -70,6 +70,39 @@ async def nearest(
     return await worker.call(search, vector, *where, timeout=PATIENCE + BUILDING)
 
 
+class VectorCache:
+    """Search by meaning with FAISS; see `homeport_rag.store.VectorSearch`.
+
+    Args:
+        worker: Keeps the indexes.
+        database: `knowledge.db`.
+        folder: Returns where graphs are kept; empty = beside the database.
+    """
+
+    def __init__(self, worker: Worker, database: Path, folder: Callable[[], str]) -> None:
+        self._worker = worker
+        self._database = database
+        self._folder = folder
+
+    async def nearest(self, embedder: Embedder, text: str, scope: Sequence[int], limit: int) -> Ranking:
+        """See `VectorSearch`."""
+        return await nearest(self._worker, embedder, self._database, scope, text, limit, folder=self._folder())
+
+    async def nearest_to(self, embedder: Embedder, vector: bytes, scope: Sequence[int], limit: int) -> Ranking:
+        """See `VectorSearch`."""
+        where = (str(self._database), embedder.model.key, list(scope), limit, GRAPH_FROM, self._folder())
+        return await self._worker.call(search, vector, *where, timeout=BUILDING)
+
+    async def indexed(self, embedder: Embedder, collection: int) -> int:
+        """See `VectorSearch`."""
+        model = embedder.model
+        where = (str(self._database), model.key, model.dimension, collection, self._folder())
+        return await self._worker.call(indexed, *where, timeout=BUILDING)
+
+    async def settle(self) -> None:
+        """See `VectorSearch`; an index is built when it is next searched."""
+
+
 def indexed(database: str, model: str, dimension: int, collection: int, folder: str = "") -> int:
     """Return how many vectors the index of a collection holds once it follows the database; runs in the worker.
 
@@ -82,14 +115,14 @@ def indexed(database: str, model: str, dimension: int, collection: int, folder: 
     return _caches[database, collection].index.count
 
 
-def search_text(folder: str, text: str, *where: Any) -> Hits:
+def search_text(folder: str, text: str, *where: Any) -> Ranking:
     """Embed `text` with the model in `folder`, and `search`; runs in the worker."""
     return search(inference.embed(folder, [text])[0], *where)
 
 
 def search(
     vector: bytes, database: str, model: str, collections: Sequence[int], k: int, graph_from: int, folder: str = ""
-) -> Hits:
+) -> Ranking:
     """Return the `k` chunks nearest to `vector` (float16, little endian); runs in the worker.
 
     Raises:
@@ -98,7 +131,7 @@ def search(
     import numpy as np
 
     question = np.frombuffer(vector, "<f2").astype(np.float32)
-    hits: Hits = []
+    hits: Ranking = []
     try:
         with closing(_open(Path(database))) as connection:
             for collection in collections:

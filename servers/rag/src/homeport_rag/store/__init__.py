@@ -1,86 +1,79 @@
-"""The knowledge base on disk: one SQLite file, of which the full-text index is a part.
+"""The knowledge base as it is kept: in one SQLite file per data root, or in a PostgreSQL database that many share.
 
-The modules here are SQL on one connection, by noun; `Store` runs their functions on its threads:
+The modules here are SQL on one connection, by noun; a store runs their functions on its threads:
 `await store.read(documents.document, identifier)`. Searches read on a connection of their own, so they never wait for
 a document that is being stored.
 """
 
 from __future__ import annotations
 
-import logging
-import sqlite3
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-import anyio
-from anyio.from_thread import check_cancelled
-
+from homeport_rag.embedding import Embedder
 from homeport_rag.records import Space
-from homeport_rag.search import Filters
-from homeport_rag.store.postings import Ranking
-from homeport_rag.store.schema import SCHEMA
-from homeport_rag.store.words import Words
+from homeport_rag.search import Filters, Ranking
+from homeport_rag.store.dialect import Connection
 from homeport_shared.errors import HomeportError
-from homeport_shared.sqlite import SqliteFile
+from homeport_shared.workers import Worker
 
-logger = logging.getLogger(__name__)
-LARGE = 20_000_000  # bytes of a database in which a first search is slow
 T = TypeVar("T")
 P = ParamSpec("P")
-Work = Callable[Concatenate[sqlite3.Connection, P], T]
+Work = Callable[Concatenate[Connection, P], T]
 
 
-class Store:
-    """The documents, passages and vectors of one data root.
+class VectorSearch(Protocol):
+    """Finds the passages that are nearest in meaning."""
 
-    Args:
-        path: The database; made at the first use.
-    """
+    async def nearest(self, embedder: Embedder, text: str, scope: Sequence[int], limit: int) -> Ranking:
+        """Return the passages nearest to `text` in the collections `scope`: (chunk id, cosine), nearest first.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._words = Words()
-        self._chilled = anyio.Event()
+        Raises:
+            HomeportError: `unavailable`, `timeout` or `damaged`, when the model or the database does not answer.
+        """
+        ...
 
-    async def aclose(self) -> None:
-        """Close the database, if it was used."""
-        for name in ("_reading", "_writing", "_warming"):
-            if name in self.__dict__:
-                await self.__dict__[name].aclose()
+    async def nearest_to(self, embedder: Embedder, vector: bytes, scope: Sequence[int], limit: int) -> Ranking:
+        """Return the passages nearest to a vector of `embedder` (float16, little endian), as `nearest` does."""
+        ...
 
-    @cached_property
-    def _reading(self) -> SqliteFile:
-        return SqliteFile(self.path, SCHEMA)
+    async def indexed(self, embedder: Embedder, collection: int) -> int:
+        """Return how many vectors of a collection can be found."""
+        ...
 
-    @cached_property
-    def _writing(self) -> SqliteFile:
-        return SqliteFile(self.path, SCHEMA)
+    async def settle(self) -> None:
+        """Do what makes the search fast again after many vectors came in."""
+        ...
 
-    @cached_property
-    def _warming(self) -> SqliteFile:
-        return SqliteFile(self.path, SCHEMA)
+
+class Store(Protocol):
+    """The documents, passages and vectors."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it is in; None where that is none of this machine's."""
+        ...
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return `work(connection, *args)`; for what takes milliseconds, because searches wait for it.
 
         Raises:
-            HomeportError: What `work` raises; `damaged` or `unavailable`, when SQLite says so.
+            HomeportError: What `work` raises; `damaged` or `unavailable`, when the database says so.
         """
-        return await self._reading.read(lambda connection: work(connection, *args, **kwargs))
+        ...
 
     async def read_slowly(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `read` does; may take long: only writers wait for it."""
-        return await self._writing.read(lambda connection: work(connection, *args, **kwargs))
+        ...
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run `work(connection, *args)` in one transaction, all or nothing.
+        """Run `work(connection, *args)` in one transaction, all or nothing; no other writes at the same time.
 
         Raises:
-            HomeportError: What `work` raises; `damaged` or `unavailable`, when SQLite says so.
+            HomeportError: What `work` raises; `damaged` or `unavailable`, when the database says so.
         """
-        return await self._writing.write(lambda connection: work(connection, *args, **kwargs))
+        ...
 
     async def find_words(self, text: str, scope: list[Space], filters: Filters, limit: int) -> list[Ranking]:
         """Return the best matches of each full-text index that `scope` needs: (chunk id, BM25 score, greater = better).
@@ -91,21 +84,50 @@ class Store:
             filters: What the documents must be like.
             limit: Most matches per index.
         """
-        languages = {space.id: space.language for space in scope}
-        found = await self.read(self._words.find, text, languages, filters, limit)
-        if self._words.cold:
-            self._chilled.set()
-        return found
+        ...
+
+    def vectors(self, worker: Worker, folder: Callable[[], str]) -> VectorSearch:
+        """Return the search by meaning.
+
+        Args:
+            worker: Runs what needs FAISS or a local model.
+            folder: Returns where indexes are kept; empty = beside the database.
+        """
+        ...
+
+    async def size(self) -> int:
+        """Return the bytes of the database."""
+        ...
 
     async def keep_warm(self) -> None:
-        """Read the lists of frequent words before anybody asks for them, for as long as the server lives."""
-        if await anyio.Path(self.path).exists() and (await anyio.Path(self.path).stat()).st_size > LARGE:
-            self._chilled.set()
-        while True:
-            await self._chilled.wait()
-            self._chilled = anyio.Event()
-            try:
-                await self.read(self._words.prepare)
-                await self._warming.read(lambda connection: self._words.warm(connection, check_cancelled))
-            except HomeportError:
-                logger.exception("the lists of frequent words cannot be read now")
+        """Get what a first search needs before anybody asks, for as long as the server lives."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the database, if it was used."""
+        ...
+
+
+def store_for(folder: Path, address: str) -> Store:
+    """Return the store of a data root.
+
+    Args:
+        folder: The folder of this server.
+        address: Of a PostgreSQL database; empty = SQLite in `folder`.
+
+    Raises:
+        HomeportError: `invalid`, for another address; `unavailable`, when the driver is not installed.
+    """
+    if not address:
+        from homeport_rag.store.local import LocalStore
+
+        return LocalStore(folder / "knowledge.db")
+    try:
+        from homeport_rag.store.postgres import SharedStore
+    except ImportError as error:
+        raise HomeportError(
+            "unavailable",
+            "The knowledge base is to be in PostgreSQL, and the driver for it is not installed.",
+            "Install homeport-rag[postgres].",
+        ) from error
+    return SharedStore(address)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from homeport_rag.records import CollectionSettings, Space
 from homeport_rag.results import Collection
-from homeport_rag.store import documents
-from homeport_rag.store.matching import INDEX
+from homeport_rag.store import documents, full_text
+from homeport_rag.store.dialect import Connection
+from homeport_rag.store.full_text import INDEX
 from homeport_rag.store.schema import BUILT_IN
 from homeport_shared.errors import HomeportError
 
 _SPACE = "SELECT id, name, language, settings, wanted, answering, choice FROM collections"
 
 
-def spaces(connection: sqlite3.Connection, names: Sequence[str], *, hidden: bool = False) -> list[Space]:
+def spaces(connection: Connection, names: Sequence[str], *, hidden: bool = False) -> list[Space]:
     """Return the named collections, hidden ones only when asked to; all but hidden ones when none is named.
 
     Raises:
@@ -28,12 +28,12 @@ def spaces(connection: sqlite3.Connection, names: Sequence[str], *, hidden: bool
     return [_space(row) for row in connection.execute(f"{_SPACE} WHERE name NOT LIKE '.%' ORDER BY id")]
 
 
-def all_spaces(connection: sqlite3.Connection) -> list[Space]:
+def all_spaces(connection: Connection) -> list[Space]:
     """Return all collections, hidden ones too."""
     return [_space(row) for row in connection.execute(f"{_SPACE} ORDER BY id")]
 
 
-def space(connection: sqlite3.Connection, name: str, *, hidden: bool = False) -> Space:
+def space(connection: Connection, name: str, *, hidden: bool = False) -> Space:
     """Return one collection, a hidden one only when asked to.
 
     Raises:
@@ -59,7 +59,7 @@ def _space(row: tuple[int, str, str, str, str, str, str]) -> Space:
     )
 
 
-def create(connection: sqlite3.Connection, name: str, language: str, now: str) -> None:
+def create(connection: Connection, name: str, language: str, now: str) -> None:
     """Create an empty collection.
 
     Raises:
@@ -70,7 +70,7 @@ def create(connection: sqlite3.Connection, name: str, language: str, now: str) -
     connection.execute("INSERT INTO collections (name, language, created) VALUES (?, ?, ?)", (name, language, now))
 
 
-def delete(connection: sqlite3.Connection, name: str) -> tuple[int, int]:
+def delete(connection: Connection, name: str) -> tuple[int, int]:
     """Delete a collection with all that is in it; a built-in one is emptied and stays.
 
     Returns:
@@ -88,7 +88,7 @@ def delete(connection: sqlite3.Connection, name: str) -> tuple[int, int]:
     return len(rows), chunks
 
 
-def change(connection: sqlite3.Connection, name: str, settings: CollectionSettings) -> None:
+def change(connection: Connection, name: str, settings: CollectionSettings) -> None:
     """Replace the settings of a collection.
 
     Raises:
@@ -98,15 +98,15 @@ def change(connection: sqlite3.Connection, name: str, settings: CollectionSettin
     connection.execute("UPDATE collections SET settings = ? WHERE id = ?", (json.dumps(asdict(settings)), found.id))
 
 
-def rebuilt(connection: sqlite3.Connection, identifiers: Sequence[int], now: str) -> None:
+def rebuilt(connection: Connection, identifiers: Sequence[int], now: str) -> None:
     """Note that all documents of these collections were read and embedded anew."""
     connection.executemany("UPDATE collections SET rebuilt = ? WHERE id = ?", [(now, each) for each in identifiers])
 
 
-def counted(connection: sqlite3.Connection) -> list[Collection]:
+def counted(connection: Connection) -> list[Collection]:
     """Return all collections that are not hidden with their counts."""
     rows = connection.execute(
-        "SELECT k.name, k.language, count(d.id), sum(d.error != ''), coalesce(sum(d.archived), 0),"
+        "SELECT k.name, k.language, count(d.id), count(*) FILTER (WHERE d.error != ''), coalesce(sum(d.archived), 0),"
         " coalesce((SELECT count FROM counts WHERE collection_id = k.id AND model_id = '*'), 0),"
         " coalesce((SELECT count FROM counts WHERE collection_id = k.id AND model_id = k.wanted), 0),"
         " k.wanted, k.rebuilt, k.settings FROM collections k LEFT JOIN documents d ON d.collection_id = k.id"
@@ -118,7 +118,7 @@ def counted(connection: sqlite3.Connection) -> list[Collection]:
             language=language,
             documents=documents,
             pending=0,
-            failed=failed or 0,
+            failed=failed,
             archived=archived,
             chunks=chunks,
             embedded=embedded,
@@ -130,7 +130,7 @@ def counted(connection: sqlite3.Connection) -> list[Collection]:
     ]
 
 
-def pending(connection: sqlite3.Connection, name: str, after: int) -> int:
+def pending(connection: Connection, name: str, after: int) -> int:
     """Return how many documents of a collection wait for vectors; chunks up to the id `after` are known to have them.
 
     Documents that are to wait are counted without looking at their chunks.
@@ -144,7 +144,7 @@ def pending(connection: sqlite3.Connection, name: str, after: int) -> int:
     ).fetchone()[0]
 
 
-def count(connection: sqlite3.Connection, collection: int, model: str = "*") -> int:
+def count(connection: Connection, collection: int, model: str = "*") -> int:
     """Return the number of vectors of `model` in a collection, `*` = of passages."""
     row = connection.execute(
         "SELECT count FROM counts WHERE collection_id = ? AND model_id = ?", (collection, model)
@@ -152,7 +152,7 @@ def count(connection: sqlite3.Connection, collection: int, model: str = "*") -> 
     return row[0] if row else 0
 
 
-def answer_with(connection: sqlite3.Connection, space: Space, model: str, choice: tuple[str, str]) -> None:
+def answer_with(connection: Connection, space: Space, model: str, choice: tuple[str, str]) -> None:
     """Let the vectors of `model` answer from now on and drop those of any other."""
     connection.execute(
         "UPDATE collections SET answering = ?, choice = ? WHERE id = ?", (model, json.dumps(choice), space.id)
@@ -169,7 +169,7 @@ def answer_with(connection: sqlite3.Connection, space: Space, model: str, choice
     )
 
 
-def move(connection: sqlite3.Connection, document: str, target: Space) -> bool:
+def move(connection: Connection, document: str, target: Space) -> bool:
     """Move a document to another collection with its passages and vectors.
 
     Returns:
@@ -209,11 +209,12 @@ def move(connection: sqlite3.Connection, document: str, target: Space) -> bool:
     for model, number in vectors:
         for collection, difference in ((row[0], -number), (target.id, number)):
             connection.execute(
-                "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                "INSERT INTO counts VALUES (?, ?, ?) ON CONFLICT (collection_id, model_id)"
+                " DO UPDATE SET count = counts.count + excluded.count",
                 (collection, model, difference),
             )
     old, new = INDEX[row[2] == "en"], INDEX[target.language == "en"]
     if old != new:
-        documents.unindex(connection, document, old)
-        documents.index(connection, document, new)
+        full_text.remove(connection, document, old)
+        full_text.add(connection, document, new)
     return True

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport_rag.records import Outcome, Source
 from homeport_rag.results import Details, Document, Version
-from homeport_rag.search import searchable
-from homeport_rag.store.matching import INDEX
+from homeport_rag.store import full_text
+from homeport_rag.store.dialect import Connection, without_case
+from homeport_rag.store.full_text import INDEX
 from homeport_shared.errors import HomeportError
 
 KEPT_VERSIONS = 20
 ORDERS = {
-    "title": "d.title COLLATE NOCASE",
+    "title": "d.title",
     "added": "d.added",
     "updated": "d.updated",
     "chunks": "d.passages",
@@ -73,7 +73,7 @@ def no_document(identifier: str) -> HomeportError:
     return HomeportError("not_found", f"There is no document {identifier!r}.", "list_documents names all there are.")
 
 
-def is_there(connection: sqlite3.Connection, identifier: str) -> bool:
+def is_there(connection: Connection, identifier: str) -> bool:
     """Tell whether there is such a document; what is in a hidden collection is none to anybody who asks for it."""
     return (
         connection.execute(
@@ -85,7 +85,7 @@ def is_there(connection: sqlite3.Connection, identifier: str) -> bool:
     )
 
 
-def document(connection: sqlite3.Connection, identifier: str) -> Document:
+def document(connection: Connection, identifier: str) -> Document:
     """Return what is known about a document.
 
     Raises:
@@ -101,7 +101,7 @@ def document(connection: sqlite3.Connection, identifier: str) -> Document:
     return _document(row)
 
 
-def details(connection: sqlite3.Connection, identifier: str) -> Details:
+def details(connection: Connection, identifier: str) -> Details:
     """Return all about a document.
 
     Raises:
@@ -116,14 +116,17 @@ def details(connection: sqlite3.Connection, identifier: str) -> Details:
     return Details(**found.model_dump(), **json.loads(structure), versions=versions, searches=searches)
 
 
-def listed(connection: sqlite3.Connection, wanted: Wanted, after: Sequence[Any], limit: int) -> list[Document]:
+def listed(connection: Connection, wanted: Wanted, after: Sequence[Any], limit: int) -> list[Document]:
     """Return up to `limit` documents that come after the position `after` (sort value, id) in the wanted order."""
     where, values = ["k.name NOT LIKE '.%'"], list[Any]()
-    order, sign, direction = ORDERS[wanted.order], "<" if wanted.falling else ">", "DESC" if wanted.falling else "ASC"
+    sign, direction = ("<", "DESC") if wanted.falling else (">", "ASC")
+    order, mark = ORDERS[wanted.order], "?"
+    if wanted.order == "title":
+        order, mark = without_case(connection, order), without_case(connection, mark)
     for condition, value in (
         ("k.name = ?", wanted.collection),
         (f"{STATUS} = ?", wanted.status),
-        ("(d.title LIKE ? ESCAPE '\\' OR d.uri LIKE ? ESCAPE '\\')", wanted.text),
+        ("(lower(d.title) LIKE lower(?) ESCAPE '\\' OR lower(d.uri) LIKE lower(?) ESCAPE '\\')", wanted.text),
     ):
         if value:
             where.append(condition)
@@ -135,7 +138,7 @@ def listed(connection: sqlite3.Connection, wanted: Wanted, after: Sequence[Any],
         where.append(f"{_ORIGIN} = ?")
         values.append(wanted.origin)
     if after:
-        where.append(f"({order}, d.id) {sign} (?, ?)")
+        where.append(f"({order}, d.id) {sign} ({mark}, ?)")
         values += after
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM documents d JOIN collections k ON k.id = d.collection_id"  # noqa: S608 - our own words
@@ -157,16 +160,16 @@ def _document(row: tuple[Any, ...]) -> Document:
     return Document(uri=f"rag://documents/{fields['document_id']}", **fields)
 
 
-def statuses(connection: sqlite3.Connection) -> dict[str, int]:
+def statuses(connection: Connection) -> dict[str, int]:
     """Return how many documents are failed, archived, and waiting to be embedded."""
     row = connection.execute(
-        "SELECT coalesce(sum(error != ''), 0), coalesce(sum(archived), 0), coalesce(sum(held), 0) FROM documents"
+        "SELECT count(*) FILTER (WHERE error != ''), coalesce(sum(archived), 0), coalesce(sum(held), 0) FROM documents"
     ).fetchone()
     return dict(zip(("failed", "archived", "held"), row, strict=True))
 
 
 def put(
-    connection: sqlite3.Connection,
+    connection: Connection,
     source: Source,
     collection: int,
     *,
@@ -217,16 +220,14 @@ def put(
             for number, each in enumerate(source.passages)
         ],
     )
-    index(connection, source.id, INDEX[english])
+    full_text.add(connection, source.id, INDEX[english])
     outcome: Outcome = "changed" if any(row[2] for row in old) else "new"
     if source.job:
         note(connection, source.job, source.uri, outcome, chunks=len(source.passages))
     return outcome
 
 
-def _insert(
-    connection: sqlite3.Connection, source: Source, collection: int, metadata: str, rest: dict[str, Any]
-) -> None:
+def _insert(connection: Connection, source: Source, collection: int, metadata: str, rest: dict[str, Any]) -> None:
     names = ("id", "uri", "title", "media_type", "size", "sha256", "mtime_ns", "modified", "language", "error")
     values = {name: getattr(source, name) for name in names} | {
         "collection_id": collection,
@@ -237,18 +238,19 @@ def _insert(
         **rest,
     }
     columns = ", ".join(values)
-    marks = ", ".join(f":{name}" for name in values)
-    connection.execute(f"INSERT INTO documents ({columns}) VALUES ({marks})", values)  # noqa: S608 - our own names
+    marks = ", ".join("?" for _ in values)
+    connection.execute(f"INSERT INTO documents ({columns}) VALUES ({marks})", [*values.values()])  # noqa: S608 - our own names
     connection.execute("INSERT INTO texts VALUES (?, ?)", (source.id, source.text))
+    full_text.add_name(connection, source.id, source.title, source.uri)
 
 
-def fail(connection: sqlite3.Connection, source: Source, collection: int, *, actor: str, now: str) -> None:
+def fail(connection: Connection, source: Source, collection: int, *, actor: str, now: str) -> None:
     """Note on a document why it could not be read: what is stored of it stays, and it is tried again."""
     row = connection.execute(
-        "UPDATE documents SET error = ?1, mtime_ns = 0, failed_ns = ?2,"
-        " tries = CASE WHEN failed_ns = ?2 THEN tries + 1 ELSE 1 END WHERE collection_id = ?3 AND uri = ?4"
+        "UPDATE documents SET error = ?, mtime_ns = 0, failed_ns = ?,"
+        " tries = CASE WHEN failed_ns = ? THEN tries + 1 ELSE 1 END WHERE collection_id = ? AND uri = ?"
         " RETURNING id",
-        (source.error, source.mtime_ns, collection, source.uri),
+        (source.error, source.mtime_ns, source.mtime_ns, collection, source.uri),
     ).fetchone()
     if row is None:
         rest = {"added": now, "archived": 0, "edits": "{}", "actor": actor, "updated": now}
@@ -256,19 +258,21 @@ def fail(connection: sqlite3.Connection, source: Source, collection: int, *, act
         _insert(connection, replace(source, mtime_ns=0), collection, "{}", rest)
 
 
-def note(
-    connection: sqlite3.Connection, job: str, uri: str, outcome: Outcome, *, chunks: int = 0, message: str = ""
-) -> None:
+def note(connection: Connection, job: str, uri: str, outcome: Outcome, *, chunks: int = 0, message: str = "") -> None:
     """Note what became of the file at `uri` in `job`."""
-    connection.execute("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?)", (job, uri, outcome, chunks, message))
+    connection.execute(
+        "INSERT INTO outcomes (job, uri, outcome, chunks, message) VALUES (?, ?, ?, ?, ?) ON CONFLICT (job, uri)"
+        " DO UPDATE SET outcome = excluded.outcome, chunks = excluded.chunks, message = excluded.message",
+        (job, uri, outcome, chunks, message),
+    )
 
 
-def delete(connection: sqlite3.Connection, identifier: str, *, versions: bool = True) -> int:
+def delete(connection: Connection, identifier: str, *, versions: bool = True) -> int:
     """Delete one document with its text, passages, index entries and vectors; return the number of passages."""
     (language,) = connection.execute(
         "SELECT k.language FROM documents d JOIN collections k ON k.id = d.collection_id WHERE d.id = ?", (identifier,)
     ).fetchone()
-    chunks = unindex(connection, identifier, INDEX[language == "en"])
+    chunks = full_text.remove(connection, identifier, INDEX[language == "en"])
     connection.execute(
         "INSERT INTO changes (operation, chunk_id, collection_id, model_id) SELECT 'remove', c.id, c.collection_id,"
         " v.model_id FROM chunks c JOIN vectors v ON v.chunk_id = c.id WHERE c.document_id = ?",
@@ -278,13 +282,14 @@ def delete(connection: sqlite3.Connection, identifier: str, *, versions: bool = 
         "DELETE FROM vectors WHERE chunk_id IN (SELECT id FROM chunks WHERE document_id = ?)", (identifier,)
     )
     connection.execute("DELETE FROM chunks WHERE document_id = ?", (identifier,))
+    full_text.remove_name(connection, identifier)
     connection.execute("DELETE FROM documents WHERE id = ?", (identifier,))
     if versions:
         connection.execute("DELETE FROM versions WHERE document_id = ?", (identifier,))
     return chunks
 
 
-def delete_all(connection: sqlite3.Connection, identifiers: Iterable[str]) -> tuple[int, int, list[str]]:
+def delete_all(connection: Connection, identifiers: Iterable[str]) -> tuple[int, int, list[str]]:
     """Delete documents; return how many documents and chunks are gone, and the ids that were not there."""
     found, chunks, missing = 0, 0, list[str]()
     for identifier in dict.fromkeys(identifiers):
@@ -296,24 +301,7 @@ def delete_all(connection: sqlite3.Connection, identifiers: Iterable[str]) -> tu
     return found, chunks, missing
 
 
-def unindex(connection: sqlite3.Connection, identifier: str, index: str, *, known: bool = False) -> int:
-    """Take the passages of a document out of the full-text index `index`; return how many they are.
-
-    With `known`, only those that are in it: to take out what is not there would damage it.
-    """
-    there = f"AND id IN (SELECT id FROM {index}_docsize)" if known else ""  # noqa: S608 - our own names
-    rows = connection.execute(
-        f"SELECT id, header, text FROM chunks WHERE document_id = ? {there}",  # noqa: S608 - our own names
-        (identifier,),
-    ).fetchall()
-    connection.executemany(
-        f"INSERT INTO {index} ({index}, rowid, header, text) VALUES ('delete', ?, ?, ?)",  # noqa: S608 - our own names
-        [(row, searchable(header), searchable(text)) for row, header, text in rows],
-    )
-    return len(rows)
-
-
-def text(connection: sqlite3.Connection, identifier: str) -> str:
+def text(connection: Connection, identifier: str) -> str:
     """Return the whole text of a document.
 
     Raises:
@@ -324,16 +312,7 @@ def text(connection: sqlite3.Connection, identifier: str) -> str:
     return connection.execute("SELECT text FROM texts WHERE document_id = ?", (identifier,)).fetchone()[0]
 
 
-def index(connection: sqlite3.Connection, identifier: str, name: str) -> None:
-    """Put the passages of a document into the full-text index `name`."""
-    rows = connection.execute("SELECT id, header, text FROM chunks WHERE document_id = ?", (identifier,)).fetchall()
-    connection.executemany(
-        f"INSERT INTO {name} (rowid, header, text) VALUES (?, ?, ?)",  # noqa: S608 - our own names
-        [(row, searchable(header), searchable(text)) for row, header, text in rows],
-    )
-
-
-def edit(connection: sqlite3.Connection, identifier: str, changes: Mapping[str, Any], now: str) -> None:
+def edit(connection: Connection, identifier: str, changes: Mapping[str, Any], now: str) -> None:
     """Change metadata: a value of None removes the key. A later ingest of the same file keeps these values.
 
     Raises:
@@ -350,7 +329,7 @@ def edit(connection: sqlite3.Connection, identifier: str, changes: Mapping[str, 
     )
 
 
-def archive(connection: sqlite3.Connection, identifier: str, *, archived: bool) -> None:
+def archive(connection: Connection, identifier: str, *, archived: bool) -> None:
     """Take a document out of the search, or back into it.
 
     Raises:
@@ -358,15 +337,15 @@ def archive(connection: sqlite3.Connection, identifier: str, *, archived: bool) 
     """
     if not is_there(connection, identifier):
         raise no_document(identifier)
-    connection.execute("UPDATE documents SET archived = ? WHERE id = ?", (archived, identifier))
+    connection.execute("UPDATE documents SET archived = ? WHERE id = ?", (int(archived), identifier))
 
 
-def hold(connection: sqlite3.Connection, identifier: str) -> None:
+def hold(connection: Connection, identifier: str) -> None:
     """Let a document wait for `release` before it is embedded."""
     connection.execute("UPDATE documents SET held = 1 WHERE id = ?", (identifier,))
 
 
-def release(connection: sqlite3.Connection, identifiers: Sequence[str]) -> int:
+def release(connection: Connection, identifiers: Sequence[str]) -> int:
     """Let waiting documents be embedded, all when none is named; return how many they are."""
     return connection.execute(
         "UPDATE documents SET held = 0 WHERE held = 1 AND (? = '[]' OR id IN (SELECT value FROM json_each(?)))",
@@ -374,20 +353,20 @@ def release(connection: sqlite3.Connection, identifiers: Sequence[str]) -> int:
     ).rowcount
 
 
-def _keep_version(connection: sqlite3.Connection, identifier: str) -> None:
+def _keep_version(connection: Connection, identifier: str) -> None:
     connection.execute(
         "INSERT INTO versions (document_id, title, text, metadata, actor, updated) SELECT id, title, text, metadata,"
         " actor, updated FROM documents JOIN texts ON document_id = id WHERE id = ?",
         (identifier,),
     )
     connection.execute(
-        "DELETE FROM versions WHERE document_id = ?1 AND id NOT IN"
-        " (SELECT id FROM versions WHERE document_id = ?1 ORDER BY id DESC LIMIT ?2)",
-        (identifier, KEPT_VERSIONS),
+        "DELETE FROM versions WHERE document_id = ? AND id NOT IN"
+        " (SELECT id FROM versions WHERE document_id = ? ORDER BY id DESC LIMIT ?)",
+        (identifier, identifier, KEPT_VERSIONS),
     )
 
 
-def versions(connection: sqlite3.Connection, identifier: str) -> list[Version]:
+def versions(connection: Connection, identifier: str) -> list[Version]:
     """Return the former versions of a document, newest first."""
     rows = connection.execute(
         "SELECT id, title, text, actor, updated FROM versions WHERE document_id = ? ORDER BY id DESC", (identifier,)

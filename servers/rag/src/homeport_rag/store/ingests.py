@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from homeport_rag.records import Known
 from homeport_rag.store import documents
+from homeport_rag.store.dialect import Connection
 
 
-def known(connection: sqlite3.Connection, collection: int, uri: str) -> dict[str, Known]:
+def known(connection: Connection, collection: int, uri: str) -> dict[str, Known]:
     """Return URI → what is stored of the documents of a collection at `uri` and below it."""
     rows = connection.execute(
         "SELECT uri, id, size, mtime_ns, sha256, tries, failed_ns FROM documents WHERE collection_id = ?"
@@ -18,14 +17,14 @@ def known(connection: sqlite3.Connection, collection: int, uri: str) -> dict[str
     return {found: Known(*rest) for found, *rest in rows}
 
 
-def same_bytes(connection: sqlite3.Connection, collection: int, sha256: str) -> list[tuple[str, str]]:
+def same_bytes(connection: Connection, collection: int, sha256: str) -> list[tuple[str, str]]:
     """Return id and title of the documents of a collection that have the same bytes."""
     return connection.execute(
         "SELECT id, title FROM documents WHERE sha256 = ? AND collection_id = ?", (sha256, collection)
     ).fetchall()
 
 
-def remove(connection: sqlite3.Connection, job: str, gone: dict[str, str]) -> None:
+def remove(connection: Connection, job: str, gone: dict[str, str]) -> None:
     """Delete the documents `gone` (URI → id) and note them as removed by `job`."""
     for uri, identifier in gone.items():
         if connection.execute("SELECT 1 FROM documents WHERE id = ?", (identifier,)).fetchone():
@@ -33,7 +32,7 @@ def remove(connection: sqlite3.Connection, job: str, gone: dict[str, str]) -> No
             documents.note(connection, job, uri, "removed")
 
 
-def outcomes(connection: sqlite3.Connection, job: str) -> tuple[dict[str, float], list[str]]:
+def outcomes(connection: Connection, job: str) -> tuple[dict[str, float], list[str]]:
     """Return how many files of each outcome `job` has had, its chunks, and the messages of the failed ones."""
     rows = connection.execute(
         "SELECT outcome, count(*), sum(chunks) FROM outcomes WHERE job = ? GROUP BY outcome", (job,)
@@ -47,7 +46,7 @@ def outcomes(connection: sqlite3.Connection, job: str) -> tuple[dict[str, float]
     return counters, [message for (message,) in messages]
 
 
-def forget_outcomes(connection: sqlite3.Connection, *, keep: str) -> None:
+def forget_outcomes(connection: Connection, *, keep: str) -> None:
     """Delete the outcomes of jobs that ended a while ago: all but `keep` and those noted last."""
     connection.execute(
         "DELETE FROM outcomes WHERE job != ? AND job NOT IN"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 
 from homeport_rag.records import Space
 from homeport_rag.results import Finding
-from homeport_rag.store import documents
-from homeport_rag.store.matching import INDEX
+from homeport_rag.store import documents, full_text
+from homeport_rag.store.dialect import Connection, bytes_of, is_sqlite
+from homeport_rag.store.full_text import INDEX, TOKENIZER
 
 REMAINS = "remains:"  # before the id of what belongs to no document
 
@@ -29,25 +29,21 @@ _CHECKS = {
 }
 
 
-def problems(connection: sqlite3.Connection) -> list[str]:
+def problems(connection: Connection) -> list[str]:
     """Return a sentence for each thing that does not agree."""
     found: list[str] = []
-    for (row,) in connection.execute("PRAGMA quick_check(5)"):
-        if row != "ok":
-            found.append(f"SQLite says: {row}.")
+    if is_sqlite(connection):
+        rows = connection.execute("PRAGMA quick_check(5)")
+        found += [f"SQLite says: {row}." for (row,) in rows if row != "ok"]
     for what, query in _CHECKS.items():
         (count,) = connection.execute(query).fetchone()
         if count:
             found.append(f"There are {count} {what}.")
-    for name in (*INDEX.values(), "names_fts"):
-        try:
-            connection.execute(f"INSERT INTO {name} ({name}) VALUES ('integrity-check')")  # noqa: S608 - our own names
-        except sqlite3.DatabaseError:
-            found.append(f"The full-text index {name} is damaged: rebuild the index.")
-    return found
+    damaged = full_text.damaged(connection)
+    return found + [f"The full-text index {name} is damaged: rebuild the index." for name in damaged]
 
 
-def wrong_dimension(connection: sqlite3.Connection, space: Space, size: int) -> int:
+def wrong_dimension(connection: Connection, space: Space, size: int) -> int:
     """Return how many vectors of the answering model have not `size` bytes."""
     return connection.execute(
         "SELECT count(*) FROM chunks c JOIN vectors v ON v.chunk_id = c.id AND v.model_id = ?"
@@ -56,13 +52,13 @@ def wrong_dimension(connection: sqlite3.Connection, space: Space, size: int) -> 
     ).fetchone()[0]
 
 
-def removable(connection: sqlite3.Connection, today: str) -> list[Finding]:
+def removable(connection: Connection, today: str) -> list[Finding]:
     """Return the documents that are duplicates of an older one in their collection, or have expired.
 
     A document expires on the date in its metadata under `expires`.
     """
     duplicates = connection.execute(
-        "SELECT d.id, d.title, d.uri, 'the same content as ' || o.title FROM documents d JOIN documents o"
+        "SELECT d.id, d.title, d.uri, 'the same content as ' || min(o.title) FROM documents d JOIN documents o"
         " ON o.sha256 = d.sha256 AND o.collection_id = d.collection_id AND (o.added, o.id) < (d.added, d.id)"
         " JOIN collections k ON k.id = d.collection_id WHERE d.sha256 != '' AND k.name NOT LIKE '.%' GROUP BY d.id"
     ).fetchall()
@@ -79,7 +75,7 @@ _UNUSED = "FROM vectors WHERE model_id NOT IN (SELECT wanted FROM collections UN
 _LOST = "FROM chunks WHERE document_id NOT IN (SELECT id FROM documents)"
 
 
-def remains(connection: sqlite3.Connection) -> list[Finding]:
+def remains(connection: Connection) -> list[Finding]:
     """Return what belongs to no document or no model any more, as one finding for each kind."""
     found: list[Finding] = []
     for kind, what, query in (
@@ -94,14 +90,14 @@ def remains(connection: sqlite3.Connection) -> list[Finding]:
     return found
 
 
-def remove(connection: sqlite3.Connection, chosen: Sequence[str]) -> dict[str, int]:
+def remove(connection: Connection, chosen: Sequence[str]) -> dict[str, int]:
     """Remove findings; return how many documents, chunks and vectors are gone, and bytes of texts and vectors."""
     before = _contents(connection)
     removed, _, _ = documents.delete_all(connection, [each for each in chosen if not each.startswith(REMAINS)])
     if f"{REMAINS}chunks" in chosen:
         for (identifier,) in connection.execute(f"SELECT DISTINCT document_id {_LOST}").fetchall():
             for name in INDEX.values():  # nobody knows any more in which of them it is
-                documents.unindex(connection, identifier, name, known=True)
+                full_text.remove(connection, identifier, name, known=True)
         connection.execute(f"DELETE {_LOST}")
     if f"{REMAINS}models" in chosen:
         connection.execute(f"DELETE {_UNUSED}")
@@ -112,17 +108,19 @@ def remove(connection: sqlite3.Connection, chosen: Sequence[str]) -> dict[str, i
     return {"removed": removed, "chunks": chunks, "vectors": vectors, "bytes": size}
 
 
-def _contents(connection: sqlite3.Connection) -> tuple[int, int, int]:
+def _contents(connection: Connection) -> tuple[int, int, int]:
     """Return the number of chunks and of vectors, and the bytes of texts and vectors."""
     chunks, text = connection.execute(
-        "SELECT count(*), coalesce(sum(length(CAST(text AS BLOB))), 0) FROM chunks"
+        f"SELECT count(*), coalesce(sum({bytes_of(connection, 'text')}), 0) FROM chunks"  # noqa: S608 - our own words
     ).fetchone()
     vectors, size = connection.execute("SELECT count(*), coalesce(sum(length(vector)), 0) FROM vectors").fetchone()
-    (whole,) = connection.execute("SELECT coalesce(sum(length(CAST(text AS BLOB))), 0) FROM texts").fetchone()
+    (whole,) = connection.execute(
+        f"SELECT coalesce(sum({bytes_of(connection, 'text')}), 0) FROM texts"  # noqa: S608 - our own words
+    ).fetchone()
     return chunks, vectors, text + size + whole
 
 
-def with_files(connection: sqlite3.Connection) -> list[Finding]:
+def with_files(connection: Connection) -> list[Finding]:
     """Return the documents that come from a file on this machine."""
     rows = connection.execute("SELECT id, title, uri, 'its file is gone' FROM documents WHERE uri LIKE 'file:%'")
     return [_finding(row) for row in rows]
@@ -133,7 +131,7 @@ def _finding(row: tuple[str, str, str, str]) -> Finding:
     return Finding(document_id=document, title=title, source=source, reason=reason)
 
 
-def to_rebuild(connection: sqlite3.Connection, chosen: Sequence[str], names: Sequence[str], since: str) -> list[str]:
+def to_rebuild(connection: Connection, chosen: Sequence[str], names: Sequence[str], since: str) -> list[str]:
     """Return the ids of the chosen documents, and of all in the collections `names`, not updated since `since`."""
     rows = connection.execute(
         "SELECT d.id FROM documents d JOIN collections k ON k.id = d.collection_id WHERE k.name NOT LIKE '.%'"
@@ -144,9 +142,14 @@ def to_rebuild(connection: sqlite3.Connection, chosen: Sequence[str], names: Seq
     return [identifier for (identifier,) in rows]
 
 
-def vacuum(connection: sqlite3.Connection) -> None:
+def vacuum(connection: Connection) -> None:
     """Merge the full-text indexes, empty the change log, and write the file anew without free pages."""
-    for name in (*INDEX.values(), "names_fts"):
+    if not is_sqlite(connection):
+        from homeport_rag.store.postgres.schema import tables
+
+        connection.execute(f"VACUUM (ANALYZE) {', '.join(tables())}")
+        return
+    for name in TOKENIZER:
         connection.execute(f"INSERT INTO {name} ({name}) VALUES ('optimize')")  # noqa: S608 - our own names
     connection.execute("DELETE FROM changes")
     connection.execute("VACUUM")

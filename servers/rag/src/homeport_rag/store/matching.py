@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from homeport_rag.results import Chunk, Hit
 from homeport_rag.search import Filters
+from homeport_rag.store import full_text
+from homeport_rag.store.dialect import Connection, has_value
 
-INDEX = {True: "chunks_fts", False: "chunks_fts_plain"}  # by whether the collection is English
-TOKENIZER = {True: "porter unicode61", False: "unicode61"}
+MOST_NAMES = 1_000  # that are looked at
 
 
-def conditions(scope: list[int], filters: Filters) -> tuple[str, list[Any]]:
+def conditions(connection: Connection, scope: list[int], filters: Filters) -> tuple[str, list[Any]]:
     """Return the SQL condition on chunks `c` and documents `d` that `scope` and `filters` make, and its values."""
-    where = ["d.archived = 0", "c.collection_id IN (SELECT value FROM json_each(?))"]
+    where = ["d.archived = 0", "c.collection_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))"]
     values = list[Any]([json.dumps(scope)])
     if filters.types:
         where.append(
@@ -29,8 +29,9 @@ def conditions(scope: list[int], filters: Filters) -> tuple[str, list[Any]]:
             where.append(f"substr(d.modified, 1, {len(bound)}) {sign} ?")
             values.append(bound)
     for key, value in filters.metadata.items():
-        where.append("EXISTS (SELECT 1 FROM json_each(d.metadata) m WHERE m.key = ? AND m.value = ?)")
-        values += [key, value]
+        condition, given = has_value(connection, key, value)
+        where.append(condition)
+        values += given
     if filters.documents:
         where.append("d.id IN (SELECT value FROM json_each(?))")
         values.append(json.dumps(list(filters.documents)))
@@ -38,10 +39,10 @@ def conditions(scope: list[int], filters: Filters) -> tuple[str, list[Any]]:
 
 
 def match(
-    connection: sqlite3.Connection, index: str, query: str, scope: list[int], filters: Filters, limit: int
+    connection: Connection, index: str, query: str, scope: list[int], filters: Filters, limit: int
 ) -> list[tuple[int, float]]:
     """Return the best matches of `query` in one full-text index: (chunk id, BM25 score, greater = better)."""
-    where, values = conditions(scope, filters)
+    where, values = conditions(connection, scope, filters)
     rows = connection.execute(
         f"SELECT c.id, -{index}.rank FROM {index} JOIN chunks c ON c.id = {index}.rowid"  # noqa: S608 - our own names
         f" JOIN documents d ON d.id = c.document_id WHERE {index} MATCH ? AND {where}"
@@ -52,44 +53,54 @@ def match(
 
 
 def match_names(
-    connection: sqlite3.Connection, query: str, scope: list[int], filters: Filters, limit: int
+    connection: Connection, threes: Sequence[str], scope: list[int], filters: Filters, limit: int
 ) -> list[tuple[int, float]]:
-    """Return the first passages of the documents whose title or file name shares most letters with the query."""
-    where, values = conditions(scope, filters)
+    """Return the first passages of the documents whose title or file name shares most letters with a text.
+
+    Args:
+        connection: The database.
+        threes: The groups of three letters in the text.
+        scope: Ids of the collections.
+        filters: What the documents must be like.
+        limit: Most passages.
+    """
+    where, values = conditions(connection, scope, filters)
+    found = dict(full_text.names(connection, threes, MOST_NAMES))
     rows = connection.execute(
-        "SELECT min(c.id), score FROM (SELECT rowid, -rank AS score FROM names_fts WHERE names_fts MATCH ?"  # noqa: S608 - our own words
-        " ORDER BY rank LIMIT 1000) f JOIN names n ON n.id = f.rowid JOIN documents d ON d.id = n.document_id"
-        f" JOIN chunks c ON c.document_id = d.id WHERE {where} GROUP BY d.id ORDER BY score DESC LIMIT ?",
-        (query, *values, limit),
+        "SELECT n.id, min(c.id) FROM json_each(?) j JOIN names n ON n.id = CAST(j.value AS BIGINT)"  # noqa: S608 - our own words
+        " JOIN documents d ON d.id = n.document_id JOIN chunks c ON c.document_id = d.id"
+        f" WHERE {where} GROUP BY n.id",
+        (json.dumps(list(found)), *values),
     )
-    return rows.fetchall()
+    return sorted(((chunk, found[name]) for name, chunk in rows), key=lambda hit: (-hit[1], hit[0]))[:limit]
 
 
-def titles(connection: sqlite3.Connection, query: str, limit: int) -> list[str]:
-    """Return the titles of documents whose title or file name shares most letters with the query."""
+def titles(connection: Connection, threes: Sequence[str], limit: int) -> list[str]:
+    """Return the titles of documents whose title or file name shares most letters with a text."""
+    found = [name for name, _ in full_text.names(connection, threes, MOST_NAMES)]
     rows = connection.execute(
-        "SELECT d.title FROM names_fts f JOIN names n ON n.id = f.rowid JOIN documents d ON d.id = n.document_id"
-        " JOIN collections k ON k.id = d.collection_id WHERE names_fts MATCH ? AND k.name NOT LIKE '.%'"
-        " ORDER BY f.rank LIMIT ?",
-        (query, limit),
+        "SELECT d.title FROM json_each(?) j JOIN names n ON n.id = CAST(j.value AS BIGINT)"
+        " JOIN documents d ON d.id = n.document_id JOIN collections k ON k.id = d.collection_id"
+        " WHERE k.name NOT LIKE '.%' ORDER BY CAST(j.key AS BIGINT) LIMIT ?",
+        (json.dumps(found), limit),
     )
     return list(dict.fromkeys(title for (title,) in rows))
 
 
-def passing(connection: sqlite3.Connection, chunks: Sequence[int], scope: list[int], filters: Filters) -> list[int]:
+def passing(connection: Connection, chunks: Sequence[int], scope: list[int], filters: Filters) -> list[int]:
     """Return those of `chunks` that exist, are in `scope` and pass `filters`, in the given order."""
-    where, values = conditions(scope, filters)
+    where, values = conditions(connection, scope, filters)
     rows = connection.execute(
-        "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = j.value JOIN documents d"  # noqa: S608 - our own words
-        f" ON d.id = c.document_id WHERE {where} ORDER BY j.key",
+        "SELECT c.id FROM json_each(?) j JOIN chunks c ON c.id = CAST(j.value AS BIGINT) JOIN documents d"  # noqa: S608 - our own words
+        f" ON d.id = c.document_id WHERE {where} ORDER BY CAST(j.key AS BIGINT)",
         [json.dumps(list(chunks)), *values],
     )
     return [identifier for (identifier,) in rows]
 
 
-def all_passing(connection: sqlite3.Connection, scope: list[int], filters: Filters) -> list[int]:
+def all_passing(connection: Connection, scope: list[int], filters: Filters) -> list[int]:
     """Return all passages that are in `scope` and pass `filters`, by id."""
-    where, values = conditions(scope, filters)
+    where, values = conditions(connection, scope, filters)
     rows = connection.execute(
         f"SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE {where} ORDER BY c.id",  # noqa: S608 - our own words
         values,
@@ -97,24 +108,19 @@ def all_passing(connection: sqlite3.Connection, scope: list[int], filters: Filte
     return [identifier for (identifier,) in rows]
 
 
-def hits(
-    connection: sqlite3.Connection, chunks: Sequence[int], scope: list[int], filters: Filters, limit: int
-) -> list[Hit]:
-    """Return the first `limit` of `chunks` that exist and pass, without scores.
-
-    The cross join keeps the order of `chunks`, so that no more rows are read than are returned.
-    """
-    where, values = conditions(scope, filters)
+def hits(connection: Connection, chunks: Sequence[int], scope: list[int], filters: Filters, limit: int) -> list[Hit]:
+    """Return the first `limit` of `chunks` that exist and pass, in the given order, without scores."""
+    where, values = conditions(connection, scope, filters)
     rows = connection.execute(
         "SELECT c.document_id, c.id, d.title, d.uri, k.name, c.text, c.page, c.line, c.end_line FROM json_each(?) j"  # noqa: S608 - our own words
-        " CROSS JOIN chunks c ON c.id = j.value CROSS JOIN documents d ON d.id = c.document_id"
-        f" CROSS JOIN collections k ON k.id = c.collection_id WHERE {where} LIMIT ?",
+        " JOIN chunks c ON c.id = CAST(j.value AS BIGINT) JOIN documents d ON d.id = c.document_id"
+        f" JOIN collections k ON k.id = c.collection_id WHERE {where} ORDER BY CAST(j.key AS BIGINT) LIMIT ?",
         [json.dumps(list(chunks)), *values, limit],
     )
     return [hit(row) for row in rows]
 
 
-def passages(connection: sqlite3.Connection, document: str, after: int, limit: int) -> list[Hit]:
+def passages(connection: Connection, document: str, after: int, limit: int) -> list[Hit]:
     """Return up to `limit` passages of a document with ids greater than `after`, in their order."""
     rows = connection.execute(
         "SELECT c.document_id, c.id, d.title, d.uri, k.name, c.text, c.page, c.line, c.end_line FROM chunks c"
@@ -125,13 +131,13 @@ def passages(connection: sqlite3.Connection, document: str, after: int, limit: i
     return [hit(row) for row in rows]
 
 
-def chunks(connection: sqlite3.Connection, document: str, text: str, after: int, limit: int) -> list[Chunk]:
+def chunks(connection: Connection, document: str, text: str, after: int, limit: int) -> list[Chunk]:
     """Return up to `limit` chunks of a document with ids greater than `after` that hold `text`, in their order."""
     rows = connection.execute(
         "SELECT c.id, c.text, c.header, c.page, c.line, c.end_line, coalesce(v.model_id, ''), d.metadata, d.updated"
         " FROM chunks c JOIN documents d ON d.id = c.document_id JOIN collections k ON k.id = c.collection_id"
         " LEFT JOIN vectors v ON v.chunk_id = c.id AND v.model_id = k.wanted WHERE c.document_id = ? AND c.id > ?"
-        " AND (? = '' OR instr(lower(c.header || char(10) || c.text), lower(?))) ORDER BY c.id LIMIT ?",
+        " AND (? = '' OR instr(lower(c.header || '\n' || c.text), lower(?)) > 0) ORDER BY c.id LIMIT ?",
         (document, after, text, text, limit),
     )
     names = ("vector_id", "text", "header", "page", "line", "end_line", "model", "metadata", "updated")

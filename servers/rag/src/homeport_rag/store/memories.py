@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from homeport_rag.results import MemoryEntry
 from homeport_rag.store import documents
+from homeport_rag.store.dialect import ALL, Connection
 
 _SELECT = (
     "SELECT m.document_id, t.text, m.kind, m.subject, m.tags, m.source, m.at, m.importance, m.agent"
     " FROM memories m JOIN texts t ON t.document_id = m.document_id"
+)
+_COLUMNS = (
+    *("document_id", "tenant", "actor", "agent", "kind", "subject", "tags", "source", "at", "importance", "recalled"),
 )
 _NAMES = ("memory_id", "text", "kind", "subject", "tags", "source", "at", "importance", "agent")
 
@@ -40,10 +43,11 @@ class Choice:
     since: str = ""
 
 
-def put(connection: sqlite3.Connection, owner: Owner, entry: MemoryEntry) -> None:
+def put(connection: Connection, owner: Owner, entry: MemoryEntry) -> None:
     """Store what is known about a memory, whose text is stored already."""
     connection.execute(
-        "INSERT OR REPLACE INTO memories VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
+        f"INSERT INTO memories ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')"  # noqa: S608 - our own names
+        f" ON CONFLICT (document_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}",
         (
             *(entry.memory_id, owner.tenant, owner.actor, entry.agent, entry.kind, entry.subject),
             *(json.dumps(entry.tags, ensure_ascii=False), entry.source, entry.at, entry.importance),
@@ -51,7 +55,7 @@ def put(connection: sqlite3.Connection, owner: Owner, entry: MemoryEntry) -> Non
     )
 
 
-def chosen(connection: sqlite3.Connection, owner: Owner, choice: Choice, limit: int = -1) -> list[MemoryEntry]:
+def chosen(connection: Connection, owner: Owner, choice: Choice, limit: int = ALL) -> list[MemoryEntry]:
     """Return the memories of `owner` that fit `choice`, newest first."""
     where, values = ["m.tenant = ?", "m.actor = ?"], list[str | int]([owner.tenant, owner.actor])
     if owner.agent:
@@ -75,12 +79,12 @@ def chosen(connection: sqlite3.Connection, owner: Owner, choice: Choice, limit: 
     return [_entry(row) for row in rows]
 
 
-def one(connection: sqlite3.Connection, owner: Owner, identifier: str) -> MemoryEntry | None:
+def one(connection: Connection, owner: Owner, identifier: str) -> MemoryEntry | None:
     """Return a memory of `owner`; None when there is none of that id."""
     return next((entry for entry in chosen(connection, owner, Choice()) if entry.memory_id == identifier), None)
 
 
-def forget(connection: sqlite3.Connection, identifiers: Sequence[str]) -> None:
+def forget(connection: Connection, identifiers: Sequence[str]) -> None:
     """Delete memories with their text, passages and vectors."""
     for identifier in identifiers:
         documents.delete(connection, identifier)

@@ -17,7 +17,7 @@ from math import log
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from homeport_rag.search import STOP_WORDS, full_text_query, searchable
+from homeport_rag.search import STOP_WORDS, Ranking, full_text_query, searchable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,6 @@ FRESH = 0.02  # the share of passages that FTS5 ranks by itself before all lists
 LEAST_FRESH = 1_000
 _COLUMN, _OFFSET = 1, 24  # bits of a word's place in a passage
 
-Ranking = list[tuple[int, float]]
 Terms = tuple[str, ...]
 
 

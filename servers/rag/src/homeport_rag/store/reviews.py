@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homeport_rag.results import Review
+from homeport_rag.store.dialect import Connection
 
 KEPT = 1_000
 
 
-def put(connection: sqlite3.Connection, entry: Mapping[str, Any], reasons: Sequence[str], actor: str, now: str) -> int:
+def put(connection: Connection, entry: Mapping[str, Any], reasons: Sequence[str], actor: str, now: str) -> int:
     """Put an entry aside; return its id. The oldest go when there are too many."""
     stored = json.dumps(dict(entry), ensure_ascii=False, sort_keys=True)
     connection.execute("DELETE FROM reviews WHERE entry = ?", (stored,))
@@ -20,11 +20,11 @@ def put(connection: sqlite3.Connection, entry: Mapping[str, Any], reasons: Seque
         "INSERT INTO reviews (title, entry, reasons, actor, at) VALUES (?, ?, ?, ?, ?) RETURNING id",
         (entry["title"], stored, json.dumps(list(reasons)), actor, now),
     ).fetchone()[0]
-    connection.execute("DELETE FROM reviews WHERE id <= ? - ?", (made, KEPT))
+    connection.execute("DELETE FROM reviews WHERE id <= ?", (made - KEPT,))
     return made
 
 
-def listed(connection: sqlite3.Connection) -> list[Review]:
+def listed(connection: Connection) -> list[Review]:
     """Return what was put aside, newest first."""
     rows = connection.execute("SELECT id, entry, reasons, actor, at FROM reviews ORDER BY id DESC")
     return [
@@ -33,7 +33,7 @@ def listed(connection: sqlite3.Connection) -> list[Review]:
     ]
 
 
-def take(connection: sqlite3.Connection, identifier: int) -> Review | None:
+def take(connection: Connection, identifier: int) -> Review | None:
     """Return what was put aside under an id, and forget it; None when there is nothing."""
     found = next((review for review in listed(connection) if review.review_id == identifier), None)
     connection.execute("DELETE FROM reviews WHERE id = ?", (identifier,))

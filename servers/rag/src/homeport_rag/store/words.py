@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from homeport_rag.search import Filters, full_text_query, query_words
+from homeport_rag.search import Filters, Ranking, full_text_query, query_words
 from homeport_rag.store import matching
-from homeport_rag.store.postings import Postings, Ranking
+from homeport_rag.store.dialect import Connection
+from homeport_rag.store.full_text import INDEX, TOKENIZER
+from homeport_rag.store.postings import Postings
 
 FEW = 3_000  # passages that FTS5 ranks in less than 5 ms
 MORE = 8  # times as many as wanted are looked at before filters are worked out for all passages
@@ -15,7 +18,7 @@ SPARE = 2  # the same where there are no filters: some may be in other collectio
 
 
 class Words:
-    """Finds passages by the words of a query."""
+    """Ranks the passages of a SQLite file by the words of a query."""
 
     def __init__(self) -> None:
         self._postings: dict[str, Postings] = {}
@@ -38,27 +41,15 @@ class Words:
 
     def _of(self, connection: sqlite3.Connection, *, english: bool) -> Postings | None:
         """Return the lists of an index; None where it is small."""
-        index = matching.INDEX[english]
+        index = INDEX[english]
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()
         if last <= FEW:
             return None
         if index not in self._postings:
-            self._postings[index] = Postings(connection, index, matching.TOKENIZER[english])
+            self._postings[index] = Postings(connection, index, TOKENIZER[index])
         return self._postings[index]
 
-    def find(
-        self, connection: sqlite3.Connection, text: str, scope: dict[int, str], filters: Filters, limit: int
-    ) -> list[Ranking]:
-        """Return the best matches of each full-text index that `scope` needs; see `Store.find_words`."""
-        found: list[Ranking] = []
-        for english in (True, False):
-            ids = [identifier for identifier, language in scope.items() if (language == "en") is english]
-            words = query_words(text, english=english)
-            if ids and words:
-                found.append(self._rank(connection, words, ids, filters, limit, english=english))
-        return found
-
-    def _rank(
+    def rank(
         self,
         connection: sqlite3.Connection,
         words: Sequence[str],
@@ -68,14 +59,53 @@ class Words:
         *,
         english: bool,
     ) -> Ranking:
+        """Return the best matches of one full-text index; see `find`."""
         postings = self._of(connection, english=english)
         if postings is None:
-            index = matching.INDEX[english]
-            return matching.match(connection, index, full_text_query(words), scope, filters, limit)
-        looked_at = limit * (SPARE if filters == Filters() else MORE)
-        best = postings.best(words, looked_at)
-        passing = set(matching.passing(connection, [i for i, _ in best], scope, filters))
-        if len(passing) < limit and len(best) == looked_at:
-            allowed = matching.all_passing(connection, scope, filters)
-            return postings.best(words, limit, allowed)
-        return [hit for hit in best if hit[0] in passing][:limit]
+            return matching.match(connection, INDEX[english], full_text_query(words), scope, filters, limit)
+        return passing(connection, postings, words, scope, filters, limit)
+
+
+Rank = Callable[..., Ranking]
+
+
+class Lists(Protocol):
+    """The lists of words of one full-text index."""
+
+    def best(self, words: Sequence[str], limit: int, allowed: Sequence[int] | None = None) -> Ranking:
+        """Return the best passages that hold any of `words`, only those of `allowed` where it is given."""
+        ...
+
+
+def find(
+    connection: Connection, rank: Rank, text: str, scope: dict[int, str], filters: Filters, limit: int
+) -> list[Ranking]:
+    """Return the best matches of each full-text index that `scope` needs; see `Store.find_words`.
+
+    Args:
+        connection: The database.
+        rank: Called as `Words.rank`.
+        text: The user's query.
+        scope: Id of a collection → its language.
+        filters: What the documents must be like.
+        limit: Most matches per index.
+    """
+    found: list[Ranking] = []
+    for english in (True, False):
+        ids = [identifier for identifier, language in scope.items() if (language == "en") is english]
+        words = query_words(text, english=english)
+        if ids and words:
+            found.append(rank(connection, words, ids, filters, limit, english=english))
+    return found
+
+
+def passing(
+    connection: Connection, lists: Lists, words: Sequence[str], scope: list[int], filters: Filters, limit: int
+) -> Ranking:
+    """Return the best matches that are in `scope` and pass `filters`: the best of all are looked at first."""
+    looked_at = limit * (SPARE if filters == Filters() else MORE)
+    best = lists.best(words, looked_at)
+    those = set(matching.passing(connection, [i for i, _ in best], scope, filters))
+    if len(those) < limit and len(best) == looked_at:
+        return lists.best(words, limit, matching.all_passing(connection, scope, filters))
+    return [hit for hit in best if hit[0] in those][:limit]
