@@ -32,7 +32,7 @@ CANARY = "sk-or-canary-7e1f09c2"
 READY = "Ctrl+C stops it."
 FINAL = {"completed", "failed", "cancelled"}
 TESTS = Path(__file__).parent
-CLIENTS = ("dashboard", "homeport")
+MEASURED = ("dashboard", "docs", "end_to_end", "homeport", "servers")
 COVERAGE = "COVERAGE_PROCESS_CONFIG"  # the variable by which coverage starts in a process
 MEASURE = pytest.StashKey[str]()
 STRANGE = Path(__file__).with_name("strange.py")
@@ -47,8 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Measure the processes that tests of the clients start, since most of a client runs there."""
-    if item.config.stash[MEASURE] and item.path.relative_to(TESTS).parts[0] in CLIENTS:
+    """Measure the processes that some tests start, since most of what they try runs there."""
+    if item.config.stash[MEASURE] and item.path.relative_to(TESTS).parts[0] in MEASURED:
         os.environ[COVERAGE] = item.config.stash[MEASURE]
     else:
         os.environ.pop(COVERAGE, None)

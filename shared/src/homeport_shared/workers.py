@@ -25,6 +25,7 @@ from homeport_shared import worker_child
 from homeport_shared.errors import HomeportError
 
 T = TypeVar("T")
+LEAVE_SECONDS = 1.0  # for a child whose work is done
 logger = logging.getLogger(__name__)
 
 
@@ -86,6 +87,11 @@ class Worker:
 
     async def aclose(self) -> None:
         """End the child, also in the middle of a call; a later call would start a new one."""
+        process = self._process
+        if process is not None and process.stdin and not self._lock.locked():
+            with anyio.move_on_after(LEAVE_SECONDS, shield=True):
+                await process.stdin.aclose()  # it leaves by itself then
+                await process.wait()
         await self._kill()
 
     async def _exchange(self, request: bytes, scope: anyio.CancelScope, timeout: float | None) -> bytes:  # noqa: ASYNC109
