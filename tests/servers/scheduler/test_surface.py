@@ -98,3 +98,17 @@ async def test_alone_it_calls_the_servers_of_its_own_file(tmp_path: Path) -> Non
                     break
                 await anyio.sleep(0.1)
         assert "two years" in runs[0]["detail"]
+
+
+@pytest.mark.anyio
+async def test_settings_are_shown_checked_and_stored(tmp_path: Path) -> None:
+    async with connected(build_server, "scheduler", tmp_path) as client:
+        changed = await client.call_tool("change_settings", {"values": {"time_zone": "Asia/Tokyo", "max_agents": 3}})
+        assert not changed.is_error, changed.content
+        shown = (await client.call_tool("show_settings", {})).structured_content or {}
+        values = {each["name"]: each["value"] for each in shown["settings"]}
+        assert (values["time_zone"], values["max_agents"], values["max_tools"]) == ("Asia/Tokyo", 3, 8)
+        for wrong in ({"time_zone": "Mars/Olympus"}, {"max_agents": 0}, {"unknown": 1}):
+            refused = await client.call_tool("change_settings", {"values": wrong})
+            assert refused.is_error, wrong
+    assert "Asia/Tokyo" in (tmp_path / "homeport.toml").read_text("utf-8")
