@@ -227,6 +227,6 @@ async function at(args) {
 
 const action = (text, work) => h("button", { type: "button", class: "button small", onclick: async () => { try { await work(); await refresh(); } catch (error) { say(error.message, "error"); } } }, text);
 const table = library(side, state, { known, read, say, refresh, addFolder, draw });
-const actions = [action("Upload Documents", async () => upload(await known(), say)), action("Rebuild Index", () => rebuild(say)), action("Settings", () => settings(say)), action("Test Query", async () => tester(await known(), read)), action("Cleanup", () => cleanup(say)), action("Searches", () => kept(again_for)), action("Index", () => upkeep(say)), action("Memory", memories)];
+const actions = [action("Upload Documents", async () => upload(await known(), say)), action("Rebuild Index", () => rebuild(say)), action("Settings", () => settings("Settings of the knowledge base", say)), action("Test Query", async () => tester(await known(), read)), action("Cleanup", () => cleanup(say)), action("Searches", () => kept(again_for)), action("Index", () => upkeep(say)), action("Memory", memories)];
 app.append(h("header", { class: "bar" }, h("div", { class: "search" }, icon("search"), field, ideas), mode, collection, ...actions), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Knowledge"), split));
 start();
