@@ -109,15 +109,23 @@ def all_passing(connection: Connection, scope: list[int], filters: Filters) -> l
 
 
 def hits(connection: Connection, chunks: Sequence[int], scope: list[int], filters: Filters, limit: int) -> list[Hit]:
-    """Return the first `limit` of `chunks` that exist and pass, in the given order, without scores."""
+    """Return the first `limit` of `chunks` that exist and pass, in the given order, without scores.
+
+    Most pass, so only as many as are wanted are read first, then twice as many each time.
+    """
     where, values = conditions(connection, scope, filters)
-    rows = connection.execute(
+    statement = (
         "SELECT c.document_id, c.id, d.title, d.uri, k.name, c.text, c.page, c.line, c.end_line FROM json_each(?) j"  # noqa: S608 - our own words
         " JOIN chunks c ON c.id = CAST(j.value AS BIGINT) JOIN documents d ON d.id = c.document_id"
-        f" JOIN collections k ON k.id = c.collection_id WHERE {where} ORDER BY CAST(j.key AS BIGINT) LIMIT ?",
-        [json.dumps(list(chunks)), *values, limit],
+        f" JOIN collections k ON k.id = c.collection_id WHERE {where} ORDER BY CAST(j.key AS BIGINT)"
     )
-    return [hit(row) for row in rows]
+    found: list[Hit] = []
+    start, size = 0, limit
+    while len(found) < limit and start < len(chunks):
+        rows = connection.execute(statement, [json.dumps(list(chunks[start : start + size])), *values])
+        found += [hit(row) for row in rows]
+        start, size = start + size, 2 * size
+    return found[:limit]
 
 
 def passages(connection: Connection, document: str, after: int, limit: int) -> list[Hit]:
