@@ -96,11 +96,11 @@ class AuditLog:
 
     async def head(self) -> tuple[int, str]:
         """Return the number and hash of the newest row: keep it elsewhere to notice a cut-off tail."""
-        return await self._open().read(lambda connection: _head(connection))
+        return await self._open().read(_head)
 
     async def broken_at(self) -> int | None:
         """Return the number of the first row that does not fit the chain; None when all do."""
-        return await self._open().read(lambda connection: _broken_at(connection))
+        return await self._open().read(_broken_at)
 
     async def aclose(self) -> None:
         """Close the file."""

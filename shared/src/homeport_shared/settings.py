@@ -56,9 +56,8 @@ def load(
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise HomeportError(
-            "invalid", f"The settings of [{section}] do not fit: {wrong}.", f"Correct them in {home / FILE}."
+            "invalid", f"The settings of [{section}] do not fit: {_wrong(error)}.", f"Correct them in {home / FILE}."
         ) from error
 
 
@@ -138,5 +137,8 @@ def changed(before: S, values: Mapping[str, Any], flags: Mapping[str, Any]) -> S
     try:
         return type(before).model_validate(before.model_dump() | dict(values))
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise HomeportError("invalid", f"These settings do not fit: {wrong}.", "Correct them.") from error
+        raise HomeportError("invalid", f"These settings do not fit: {_wrong(error)}.", "Correct them.") from error
+
+
+def _wrong(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())

@@ -148,7 +148,7 @@ def statements(script: str) -> Generator[str]:
 def exclusive(lock: Path) -> Generator[None]:
     """Keep every other process out of the block that uses the same `lock` file; the lock goes with its holder.
 
-    For work that no transaction can span: a migration commits by itself, a file is renamed beside the database.
+    For work that no transaction can span, such as renaming a file beside the database.
 
     Raises:
         sqlite3.OperationalError: When another process holds it for longer than `BUSY_MS`.
