@@ -186,6 +186,16 @@ if sys.platform == "linux":  # the one system that promises the limit
             assert await reader.call(work.fill, 20) == 20 * 1024 * 1024
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has priority classes, not nice values")
+async def test_a_child_for_the_background_gives_way_to_everything_else() -> None:
+    ours = os.nice(0)
+    async with worker() as reader:
+        assert await reader.call(os.nice, 0) == ours
+    made = Worker("test builder", background=True)
+    assert await made.call(os.nice, 0) == ours + 10
+    await made.aclose()
+
+
 async def test_an_idle_child_ends_by_itself_and_the_next_call_starts_a_new_one() -> None:
     async with worker(idle_seconds=0.2) as reader:
         await reader.call(work.counted)

@@ -32,8 +32,10 @@ def main() -> None:
     """Answer requests until stdin closes or nothing came for the idle time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole terminal; the parent decides what ends
     requests, replies = _take_pipes()
-    path, memory_mb, idle_seconds = pickle.loads(_read(requests))  # noqa: S301 - written by our own parent
+    path, memory_mb, idle_seconds, niceness = pickle.loads(_read(requests))  # noqa: S301 - written by our own parent
     sys.path[:] = path
+    if niceness and hasattr(os, "nice"):
+        os.nice(niceness)
     if memory_mb is not None:
         _limit_memory(memory_mb * 1024 * 1024)
     inbox: queue.Queue[bytes] = queue.Queue()

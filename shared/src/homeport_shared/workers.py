@@ -26,6 +26,7 @@ from homeport_shared.errors import HomeportError
 
 T = TypeVar("T")
 LEAVE_SECONDS = 1.0  # for a child whose work is done
+NICE = 10  # how far a background child steps back; Windows has a class of its own for that
 logger = logging.getLogger(__name__)
 
 
@@ -41,11 +42,16 @@ class Worker:
         memory_mb: The most MiB of data it may hold; None = no limit. Enforced on Linux (RLIMIT_DATA); the kernel of
             macOS takes the limit (RLIMIT_AS) without promising to hold it; Windows has no such limit.
         idle_seconds: How long it stays without work.
+        background: Nobody waits for its answers, so it gives way to whatever else the processor is asked for.
     """
 
-    def __init__(self, name: str, *, memory_mb: int | None = None, idle_seconds: float = 60.0) -> None:
+    def __init__(
+        self, name: str, *, memory_mb: int | None = None, idle_seconds: float = 60.0, background: bool = False
+    ) -> None:
         self.name = name
-        self._configuration = pickle.dumps((sys.path, memory_mb, idle_seconds))
+        self._configuration = pickle.dumps((sys.path, memory_mb, idle_seconds, NICE if background else 0))
+        self._flags = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+        self._flags |= getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if background else 0
         self._memory_mb = memory_mb
         self._lock = anyio.Lock()
         self._process: Process | None = None
@@ -122,7 +128,7 @@ class Worker:
             process = await anyio.open_process(
                 [sys.executable, "-P", "-m", "homeport_shared.worker_child"],
                 stderr=self._said,
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                creationflags=self._flags,
             )
             assert process.stdin and process.stdout
             self._process, self._replies = process, BufferedByteReceiveStream(process.stdout)

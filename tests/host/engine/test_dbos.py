@@ -16,18 +16,22 @@ from sqlalchemy import update
 from homeport_host.database import Database
 from homeport_host.engine.dbos import MOST_STARTS, DbosEngine
 from homeport_host.engine.protocol import Body, Steps
-from homeport_host.engine.records import accepted
+from homeport_host.engine.records import Records, accepted
+from homeport_host.engine.workers import Workers
+from homeport_shared.clock import SystemClock
 from homeport_shared.errors import HomeportError
 
+LEASE = 3_600.0  # seconds: no beat but the first one while a test runs
 pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def engine_with(place: Any, *given_up: Any, **bodies: Body) -> AsyncGenerator[DbosEngine]:
+async def engine_with(place: Any, *given_up: Any, shared: Any = None, **bodies: Body) -> AsyncGenerator[DbosEngine]:
     database = Database(place.database)
     await database.open()
     async with anyio.create_task_group() as tasks:
-        engine = DbosEngine(place.engine, database, tasks, watch_seconds=0.2)
+        lease = {"clock": shared, "lease": LEASE} if shared else {}
+        engine = DbosEngine(place.engine, database, tasks, watch_seconds=0.2, **lease)
         engine.on_given_up.extend(given_up)
         for kind, body in bodies.items():
             engine.register(kind, body)
@@ -39,6 +43,15 @@ async def engine_with(place: Any, *given_up: Any, **bodies: Body) -> AsyncGenera
             await engine.aclose()
             await database.aclose()
             tasks.cancel_scope.cancel()
+
+
+class Leaping(SystemClock):
+    """A clock that runs on while the process that reads it is frozen."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead
 
 
 class Journal:
@@ -234,3 +247,56 @@ async def test_a_fork_takes_over_what_was_recorded_before_its_step(place: Any) -
         with pytest.raises(HomeportError, match="no run"):
             await engine.fork("unknown", 1, into="r3")
     assert journal.done == ["r1 a", "r1 b", "r1 c", "r2 b", "r2 c"]
+
+
+@pytest.mark.parametrize("taken_over", [True, False])
+async def test_a_worker_that_was_silent_begins_no_step_of_a_run_that_it_lost(place: Any, taken_over: bool) -> None:
+    journal, clock, in_step, frozen = Journal(), Leaping(), anyio.Event(), anyio.Event()
+
+    async def first() -> str:
+        in_step.set()
+        await frozen.wait()
+        return await journal.note("one")
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        try:
+            await steps.step("one", first)
+            await steps.step("two", lambda: journal.note("two"))
+        finally:
+            journal.ended.set()
+
+    async with engine_with(place, shared=clock, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await in_step.wait()
+        clock.ahead = LEASE
+        if taken_over:
+            await take_over(place, "local", "another")
+        frozen.set()
+        await journal.ended.wait()
+    assert journal.done == (["one"] if taken_over else ["one", "two"])
+
+
+async def take_over(place: Any, dead: str, by: str) -> None:
+    """Do what another worker does that has seen the same number of beats for a whole lease."""
+    async with anyio.create_task_group() as tasks:
+        database = Database(place.database)
+        await database.open()
+        beats = (await Workers(database).beat(by))[dead]
+        assert [run for run, _, _ in await Records(database, tasks).take_over(dead, beats, by)] == ["r1"]
+        await database.aclose()
+
+
+async def test_a_worker_that_has_beaten_meanwhile_keeps_its_runs(place: Any) -> None:
+    async with anyio.create_task_group() as tasks:
+        database = Database(place.database)
+        await database.open()
+        records, workers = Records(database, tasks), Workers(database)
+        await records.accept("r1", "work", {}, "slow")
+        await workers.beat("slow")
+        seen = (await workers.beat("fast"))["slow"]
+        await workers.beat("slow")
+        assert await records.take_over("slow", seen, "fast") == []
+        assert await records.take_over("slow", seen + 1, "fast") == [("r1", "work", {})]
+        assert await records.take_over("slow", seen + 1, "third") == [], "somebody was faster"
+        assert await records.lost(["r1"], "slow") == {"r1"}
+        await database.aclose()

@@ -8,6 +8,7 @@ the database goes on without a restart. Facts about DBOS 3.4: its public API, so
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import TaskGroup
 from sqlalchemy.exc import DBAPIError
@@ -82,6 +84,7 @@ class DbosEngine:
         self._fresh = set[str]()
         self._signalled: dict[str, anyio.Event] = {}
         self._waking = anyio.Lock()
+        self._shown = self._clock.monotonic()  # since then the others know that this worker lives
         self._watchdog: anyio.CancelScope | None = None
         self._sharing: anyio.CancelScope | None = None
         self._dbos: type[DBOS] | None = None
@@ -344,27 +347,48 @@ class DbosEngine:
         with anyio.CancelScope() as self._sharing:
             while True:
                 try:
+                    now = self._clock.monotonic()
                     beats = await self._workers.beat(self._worker)
+                    if now - self._shown >= self._lease:
+                        await self._drop_lost()
+                    self._shown = now
                     newest, runs = await self._records.signalled(newest)
                     for run in await self._records.ended(list(self._live)):  # cancelled by another
                         self._live[run].scope.cancel()
                     for run in runs & self._signalled.keys():
                         self._signalled.pop(run).set()
                     for worker in sightings.dead(beats, self._clock.monotonic()):
-                        await self._take_over(worker)
+                        await self._take_over(worker, beats[worker])
                 except HomeportError:  # the database is away: it is looked for again
                     logger.exception("the other workers could not be looked up")
                 await anyio.sleep(self._lease / BEATS)
 
-    async def _take_over(self, dead: str) -> None:
-        unfinished = await self._records.unfinished(dead)
-        if unfinished:
+    async def _take_over(self, dead: str, beats: int) -> None:
+        runs = await self._records.take_over(dead, beats, self._worker)
+        if runs:
             await self._awake()
-        for run, kind, parameters in unfinished:
-            if await self._records.take_over(run, self._worker, of=dead):
-                logger.warning("run %s of the worker %s, which is silent, is taken over", run, dead)
-                await self._look_after(run, kind, parameters, resume=True)
-        await self._workers.leave(dead)
+        for run, kind, parameters in runs:
+            logger.warning("run %s of the worker %s, which is silent, is taken over", run, dead)
+            await self._look_after(run, kind, parameters, resume=True)
+
+    async def keep_only_own(self, run: str) -> None:
+        """Stop the task of a run that was taken over while this worker was silent, because it was frozen, say.
+
+        Raises:
+            CancelledError: In that task.
+        """
+        while self._lease and self._clock.monotonic() - self._shown >= self._lease:
+            with contextlib.suppress(HomeportError):  # the database is away, for the others as well
+                await self._drop_lost()
+                break
+            await anyio.sleep(self._lease / BEATS)
+        await anyio.lowlevel.checkpoint_if_cancelled()
+
+    async def _drop_lost(self) -> None:
+        for run in await self._records.lost(list(self._live), self._worker):
+            if live := self._live.get(run):
+                logger.warning("run %s is stopped here: another worker took it over", run)
+                live.scope.cancel()
 
 
 class _Live:
@@ -391,6 +415,7 @@ class _Steps:
 
         async def recorded() -> dict[str, Any]:
             nonlocal done_now
+            await self._engine.keep_only_own(self.run)
             done_now = True
             try:
                 return {"value": await work()}

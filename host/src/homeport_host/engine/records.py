@@ -14,10 +14,12 @@ from sqlalchemy import JSON, Column, Connection, Index, Integer, String, Table, 
 
 from homeport_host.database import Database, metadata
 from homeport_host.dialects import insert
+from homeport_host.engine.workers import workers
 from homeport_shared.batching import Batcher
 from homeport_shared.clock import Clock, SystemClock, iso
 
 GATHER = 0.05  # seconds
+Accepted = tuple[str, str, dict[str, Any]]  # a run's id, kind and parameters
 accepted = Table(
     "engine_runs",
     metadata,
@@ -88,19 +90,39 @@ class Records:
         change = update(accepted).where(accepted.c.run.in_(runs)).values(starts=0)
         await self._database.write(lambda connection: connection.execute(change))
 
-    async def take_over(self, run: str, worker: str, *, of: str) -> bool:
-        """Give a run of a dead worker to another; False when somebody was faster."""
-        change = update(accepted).where(accepted.c.run == run, accepted.c.worker == of, accepted.c.ended == "")
-        change = change.values(worker=worker)
-        return await self._database.write(lambda connection: connection.execute(change).rowcount > 0)
+    async def take_over(self, dead: str, beats: int, by: str) -> list[Accepted]:
+        """Give the unfinished runs of a silent worker to another, and return them; none if it has beaten meanwhile.
+
+        Its row goes in the same transaction: with its next beat it finds itself missing, and its runs elsewhere.
+
+        Args:
+            dead: The worker that seems dead.
+            beats: Its number when that was found out.
+            by: The worker that goes on with its runs.
+        """
+        leave = delete(workers).where(workers.c.worker == dead, workers.c.beats == beats)
+        change = update(accepted).where(accepted.c.worker == dead, accepted.c.ended == "").values(worker=by)
+        change = change.returning(accepted.c.run, accepted.c.kind, accepted.c.parameters)
+
+        def work(connection: Connection) -> list[Accepted]:
+            if connection.execute(leave).rowcount == 0:
+                return []
+            return [(run, kind, parameters) for run, kind, parameters in connection.execute(change)]
+
+        return await self._database.write(work)
+
+    async def lost(self, runs: Collection[str], worker: str) -> set[str]:
+        """Return which of these runs another worker goes on with."""
+        query = select(accepted.c.run).where(accepted.c.run.in_(runs), accepted.c.worker != worker)
+        return await self._database.read(lambda connection: set(connection.scalars(query)))
 
     async def ended(self, runs: Collection[str]) -> set[str]:
         """Return which of these runs need no further care."""
         query = select(accepted.c.run).where(accepted.c.run.in_(runs), accepted.c.ended != "")
         return await self._database.read(lambda connection: set(connection.scalars(query)))
 
-    async def unfinished(self, worker: str) -> list[tuple[str, str, dict[str, Any]]]:
-        """Return id, kind and parameters of the runs that a worker accepted and that did not end."""
+    async def unfinished(self, worker: str) -> list[Accepted]:
+        """Return the runs that a worker accepted and that did not end."""
         query = select(accepted.c.run, accepted.c.kind, accepted.c.parameters)
         query = query.where(accepted.c.ended == "", accepted.c.worker == worker)
         return await self._database.read(lambda connection: [tuple(row) for row in connection.execute(query)])

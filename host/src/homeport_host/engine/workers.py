@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Column, Connection, Integer, String, Table, delete, select
+from sqlalchemy import Column, Connection, Integer, String, Table, select
 
 from homeport_host.database import Database, metadata
 from homeport_host.dialects import insert
@@ -39,10 +39,6 @@ class Workers:
             return {each[0]: each[1] for each in connection.execute(others)}
 
         return await self._database.write(work)
-
-    async def leave(self, worker: str) -> None:
-        """Take a worker out of the list."""
-        await self._database.write(lambda c: c.execute(delete(workers).where(workers.c.worker == worker)))
 
 
 @dataclass

@@ -63,7 +63,7 @@ class Indexer:
         self._wake = anyio.Event()
         self._running = False
         self._text_limit = 0
-        self._worker = Worker("content index", memory_mb=memory_mb)
+        self._worker = Worker("content index", memory_mb=memory_mb, background=True)
         context.closing(self._worker.aclose)
 
     async def heard(self, kind: str, place: Place, source: Place | None) -> None:

@@ -192,7 +192,7 @@ async def _local(folder: Path, home: Path, worker: Worker) -> LocalEmbedder | No
 
 async def _build(folder: Path, built: Path) -> ModelIdentity:
     """Build in a process of its own, so that what the build needs (500 MB) is gone afterwards."""
-    builder = Worker("builder of the embedding model")
+    builder = Worker("builder of the embedding model", background=True)
     try:
         return ModelIdentity(**await builder.call(inference.build, str(folder), str(built), timeout=300))
     finally:

@@ -117,6 +117,11 @@ class Meaning:
         found = self._found.get(choice)
         return (found.embedder, found.why) if found and self._fresh(choice) else (None, PREPARING)
 
+    @property
+    def looking(self) -> bool:
+        """Whether a model is being looked for or built now."""
+        return self._lock.locked()
+
     async def answering(self, space: Space) -> tuple[Embedder | None, str]:
         """Return the model whose vectors answer for a collection: the former one while they are made anew."""
         embedder, why = await self.ready(space.settings.choice)

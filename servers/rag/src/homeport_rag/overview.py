@@ -16,12 +16,12 @@ from homeport_shared.context import ServerContext
 
 LITTLE_SPACE = 1_000_000_000  # bytes
 FULL = 90.0  # percent of a disk
-GLANCE = 0.05  # seconds for which a look at the numbers waits for the model
+GLANCE = 0.05  # seconds for which the first look at the numbers waits for the model
 
 
 async def overview(context: ServerContext, store: Store, meaning: Meaning) -> Overview:
     """Return the state of the knowledge base."""
-    embedder, why = await meaning.ready(patience=GLANCE)
+    embedder, why = await meaning.ready(patience=0 if meaning.looking else GLANCE)
     if embedder:
         meaning.wake()
     counted = [await _with_pending(each, store, meaning) for each in await store.read(collections.counted)]
