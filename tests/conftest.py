@@ -24,6 +24,7 @@ from tests.postgres import Postgres
 from homeport.connection import call
 from homeport_host import process
 from homeport_host.governance.dispatch import APPROVAL
+from homeport_rag import inference, weights
 from homeport_shared.testing.model import ModelDouble
 
 MODEL = "ollama/qwen3:8b"
@@ -44,6 +45,16 @@ settings.load_profile("patient")
 def pytest_configure(config: pytest.Config) -> None:
     """Keep to oneself how coverage is measured: tests start many processes, which take half as long again with it."""
     config.stash[MEASURE] = os.environ.pop(COVERAGE, "") if hasattr(config, "workerinput") else ""
+    if not hasattr(config, "workerinput"):
+        build_model_for_all(Path(sys.prefix) / "embedding-model")
+
+
+def build_model_for_all(folder: Path) -> None:
+    """Build the embedding model once: each of a hundred data roots would do so else, for five seconds."""
+    if inference.manifest_of(folder) is None:
+        program = "import sys; from homeport_rag import inference; inference.build(*sys.argv[1:])"
+        subprocess.run([sys.executable, "-c", program, str(weights.installed_folder()), str(folder)], check=True)
+    os.environ.setdefault("HOMEPORT_MODEL_DIR", str(folder))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

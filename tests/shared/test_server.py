@@ -135,7 +135,7 @@ async def test_alone_every_call_leaves_an_audit_row(tmp_path: Path) -> None:
 
 async def test_clients_of_2026_hear_of_changes(tmp_path: Path) -> None:
     async with connected(build, "test", tmp_path) as client:
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             async with client.listen(resource_subscriptions=["test://health"]) as changes:
                 await client.call_tool("touch", {})
                 event = await anext(aiter(changes))
@@ -158,7 +158,7 @@ async def test_clients_of_2025_hear_of_what_they_subscribed_to(tmp_path: Path) -
         with pytest.warns(match="resources/subscribe"):
             await client.subscribe_resource("test://health")
         await client.call_tool("touch", {})
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await news.wait()
         with pytest.warns(match="resources/unsubscribe"):
             await client.unsubscribe_resource("test://health")

@@ -31,7 +31,7 @@ async def engine_with(place: Any, *given_up: Any, shared: Any = None, **bodies: 
     await database.open()
     async with anyio.create_task_group() as tasks:
         lease = {"clock": shared, "lease": LEASE} if shared else {}
-        engine = DbosEngine(place.engine, database, tasks, watch_seconds=0.2, **lease)
+        engine = DbosEngine(place.engine, database, tasks, **lease)
         engine.on_given_up.extend(given_up)
         for kind, body in bodies.items():
             engine.register(kind, body)
@@ -59,10 +59,11 @@ class Journal:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self.ended = anyio.Event()
+        self.begun, self.ended = anyio.Event(), anyio.Event()
 
     async def note(self, what: str) -> str:
         self.done.append(what)
+        self.begun.set()
         return what
 
 
@@ -247,6 +248,31 @@ async def test_a_fork_takes_over_what_was_recorded_before_its_step(place: Any) -
         with pytest.raises(HomeportError, match="no run"):
             await engine.fork("unknown", 1, into="r3")
     assert journal.done == ["r1 a", "r1 b", "r1 c", "r2 b", "r2 c"]
+
+
+async def test_a_run_that_is_resumed_although_it_has_a_task_never_has_two(place: Any) -> None:
+    from dbos import DBOS
+
+    journal = Journal()
+
+    async def only() -> None:
+        await journal.note("begin")
+        try:
+            if len(journal.done) == 1:
+                await anyio.sleep_forever()
+        finally:
+            await journal.note("end")
+
+    async def body(steps: Steps, _: dict[str, Any]) -> None:
+        await steps.step("only", only)
+        journal.ended.set()
+
+    async with engine_with(place, work=body) as engine:
+        await engine.start("work", {}, run="r1")
+        await journal.begun.wait()
+        await DBOS.resume_workflow_async("r1")
+        await journal.ended.wait()
+    assert journal.done == ["begin", "end", "begin", "end"]
 
 
 @pytest.mark.parametrize("taken_over", [True, False])

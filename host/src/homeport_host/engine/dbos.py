@@ -255,6 +255,9 @@ class DbosEngine:
     async def _run(self, kind: str, parameters: dict[str, Any]) -> Any:
         """Do the work of one run, as DBOS's workflow. A stop leaves it open; an end is noted."""
         run = _own_id()
+        if former := self._live.get(run):  # DBOS was told to resume it: from now on it records nothing of that task
+            former.scope.cancel()
+            await former.ended.wait()
         with anyio.CancelScope() as scope:
             live = self._live[run] = _Live(scope)
             try:
