@@ -3,19 +3,16 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --no-sync
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check coverage bench wheels setup soak clean
+.PHONY: run test check bench wheels setup soak clean
 
 run: setup ## start Homeport and open the dashboard
 	@$(RUN) homeport
 
-test: setup ## run the checks and tests; with CI=true also the long ones
+test: setup ## run the checks and tests; with CI=true also the long ones, and branch coverage by package
 	@$(RUN) python tests/run.py
 
 check: setup ## only the static checks
 	@$(RUN) python -m pytest -q -n 2 tests/workspace/test_checks.py
-
-coverage: setup ## the tests with branch coverage by package; fails below 90 %
-	@CI=true $(RUN) python tests/run.py --coverage
 
 bench: setup ## compare with peers; prints ratios
 	@$(RUN) python -m tests.benchmarks

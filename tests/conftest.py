@@ -32,10 +32,7 @@ CLOUD_MODEL = "openrouter/qwen/qwen3-8b"
 CANARY = "sk-or-canary-7e1f09c2"
 READY = "Ctrl+C stops it."
 FINAL = {"completed", "failed", "cancelled"}
-TESTS = Path(__file__).parent
-MEASURED = ("dashboard", "docs", "end_to_end", "homeport", "servers")
 COVERAGE = "COVERAGE_PROCESS_CONFIG"  # the variable by which coverage starts in a process
-MEASURE = pytest.StashKey[str]()
 STRANGE = Path(__file__).with_name("strange.py")
 PATIENCE = 60  # seconds for anything at all; never asserted
 settings.register_profile("patient", deadline=None)  # nor is how long one example takes
@@ -43,9 +40,10 @@ settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep to oneself how coverage is measured: tests start many processes, which take half as long again with it."""
-    config.stash[MEASURE] = os.environ.pop(COVERAGE, "") if hasattr(config, "workerinput") else ""
-    if not hasattr(config, "workerinput"):
+    """Keep coverage to oneself: tests start many processes, which take half as long again with it."""
+    if hasattr(config, "workerinput"):
+        os.environ.pop(COVERAGE, None)
+    else:
         build_model_for_all(Path(sys.prefix) / "embedding-model")
 
 
@@ -55,14 +53,6 @@ def build_model_for_all(folder: Path) -> None:
         program = "import sys; from homeport_rag import inference; inference.build(*sys.argv[1:])"
         subprocess.run([sys.executable, "-c", program, str(weights.installed_folder()), str(folder)], check=True)
     os.environ.setdefault("HOMEPORT_MODEL_DIR", str(folder))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Measure the processes that some tests start, since most of what they try runs there."""
-    if item.config.stash[MEASURE] and item.path.relative_to(TESTS).parts[0] in MEASURED:
-        os.environ[COVERAGE] = item.config.stash[MEASURE]
-    else:
-        os.environ.pop(COVERAGE, None)
 
 
 @pytest.fixture

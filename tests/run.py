@@ -1,8 +1,7 @@
 """Run every test, say what is left out, and run what failed once more, alone.
 
-python tests/run.py              with CI=true nothing may be left out
-python tests/run.py --coverage   also measures branch coverage, which takes half as long again; a package below 90 %
-                                 is a failure
+With CI=true nothing may be left out, and branch coverage is measured: a package below 90 % is a failure. Only what
+runs in the processes of pytest counts; those that tests start would take half as long again.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def main() -> int:
     markers = absent if CI else dict.fromkeys((*LONG_MARKERS, *absent))
     left_out += ["-m", " and ".join(f"not {marker}" for marker in markers)] if markers else []
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
-    measured = ("coverage", "run", "-m") if "--coverage" in sys.argv else ()
+    measured = ("coverage", "run", "-m") if CI else ()
     # Each worker goes through the files in order, so that the tests of a module share what it starts.
     arguments = ("-n", "2", "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
     status = pytest(*arguments, through=measured)

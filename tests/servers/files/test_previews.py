@@ -6,6 +6,7 @@ import base64
 import io
 import struct
 import zlib
+from datetime import date
 from typing import Any
 
 import openpyxl
@@ -14,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from homeport_files import pictures
+from homeport_files.pictures import Picture
 from homeport_files.previews import hex_lines
 from homeport_files.tables import View, rows
 from homeport_shared.errors import HomeportError
@@ -42,42 +45,67 @@ def pdf(pages: int) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
-async def test_a_picture_is_shown_no_larger_than_asked_for(files: Any, form: str) -> None:
-    files.put(f"a.{form.lower()}", picture((900, 300), form))
-    preview = await files("preview", path=f"docs/a.{form.lower()}", edge=120)
+def opened(made: Picture) -> Image.Image:
+    image = Image.open(io.BytesIO(made.data))
+    assert image.get_format_mimetype() == made.media_type
+    return image
+
+
+async def test_a_picture_is_shown_no_larger_than_asked_for(files: Any) -> None:
+    files.put("a.png", picture((900, 300), "PNG"))
+    preview = await files("preview", path="docs/a.png", edge=120)
     assert (preview["kind"], preview["width"], preview["height"]) == ("picture", 900, 300)
     assert shown(preview).size == (120, 40)
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_pictures_of_each_common_form_are_read(form: str) -> None:
+    made = pictures.picture(picture((900, 300), form), "a", 120)
+    assert (made.width, made.height, made.pages, opened(made).size) == (900, 300, 1, (120, 40))
+
+
 @pytest.mark.slow
-async def test_a_picture_of_noise_stays_below_a_megabyte(files: Any) -> None:
-    files.put("noise.png", picture((3000, 3000), "PNG", compress_level=1))
-    assert len((await files("preview", path="docs/noise.png", edge=9999))["image"]) < 1_000_000
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_picture_of_noise_stays_below_a_megabyte(mode: str) -> None:
+    out = io.BytesIO()
+    noise = Image.effect_noise((1200, 1200), 80)
+    Image.merge(mode, [noise] * len(mode)).save(out, "PNG", compress_level=1)
+    made = pictures.picture(out.getvalue(), "noise.png", 9999)
+    assert len(made.data) <= pictures.MOST_BYTES
+    assert opened(made).mode == mode
 
 
-async def test_a_picture_is_turned_as_its_camera_says(files: Any) -> None:
+def test_a_picture_is_turned_as_its_camera_says() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    files.put("a.jpg", picture((400, 200), "JPEG", exif=exif))
-    assert shown(await files("preview", path="docs/a.jpg", edge=100)).size == (50, 100)
+    assert opened(pictures.picture(picture((400, 200), "JPEG", exif=exif), "a.jpg", 100)).size == (50, 100)
 
 
-async def test_a_picture_that_would_unpack_into_gigabytes_is_refused_before(files: Any) -> None:
+def test_a_picture_that_would_unpack_into_gigabytes_is_refused_before() -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    files.put("bomb.png", b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b""))
-    code, text = await files.fails("preview", path="docs/bomb.png")
-    assert (code, "60,000 × 60,000" in text) == ("too_large", True)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    with pytest.raises(HomeportError, match="60,000 × 60,000") as refused:
+        pictures.picture(bomb, "bomb.png", 100)
+    assert refused.value.code == "too_large"
 
 
 async def test_a_damaged_picture_is_named(files: Any) -> None:
-    files.put("cut.png", picture((300, 300), "PNG")[:600])
-    assert (await files.fails("preview", path="docs/cut.png"))[0] == "damaged"
     files.put("fake.jpg", b"no picture")
     assert (await files.fails("preview", path="docs/fake.jpg"))[0] == "damaged"
+    with pytest.raises(HomeportError, match=r"cut\.png is damaged"):
+        pictures.picture(picture((300, 300), "PNG")[:600], "cut.png", 100)
+
+
+def test_a_page_that_cannot_be_shown_is_named() -> None:
+    made = pictures.page(pdf(3), "a.pdf", 3, 200)
+    assert (made.width, made.height, made.pages, opened(made).size) == (300, 600, 3, (100, 200))
+    with pytest.raises(HomeportError, match="has 3 pages, not 4"):
+        pictures.page(pdf(3), "a.pdf", 4, 200)
+    with pytest.raises(HomeportError, match=r"b\.pdf is damaged"):
+        pictures.page(b"%PDF-1.7\nnothing", "b.pdf", 1, 200)
 
 
 async def test_pages_of_a_pdf_are_pictures(files: Any) -> None:
@@ -85,9 +113,6 @@ async def test_pages_of_a_pdf_are_pictures(files: Any) -> None:
     preview = await files("preview", path="docs/a.pdf", page=2, edge=200)
     assert (preview["kind"], preview["page"], preview["pages"]) == ("page", 2, 3)
     assert shown(preview).size == (100, 200)
-    assert (await files.fails("preview", path="docs/a.pdf", page=4))[0] == "not_found"
-    files.put("b.pdf", b"%PDF-1.7\nnothing")
-    assert (await files.fails("preview", path="docs/b.pdf"))[0] == "damaged"
 
 
 async def test_a_table_is_paged_filtered_and_sorted(files: Any) -> None:
@@ -100,21 +125,37 @@ async def test_a_table_is_paged_filtered_and_sorted(files: Any) -> None:
     assert (found["total"], found["whole"], found["rows"][0]) == (10, 1000, ["item 999", "9990", "odd"])
 
 
-async def test_each_sheet_of_a_workbook_is_a_table(files: Any) -> None:
+def test_each_sheet_of_a_workbook_is_a_table() -> None:
     book = openpyxl.Workbook()
     book.active.title = "First"
     book.active.append(["a", "b"])
     book.active.append([1.5, True])
+    book.active.append([2.0, date(2026, 4, 1)])
     book.create_sheet("Second").append(["only"])
     out = io.BytesIO()
     book.save(out)
-    files.put("a.xlsx", out.getvalue())
-    first = await files("preview", path="docs/a.xlsx")
-    assert (first["sheets"], first["rows"]) == (["First", "Second"], [["1.5", "TRUE"]])
-    assert (await files("preview", path="docs/a.xlsx", sheet="Second"))["columns"] == ["only"]
-    assert (await files.fails("preview", path="docs/a.xlsx", sheet="Third"))[0] == "not_found"
-    files.put("b.xlsx", b"PK\x03\x04 broken")
-    assert (await files.fails("preview", path="docs/b.xlsx"))[0] == "damaged"
+    first = rows(out.getvalue(), "a.xlsx", "1", View())
+    assert (first.sheets, first.rows) == (["First", "Second"], [["1.5", "TRUE"], ["2", "2026-04-01"]])
+    assert rows(out.getvalue(), "a.xlsx", "2", View(sheet="Second")).columns == ["only"]
+    with pytest.raises(HomeportError, match="It has: First, Second"):
+        rows(out.getvalue(), "a.xlsx", "3", View(sheet="Third"))
+    with pytest.raises(HomeportError, match="is damaged"):
+        rows(b"PK\x03\x04 broken", "b.xlsx", "4", View())
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("=10", ["10"]), ("<10", ["9"]), (">9", ["10"]), ("<=10", ["9", "10"]), ("> a", ["b"]), ("1", ["10"]), ("", None)],
+)
+def test_a_filter_compares_numbers_with_numbers_and_texts_with_texts(text: str, found: list[str] | None) -> None:
+    lines = ["x", "9", "10", "b", '""', "a"]
+    page = rows("\n".join(lines).encode(), "a.csv", text, View(filters={0: text}))
+    assert [row[0] for row in page.rows] == (["9", "10", "b", "", "a"] if found is None else found)
+
+
+def test_a_table_whose_marks_do_not_tell_is_divided_by_the_commonest() -> None:
+    assert rows(b"one", "a.csv", "5", View()).columns == ["one"]
+    assert rows(b"a|b|c\n1\n", "b.csv", "6", View()).columns == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

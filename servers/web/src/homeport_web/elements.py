@@ -36,7 +36,7 @@ def tables(html: str, address: str) -> list[dict[str, Any]]:
     """Return `{caption, rows}` of each table that holds no other, `rows` as lists of texts."""
     found: list[dict[str, Any]] = []
     for table in _parsed(html).css("table"):
-        if table.css_first("table table") is not None:
+        if len(table.css("table")) > 1:  # itself is among them
             continue
         rows = [[_text(cell) for cell in row.css("th, td")[:MOST_COLUMNS]] for row in table.css("tr")]
         caption = table.css_first("caption")

@@ -69,7 +69,7 @@ def read(data: bytes, address: str, media_type: str, charset: str) -> Page:
     if media_type in _PAGES or (media_type in {"", "text/plain"} and _LOOKS_LIKE_A_PAGE.match(data[:4096])):
         return _page(decode_page(data, address, charset)[0], address)
     if charset and media_type.startswith("text/"):
-        data = decode_page(data, address, charset)[0].encode("utf-8", "replace")
+        data, charset = decode_page(data, address, charset)[0].encode("utf-8", "replace"), "utf-8"
     name = _name(address, media_type)
     document = extract_bytes(data, name)
     if document.media_type in _PAGES:

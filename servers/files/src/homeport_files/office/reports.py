@@ -31,15 +31,11 @@ def write_report(old: bytes | None, markdown: str, styles: dict[str, str], repla
 
     Raises:
         HomeportError: `invalid`, for a style that the document has not or a character that Word cannot hold;
-            `not_found`, for a text that is not there; `unsupported`, for one in a link.
+            `not_found`, for a text that is not there; `unsupported`, for one in a link; `damaged`.
     """
-    import docx
-
     if bad := _FORBIDDEN.search("".join([markdown, *replace.values()])):
         raise HomeportError("invalid", f"A Word file cannot hold the character {bad[0]!r}.", "Leave it out.")
-    if old is not None:
-        archive.check(old, name)
-    document: Any = docx.Document(io.BytesIO(old) if old is not None else None)
+    document = _opened(old, name)
     for before, after in replace.items():
         _replace(document, before, after, name)
     report = _Report(document, styles)
@@ -53,6 +49,18 @@ def write_report(old: bytes | None, markdown: str, styles: dict[str, str], repla
     out = io.BytesIO()
     document.save(out)
     return out.getvalue()
+
+
+def _opened(data: bytes | None, name: str) -> Any:
+    import docx
+
+    if data is None:
+        return docx.Document()
+    archive.check(data, name)
+    try:
+        return docx.Document(io.BytesIO(data))
+    except Exception as error:  # the boundary to the parser, which has an exception of its own for each fault
+        raise HomeportError("damaged", f"{name} does not open as a Word file.", "Write a new one.") from error
 
 
 class _Report:

@@ -59,19 +59,18 @@ def write_workbook(old: bytes | None, sheets: list[Sheet], name: str) -> bytes:
 
     Raises:
         HomeportError: `invalid`, for a name, range or character that Excel does not take; `denied`, for a formula that
-            would start a program or reach the network; `too_large`; `unsupported`, when the workbook holds parts that
-            would be lost.
+            would start a program or reach the network; `too_large`; `damaged`; `unsupported`, when the workbook holds
+            parts that would be lost.
     """
     import openpyxl
 
     if sum(len(row) for sheet in sheets for row in sheet.rows) > MOST_CELLS:
         raise HomeportError("too_large", f"More than {MOST_CELLS:,} cells at once.", "Write them in parts.")
-    if old is not None:
-        archive.check(old, name)
-        book: Any = openpyxl.load_workbook(io.BytesIO(old), keep_vba=name.lower().endswith(".xlsm"))
-    else:
-        book = openpyxl.Workbook()
+    if old is None:
+        book: Any = openpyxl.Workbook()
         book.remove(book.active)
+    else:
+        book = _opened(old, name)
     for sheet in sheets:
         _fill(book, sheet)
     if not book.sheetnames:
@@ -83,6 +82,16 @@ def write_workbook(old: bytes | None, sheets: list[Sheet], name: str) -> bytes:
     if old is not None:
         _require_whole(old, data, name)
     return data
+
+
+def _opened(data: bytes, name: str) -> Any:
+    import openpyxl
+
+    archive.check(data, name)
+    try:
+        return openpyxl.load_workbook(io.BytesIO(data), keep_vba=name.lower().endswith(".xlsm"))
+    except Exception as error:  # the boundary to the parser, which has an exception of its own for each fault
+        raise HomeportError("damaged", f"{name} does not open as a workbook.", "Write a new one.") from error
 
 
 def _fill(book: Any, sheet: Sheet) -> None:
