@@ -201,3 +201,16 @@ def test_a_host_in_the_background_runs_no_code_out_of_the_folder_it_is_started_i
     assert told.returncode == 0, told.stderr
     assert process.running(box.home)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_question_whose_host_is_killed_ends_with_one_sentence(box: Box, model: ModelDouble) -> None:
+    model.script = Script.of([Reply("word " * 400, pace=0.2)])
+    record = box.serve()
+    asking = box.start("ask", "talk for long")
+    assert asking.stdout is not None
+    assert asking.stdout.read(4) == "word"
+    psutil.Process(record.pid).kill()
+    code, _, error = ended(asking)
+    assert code == 4
+    assert error.strip().count("\n") == 0
+    assert "unforeseen" not in error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # importing it takes most of the time of a short command, als
     from mcp.types import CallToolResult, ReadResourceResult
 
 CONNECT_SECONDS = 30.0
+NEWS_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -118,6 +119,25 @@ def text_of(result: CallToolResult) -> str:
     from mcp.types import TextContent
 
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+async def news_of(updates: AsyncIterator[Any]) -> None:
+    """Wait for the next update, but not for ever: a notification may be lost.
+
+    Raises:
+        HomeportError: `unavailable`, when the host went away.
+    """
+    from mcp.client.subscriptions import SubscriptionLost
+
+    try:
+        with anyio.move_on_after(NEWS_SECONDS):
+            await anext(updates)
+    except SubscriptionLost as error:
+        raise HomeportError(
+            "unavailable",
+            "The host went away.",
+            "Run the command again: it starts the host, and what was done is kept.",
+        ) from error
 
 
 async def read_raw(client: Client, uri: str) -> ReadResourceResult:

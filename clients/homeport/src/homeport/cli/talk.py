@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio
 import click
 from rich.markup import escape
 
 from homeport.cli.output import confirm, console, json_option, run, show_json, show_table
-from homeport.connection import call, call_raw, connect, error_of, read, read_raw, text_of
+from homeport.connection import call, call_raw, connect, error_of, news_of, read, read_raw, text_of
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR
 
@@ -147,8 +146,7 @@ async def _follow(client: Client, job: str, *, quiet: bool) -> dict[str, Any]:
                     break
                 if not quiet:
                     status.update(f"Indexing … {state['done']} of {state['total']} {state.get('message') or ''}")
-                with anyio.move_on_after(5):  # a lost notification must not hold us up for ever
-                    await anext(news)
+                await news_of(news)
     if state["state"] == "failed":
         raise HomeportError("internal", f"Indexing failed: {state.get('error')}", "Run the command again to go on.")
     return state
