@@ -525,7 +525,7 @@ def _other_tools(server: Server, world: World) -> None:
         return Anything(mode=mode)
 
     @server.tool()
-    async def homeport__add_folder(path: str, collection: str = "default") -> Anything:
+    async def homeport__add_folder(path: str, collection: str = "default", watch: bool = False) -> Anything:
         if not path.startswith("/"):
             raise HomeportError("not_found", f"There is no folder {path}.", "Check the spelling.")
         world.setup["folders"].append(path)
@@ -540,7 +540,7 @@ def _other_tools(server: Server, world: World) -> None:
                 "size_bytes": 5_200_000_000,
                 "reason": "This machine has 16 GiB of memory; qwen3:8b runs well in it.",
             },
-            model={},
+            model={"default": world.model},
             **world.setup,
         )
 

@@ -151,6 +151,14 @@ def test_a_slash_command_runs_a_tool_without_a_model(site: Site, page: Page) -> 
     page.keyboard.press("Escape")
     page.keyboard.press("Enter")
     expect(page.locator("article.assistant .result")).to_contain_text("UTC")
+    page.get_by_label("Message", exact=True).fill("/clok now")
+    page.keyboard.press("Enter")
+    expect(page.locator(".toast")).to_contain_text("There is no command /clok.")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("/clok now")
+    page.goto(f"{site.url}/setup?step=question")
+    page.get_by_role("searchbox", name="Search").fill("lease & rent")
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.wait_for_url("**/knowledge?q=lease%20%26%20rent")
 
 
 def test_sessions_are_renamed_duplicated_archived_and_restored(site: Site, page: Page) -> None:

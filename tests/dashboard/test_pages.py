@@ -89,6 +89,21 @@ async def test_the_first_start_leads_to_set_up_until_it_is_done_or_skipped(desk:
     assert "Where should answers come from?" in (await desk.client.get("/setup?step=model")).text, "it can be repeated"
 
 
+async def test_set_up_without_a_model_ends_with_a_search_instead_of_a_question(desk: Desk) -> None:
+    asked = (await desk.client.get("/setup?step=question")).text
+    assert "Ask your first question" in asked
+    assert re.search(r"\d+ documents can be searched", asked)
+    desk.world.model = ""
+    searched = (await desk.client.get("/setup?step=question")).text
+    assert "Search your documents" in searched
+    assert "data-first-question" not in searched
+
+
+async def test_the_commands_of_the_host_itself_come_last(desk: Desk) -> None:
+    own = [each["server"] == "homeport" for each in (await desk.client.get("/chat/commands")).json()]
+    assert own == sorted(own)
+
+
 async def test_search_finds_pages_commands_documents_and_chats(desk: Desk) -> None:
     desk.world.new_chat("Clock repairs")
     groups = (await desk.client.get("/search?q=clock")).json()["groups"]

@@ -15,6 +15,8 @@ from homeport.cli import COMMANDS
 from homeport_shared import __version__
 from homeport_shared.testing.model import ModelDouble, Reply, Script, call, on
 
+from .conftest import until
+
 pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(120)]
 Cli = Callable[..., Result]
 Json = Callable[..., Any]
@@ -36,10 +38,14 @@ def test_status_tells_what_runs(cli: Cli, as_json: Json) -> None:
     assert "model ollama/qwen3:8b" in cli("status").stdout
 
 
-def test_doctor_finds_nothing_wrong(cli: Cli) -> None:
+def test_doctor_finds_nothing_wrong(cli: Cli, as_json: Json, documents: Path) -> None:
     result = cli("doctor")
     assert result.exit_code == 0, result.output
     assert "✓ server files: ready" in result.stdout
+    held = as_json("status")["documents"]["count"]
+    assert held >= 1
+    assert f"✓ knowledge: {held} documents, found by words" in result.stdout
+    assert f"Documents: {held}," in cli("status").stdout
 
 
 def test_models_are_listed_got_and_chosen(cli: Cli, as_json: Json) -> None:
@@ -98,18 +104,56 @@ def test_read_prints_a_resource(cli: Cli, documents: Path) -> None:
     missing = cli("read", "run://nothing")
     assert missing.exit_code == 1
     assert "nothing" in missing.stderr
+    raw = json.loads(cli("read", "homeport://status", "--json").stdout)
+    assert raw["contents"][0]["uri"] == "homeport://status"
+
+
+def test_what_a_server_says_of_a_resource_arrives_as_it_said_it(cli: Cli, documents: Path) -> None:
+    (documents / "bytes.bin").write_bytes(bytes(range(256)))
+    refused = cli("read", f"files://{documents.name}/bytes.bin")
+    assert refused.exit_code == 1, "the host is there: what cannot be read is the file"
+    assert "bytes.bin holds binary data" in refused.stderr
 
 
 def test_add_indexes_a_folder_and_finds_news_the_second_time(as_json: Json, cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "with [brackets]"
     folder.mkdir()
     (folder / "one.md").write_text("The ferry to Langesund leaves at six.")
-    assert as_json("add", str(folder))["job"]["state"] == "completed"
+    assert as_json("add", str(folder), "--no-watch")["job"]["state"] == "completed"
     (folder / "two.md").write_text("The ferry back leaves at nine.")
-    again = cli("add", str(folder))
+    again = cli("add", str(folder), "--no-watch")
     assert "with [brackets]" in again.stdout
     assert "1 new" in again.stdout
     assert cli("add", str(tmp_path / "nowhere")).exit_code == 1
+    assert "one.md' is a file. Name the folder that holds it." in cli("add", str(folder / "one.md")).stderr
+
+
+def test_a_folder_that_was_added_is_followed_from_then_on(as_json: Json, cli: Cli, tmp_path: Path) -> None:
+    folder = tmp_path / "followed"
+    folder.mkdir()
+    (folder / "old.md").write_text("The pilot boat is moored at pier three.")
+    assert as_json("add", str(folder))["job"]["counters"]["new"] == 1
+
+    def found(query: str) -> list[str]:
+        hits = json.loads(cli("call", "rag__search", json.dumps({"query": query})).stdout)["hits"]
+        return [hit["source"] for hit in hits if hit["source"].startswith(folder.as_uri())]
+
+    (folder / "new.md").write_text("The zeppelin hangar opens on Sundays.")
+    until(lambda: any(source.endswith("new.md") for source in found("zeppelin hangar")))
+    (folder / "old.md").unlink()
+    until(lambda: not any(source.endswith("old.md") for source in found("pilot boat pier")))
+
+
+def test_a_folder_is_followed_only_where_that_is_wanted(as_json: Json, tmp_path: Path) -> None:
+    folder = tmp_path / "still"
+    folder.mkdir()
+    assert as_json("add", str(folder), "--no-watch")["root"]
+    watched = next(
+        each
+        for each in as_json("call", "rag__show_settings")["structuredContent"]["settings"]
+        if each["name"] == "watch"
+    )
+    assert str(folder) not in watched["value"]
 
 
 def test_ask_streams_an_answer_with_its_sources(cli: Cli, as_json: Json, model: ModelDouble, documents: Path) -> None:

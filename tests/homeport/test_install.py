@@ -39,6 +39,30 @@ def test_install_keeps_the_rest_and_uninstall_takes_only_ours_out(alone: Cli, bo
     assert json.loads(path.read_text()) == before
 
 
+def test_a_second_install_changes_nothing_and_no_backup_takes_the_place_of_another(alone: Cli, box: Any) -> None:
+    path = config_path("cursor", box.environment)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('{"mcpServers": {"other": {"command": "other"}}}')
+    first = path.with_name("mcp.json.homeport-backup")
+    assert alone("install", "cursor").exit_code == 0
+    assert "has it already" in alone("install", "cursor").stdout
+    assert [each.name for each in path.parent.glob("*backup*")] == [first.name]
+    assert alone("install", "cursor", "--server", "files").exit_code == 0
+    assert set(entries(first.read_text())) == {"other"}
+    assert set(entries(path.with_name("mcp.json.homeport-backup-2").read_text())) == {"other", "homeport"}
+
+
+def test_uninstall_takes_out_everything_of_homeport_and_says_when_there_is_nothing(alone: Cli, box: Any) -> None:
+    path = config_path("cursor", box.environment)
+    alone("install", "cursor")
+    alone("install", "cursor", "--server", "files", "--server", "rag")
+    assert "homeport-rag" in alone("install", "cursor", "--uninstall", "--server", "rag").stdout
+    assert set(entries(path.read_text())) == {"homeport", "homeport-files"}
+    assert "Took homeport, homeport-files out of" in alone("install", "cursor", "--uninstall").stdout
+    assert entries(path.read_text()) == {}
+    assert "has nothing of that" in alone("install", "cursor", "--uninstall").stdout
+
+
 def test_install_makes_the_file_where_there_is_none(alone: Cli, box: Any) -> None:
     path = config_path("cursor", box.environment)
     assert "backup" not in alone("install", "cursor").stdout

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from click.testing import Result
 from homeport_host import process
 from homeport_shared.testing.model import ModelDouble, Reply, Script
 
-from .conftest import FACT, NOTEBOOK, Box, descendants, until
+from .conftest import FACT, NOTEBOOK, PATIENCE, Box, descendants, until
 
 pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(150), pytest.mark.slow]
 Cli = Callable[..., Result]
@@ -188,3 +189,28 @@ def test_a_data_root_that_cannot_be_written_is_named(box: Box, tmp_path: Path) -
         assert code == 1
         assert str(blocked) in out + error
         assert "Traceback" not in out + error
+
+
+def test_a_host_in_the_background_runs_no_code_out_of_the_folder_it_is_started_in(box: Box, tmp_path: Path) -> None:
+    for module in ("click", "ollama"):
+        (tmp_path / f"{module}.py").write_text("open('ran', 'w').close()")
+    command = [sys.executable, "-P", "-m", "homeport", "models"]
+    told = subprocess.run(
+        command, cwd=tmp_path, env=box.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE
+    )
+    assert told.returncode == 0, told.stderr
+    assert process.running(box.home)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_question_whose_host_is_killed_ends_with_one_sentence(box: Box, model: ModelDouble) -> None:
+    model.script = Script.of([Reply("word " * 400, pace=0.2)])
+    record = box.serve()
+    asking = box.start("ask", "talk for long")
+    assert asking.stdout is not None
+    assert asking.stdout.read(4) == "word"
+    psutil.Process(record.pid).kill()
+    code, _, error = ended(asking)
+    assert code == 4
+    assert error.strip().count("\n") == 0
+    assert "unforeseen" not in error

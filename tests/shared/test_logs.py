@@ -32,3 +32,17 @@ def test_a_failure_is_logged_with_its_place_and_without_the_values_of_variables(
     assert line["exception"][0]["exc_type"] == "ValueError"
     assert line["exception"][0]["frames"][-1]["filename"] == __file__
     assert "locals" not in line["exception"][0]["frames"][-1]
+
+
+def test_a_program_that_writes_garbage_without_end_does_not_push_out_all_else(tmp_path: Path) -> None:
+    before = logging.getLogger().handlers[:]
+    logs.configure("test", folder=tmp_path, stderr=False)
+    for number in range(1000):
+        logging.getLogger("mcp.client.stdio").error("Failed to parse JSONRPC message %d", number)
+    logging.getLogger("homeport_test").warning("still to be seen")
+    for handler in logging.getLogger().handlers:
+        handler.close()
+    logging.getLogger().handlers[:] = before
+    lines = [json.loads(each)["event"] for each in (tmp_path / "test.log").read_text("utf-8").splitlines()]
+    assert len(lines) <= 2
+    assert lines[-1] == "still to be seen"

@@ -13,6 +13,8 @@ from homeport_host.chat.service import Chats
 from homeport_shared import settings
 from homeport_shared.errors import HomeportError
 
+WATCHED = "default"  # the collection whose folders the knowledge base follows
+
 
 class CallTool(Protocol):
     """Calls a tool for a person and returns its structured content."""
@@ -38,8 +40,13 @@ class Documents:
         self._ready = ready
         self._chats = chats
 
-    async def add_folder(self, path: str, collection: str) -> dict[str, Any]:
+    async def add_folder(self, path: str, collection: str, watch: bool) -> dict[str, Any]:
         """Make a folder a root of files and have it indexed.
+
+        Args:
+            path: The folder.
+            collection: Where its documents go.
+            watch: Also take in what changes later; the knowledge base does that for its default collection.
 
         Returns:
             The name of the root, and the id of the job that indexes it: `{root, job_id}`.
@@ -56,7 +63,7 @@ class Documents:
                 raise
             known = (await self._call("files__roots", {}))["roots"]  # it is a root already: only look for news in it
             root = next((each["name"] for each in known if each["folder"] == path), path)
-        await self._call("rag__add_folder", {"path": path})
+        await self._call("rag__add_folder", {"path": path, "watch": watch and collection == WATCHED})
         job = await self._call("rag__sync_folder", {"path": path, "collection": collection})
         return {"root": root, "job_id": job.get("id", "")}
 

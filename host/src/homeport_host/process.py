@@ -205,7 +205,7 @@ def _start_detached(home: Path, output: BinaryIO) -> subprocess.Popen[bytes]:  #
     if sys.platform == "win32":
         detach = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     return subprocess.Popen[bytes](  # noqa: TID251
-        [sys.executable, "-m", "homeport", "serve", *where],
+        [sys.executable, "-P", "-m", "homeport", "serve", *where],  # -P: no module out of the folder it starts in
         env=os.environ | {"HOMEPORT_HOME": str(home)},
         stdin=subprocess.DEVNULL,
         stdout=output,

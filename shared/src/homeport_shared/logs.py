@@ -6,6 +6,7 @@ import logging
 import logging.handlers
 import sys
 import threading
+import time
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from homeport_shared import identity, redaction
 
 MAX_BYTES = 5_000_000
 KEPT_FILES = 3
+SELDOM_SECONDS = 60.0  # between two lines about what a program writes that is not MCP
 
 
 def configure(name: str, *, folder: Path | None = None, level: str = "INFO", stderr: bool = True) -> None:
@@ -38,8 +40,28 @@ def configure(name: str, *, folder: Path | None = None, level: str = "INFO", std
         handler.setFormatter(formatter)
         handler.addFilter(_add_correlation)
     logging.basicConfig(level=level, handlers=handlers, force=True)
+    logging.getLogger("mcp.client.stdio").addFilter(_STRANGE)
     for chatty in ("httpx2", "httpcore2", "httpx", "mcp.server.lowlevel.server"):
         logging.getLogger(chatty).setLevel("WARNING")
+
+
+class _Seldom(logging.Filter):
+    """Lets one record a minute pass: a program that never stops writing garbage must not push all else out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record is written."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + SELDOM_SECONDS
+        return True
+
+
+_STRANGE = _Seldom()  # one for the process, however often the log is configured
 
 
 def _add_correlation(record: logging.LogRecord) -> bool:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
+from mcp import MCPError
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.types import (
+    INTERNAL_ERROR,
     CallToolResult,
     EmptyResult,
     InputRequiredResult,
@@ -97,8 +99,9 @@ class Server(MCPServer[Any]):
             raise
         except ResourceError as error:
             foreseen = explain(error, f"The resource {uri}")
-            kind = ResourceNotFoundError if foreseen.code == "not_found" else ResourceError
-            raise kind(str(foreseen)) from error
+            if foreseen.code == "not_found":
+                raise ResourceNotFoundError(str(foreseen)) from error
+            raise MCPError(INTERNAL_ERROR, str(foreseen), foreseen.as_dict()) from error
 
     async def list_tools(self) -> list[Tool]:
         """List the tools, their schemas without what a model has no use for."""

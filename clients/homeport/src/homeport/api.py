@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from homeport.connection import call, connect, read
+from homeport.connection import call, connect, news_of, read
 from homeport_shared.errors import HomeportError
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ class Run:
                     continue
                 if page["state"] in FINAL:
                     break
-                with anyio.move_on_after(5):  # a lost notification must not hold us up for ever
-                    await anext(news)
+                await news_of(news)
         await self.refresh()
 
     async def refresh(self) -> None:

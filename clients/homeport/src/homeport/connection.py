@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,9 +17,10 @@ from homeport_shared.identity import ERROR
 
 if TYPE_CHECKING:  # importing it takes most of the time of a short command, also of those that turn out not to need it
     from mcp import Client, MCPError
-    from mcp.types import CallToolResult
+    from mcp.types import CallToolResult, ReadResourceResult
 
 CONNECT_SECONDS = 30.0
+NEWS_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -99,6 +100,9 @@ async def call_raw(client: Client, tool: str, arguments: dict[str, Any]) -> Call
 def _lost(what: str, error: MCPError) -> HomeportError:
     from mcp.types import CONNECTION_CLOSED, INTERNAL_ERROR
 
+    told: Any = error.error.data
+    if isinstance(told, dict) and "code" in told:
+        return HomeportError.from_dict(cast("dict[str, Any]", told), error.error.message)
     if error.error.code in {CONNECTION_CLOSED, INTERNAL_ERROR}:
         return HomeportError("unavailable", f"The host did not answer {what}.", "Look at it with `homeport status`.")
     return HomeportError("not_found", error.error.message)
@@ -117,19 +121,44 @@ def text_of(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
-async def read(client: Client, uri: str) -> Any:
-    """Read a resource; JSON comes back parsed, other text as it is.
+async def news_of(updates: AsyncIterator[Any]) -> None:
+    """Wait for the next update, but not for ever: a notification may be lost.
 
     Raises:
-        HomeportError: `not_found`, when there is no such resource; `unavailable`, when the host went away.
+        HomeportError: `unavailable`, when the host went away.
     """
-    from mcp import MCPError
-    from mcp.types import TextResourceContents
+    from mcp.client.subscriptions import SubscriptionLost
 
     try:
-        contents = (await client.read_resource(uri)).contents
+        with anyio.move_on_after(NEWS_SECONDS):
+            await anext(updates)
+    except SubscriptionLost as error:
+        raise HomeportError(
+            "unavailable",
+            "The host went away.",
+            "Run the command again: it starts the host, and what was done is kept.",
+        ) from error
+
+
+async def read_raw(client: Client, uri: str) -> ReadResourceResult:
+    """Read a resource and return the result as it is.
+
+    Raises:
+        HomeportError: What the host says, such as `not_found`; `unavailable`, when it went away.
+    """
+    from mcp import MCPError
+
+    try:
+        return await client.read_resource(uri)
     except MCPError as error:
         raise _lost(uri, error) from error
+
+
+async def read(client: Client, uri: str) -> Any:
+    """Read a resource; JSON comes back parsed, other text as it is. Raises as `read_raw`."""
+    from mcp.types import TextResourceContents
+
+    contents = (await read_raw(client, uri)).contents
     text = "".join(part.text for part in contents if isinstance(part, TextResourceContents))
     is_json = bool(contents) and contents[0].mime_type == "application/json"
     return json.loads(text) if is_json else text

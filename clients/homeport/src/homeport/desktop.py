@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -64,30 +65,40 @@ def _uv(clone: Path) -> str:
     return str(Path(found).absolute()) if found else str(private)
 
 
-def merge(
-    path: Path, entries: Mapping[str, dict[str, Any]], *, remove: bool = False
-) -> tuple[dict[str, Any], Path | None]:
-    """Add (or take out) servers in a client's file; everything else in it stays.
+def add(path: Path, entries: Mapping[str, dict[str, Any]]) -> tuple[list[str], Path | None]:
+    """Add servers to a client's file; everything else in it stays.
 
     Returns:
-        The whole new content, and the backup of the old file if there was one.
+        The names of those that were not there like this, and the backup of the old file if there was one.
 
     Raises:
         HomeportError: `damaged`, when the file does not parse; it is then left as it is.
     """
     content = _read(path)
     servers = cast("dict[str, Any]", content.setdefault("mcpServers", {}))
-    for name, value in entries.items():
-        if remove:
-            servers.pop(name, None)
-        else:
-            servers[name] = value
+    news = [name for name, value in entries.items() if servers.get(name) != value]
+    servers.update(entries)
+    return news, _replace(path, content) if news else None
+
+
+def take_out(path: Path, names: Iterable[str]) -> tuple[list[str], Path | None]:
+    """Take servers out of a client's file; returns and raises as `add`, with the names that were there."""
+    content = _read(path)
+    servers = cast("dict[str, Any]", content.get("mcpServers", {}))
+    gone = [name for name in names if servers.pop(name, None) is not None]
+    return gone, _replace(path, content) if gone else None
+
+
+def _replace(path: Path, content: dict[str, Any]) -> Path | None:
+    """Write a client's file; return the backup of the old one, which takes the place of no earlier backup."""
     backup = None
     if path.exists():
-        backup = path.with_name(path.name + ".homeport-backup")
+        endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+        places = (path.with_name(f"{path.name}.homeport-backup{ending}") for ending in endings)
+        backup = next(place for place in places if not place.exists())
         shutil.copy2(path, backup)
     write_atomically(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-    return content, backup
+    return backup
 
 
 def _read(path: Path) -> dict[str, Any]:

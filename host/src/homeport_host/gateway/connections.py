@@ -109,7 +109,7 @@ def _parameters(config: ServerConfig, stack: AsyncExitStack, home: Path, key: st
     command, args = config.command, tuple(expand(argument) for argument in config.args)
     if config.bundled:
         module = config.entry_point.partition(":")[0]
-        command, args = sys.executable, ("-c", f"import {module}; {module}.main()", "--home", str(home))
+        command, args = sys.executable, ("-P", "-c", f"import {module}; {module}.main()", "--home", str(home))
         env[KEY_VARIABLE] = key
     else:
         command = processes.find_command(command, env.get("PATH"))

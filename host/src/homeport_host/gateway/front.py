@@ -331,6 +331,11 @@ def _protocol_error(error: HomeportError, data: Mapping[str, Any] | None = None)
     if isinstance(error, RefusedError):
         answer = error.mcp.error
         code = INVALID_PARAMS if answer.code == RESOURCE_NOT_FOUND_2025 else answer.code
-        return MCPError(code=code, message=answer.message, data=data or answer.data)
+        given: Any = answer.data
+        own = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+        told = {**error.as_dict(), "message": answer.message, **own, **(data or {})}
+        if code == INVALID_PARAMS and "uri" in told:
+            told["code"] = "not_found"  # what servers of 2026 say by it
+        return MCPError(code=code, message=answer.message, data=told)
     code = INVALID_PARAMS if error.code in {"invalid", "not_found"} else INTERNAL_ERROR
     return MCPError(code=code, message=str(error), data={**(data or {}), **error.as_dict()})

@@ -207,7 +207,7 @@ class Upstream:
             self.protocol = ""
             self._watches.lost()
         logger.debug("server %s could not be used", self.name, exc_info=error)
-        return _plain(error)
+        return _plain(error, self.name)
 
     async def _serve(self, scope: anyio.CancelScope) -> None:
         self._lost = anyio.Event()
@@ -415,12 +415,12 @@ def _first(group: BaseException) -> BaseException:
     return group
 
 
-def _plain(error: BaseException) -> str:
+def _plain(error: BaseException, name: str) -> str:
     """Say in one sentence why a connection failed."""
     if isinstance(error, HomeportError):
         return str(error)
     if isinstance(error, MCPError) and error.error.code == CONNECTION_CLOSED:
-        return "it ended, or what it writes is not MCP; its log holds what it said"
+        return f"it ended, or what it writes is not MCP; logs/server-{name}.log holds what it said"
     if isinstance(error, ConnectionError | httpx2.ConnectError):
         return "nothing answers at its address"
     return f"{type(error).__name__}: {error}"

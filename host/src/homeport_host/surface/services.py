@@ -61,7 +61,7 @@ class HostServices:
     tickets: Tickets
     internet: Callable[[], bool]
     set_internet: Callable[[bool], Awaitable[None]]
-    add_folder: Callable[[str, str], Awaitable[Json]]
+    add_folder: Callable[[str, str, bool], Awaitable[Json]]
     folders: Callable[[], list[str]]
     documents: Callable[[], Awaitable[Json | None]]
     pulling: Pulling

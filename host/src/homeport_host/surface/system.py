@@ -31,9 +31,9 @@ def _acting(server: Server, host: HostServices) -> None:
     changes = server.homeport.changes
 
     @changing(server, "Add folder", "person-only")
-    async def add_folder(path: str, collection: str = "default") -> Item:
-        """Make a folder usable for agents and its documents searchable; indexing is a job."""
-        added = await host.add_folder(path, collection)
+    async def add_folder(path: str, collection: str = "default", watch: bool = False) -> Item:
+        """Make a folder usable for agents and its documents searchable, with watch also as they change; a job."""
+        added = await host.add_folder(path, collection, watch)
         await changes.updated("homeport://setup", "homeport://status")
         return Item(**added)
 

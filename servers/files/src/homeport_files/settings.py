@@ -110,7 +110,9 @@ def new_root(folder: str, name: str, present: list[Root]) -> Root:
     """
     with explained(folder):
         path = Path(folder).expanduser().resolve()
-        missing = not path.is_dir()
+        missing, is_file = not path.is_dir(), path.is_file()
+    if is_file:
+        raise HomeportError("invalid", f"{folder!r} is a file.", "Name the folder that holds it.")
     if missing:
         raise HomeportError("not_found", f"There is no folder {folder!r}.", "Name a folder of this machine.")
     taken = {root.name.lower() for root in present}

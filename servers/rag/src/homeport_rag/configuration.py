@@ -12,6 +12,7 @@ import anyio.to_thread
 from homeport_rag.meaning import Meaning
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
+from homeport_rag.watching import Watching
 from homeport_shared import redaction, settings
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
@@ -26,11 +27,13 @@ class Configuration:
     Args:
         context: The server's context.
         meaning: Knows whether an embedding model answers.
+        watching: Follows the watched folders.
     """
 
-    def __init__(self, context: ServerContext, meaning: Meaning) -> None:
+    def __init__(self, context: ServerContext, meaning: Meaning, watching: Watching) -> None:
         self._context = context
         self._meaning = meaning
+        self._watching = watching
 
     def show(self) -> SettingList:
         """Return every setting with its value, its default and what it means."""
@@ -60,6 +63,7 @@ class Configuration:
         changed = {name: getattr(wanted, name) for name in values}
         await anyio.to_thread.run_sync(settings.save, self._context.home, self._context.name, changed)
         self._meaning.wake()
+        self._watching.wake()
         await self._context.changes.updated("rag://stats", "rag://settings")
         return self.show()
 

@@ -29,7 +29,7 @@ from homeport_rag.sources import folder_at, locate
 from homeport_rag.store import collections, documents, store_for
 from homeport_rag.upkeep import Upkeep
 from homeport_rag.uploads import Inbox
-from homeport_rag.watching import KIND, Watching
+from homeport_rag.watching import COLLECTION, KIND, Watching
 from homeport_rag.watchlist import Watchlist
 from homeport_shared import identity, settings
 from homeport_shared.context import ServerContext
@@ -54,7 +54,6 @@ class Knowledge:
         self.entries = Entries(context, self.store, self.meaning, self.library)
         self.upkeep = Upkeep(context, self.store, self.meaning, self._ingest)
         self.inbox = Inbox(context, self.store, self.meaning, self._ingest, self.library)
-        self.configuration = Configuration(context, self.meaning)
         self.insight = Insight(context, self.store, self.retrieval)
         self.watchlist = Watchlist(context, self.store, self.retrieval)
         self.relations = Relations(self.store, self.meaning)
@@ -72,6 +71,7 @@ class Knowledge:
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
         self.watching = Watching(context, self.store, self.jobs)
         context.tasks.start_soon(self.watching.run)
+        self.configuration = Configuration(context, self.meaning, self.watching)
         context.tasks.start_soon(self.watchlist.alert)
         context.tasks.start_soon(self.store.keep_warm)
         context.closing(self.store.aclose)
@@ -95,8 +95,24 @@ class Knowledge:
         order = Order(absolute, collection, prune, metadata, identity.current().actor)
         return await self.jobs.start("ingest", asdict(order), once=True)
 
-    async def add_folder(self, path: str) -> Named:
-        """Allow the documents below a folder to be read, from now on.
+    async def sync_folder(self, path: str, collection: str) -> Job:
+        """Queue the job that takes in what is new or changed in a folder and removes what is gone from it.
+
+        A watched folder has such a job of its own; it is not read twice at a time.
+
+        Raises:
+            HomeportError: As `add_paths`.
+        """
+        folders = self._context.settings(RagSettings).folders
+        folder = await anyio.to_thread.run_sync(locate, path, folders, str(self._context.home))
+        if collection == COLLECTION and self.watching.covers(folder):
+            job = await self.watching.start(folder)
+            self.watching.wake()  # it may be watched only now
+            return job
+        return await self.add_paths([path], collection=collection, metadata={}, prune=True)
+
+    async def add_folder(self, path: str, *, watch: bool = False) -> Named:
+        """Allow the documents below a folder to be read, from now on; with `watch`, take its changes in as they come.
 
         Raises:
             HomeportError: `not_found`, when it is no folder; `denied`, when it is Homeport's own, or the command line
@@ -109,10 +125,12 @@ class Knowledge:
                 "The folders of this server are those on its command line.",
                 "Start it with --folders and all of them.",
             )
-        folders = self._context.settings(RagSettings).folders
-        if folder not in folders:
-            settings.save(self._context.home, self._context.name, {"folders": [*folders, folder]})
-            await self._context.changes.updated("rag://stats")
+        chosen = self._context.settings(RagSettings)
+        news = {"folders": chosen.folders} | ({"watch": chosen.watch} if watch else {})
+        news = {name: [*known, folder] for name, known in news.items() if folder not in known}
+        if news:
+            settings.save(self._context.home, self._context.name, news)
+            await self._context.changes.updated("rag://stats", "rag://settings")
         return Named(id=folder, state="allowed")
 
     async def install_model(self, *, consent: bool) -> Job:

@@ -134,7 +134,7 @@ def _writing_tools(server: Server, knowledge: Knowledge) -> None:
     @server.tool(title="Sync folder", annotations=WRITE, meta=UNDOABLE)
     async def sync_folder(path: str, collection: str = "default") -> Named:
         """Take in new, changed and removed files as a job; see `jobs`."""
-        job = await knowledge.add_paths([path], collection=collection, metadata={}, prune=True)
+        job = await knowledge.sync_folder(path, collection)
         return Named(id=job.id, state=job.state)
 
     @server.tool(title="New collection", annotations=CREATE, meta=APP_WRITE)
@@ -191,9 +191,9 @@ def _memory_tools(server: Server, knowledge: Knowledge) -> None:
 
 def _personal_tools(server: Server, knowledge: Knowledge) -> None:
     @server.tool(title="Allow folder", annotations=CREATE, meta=PERSON)
-    async def add_folder(path: str) -> Named:
-        """Allow documents below a folder to be read."""
-        return await knowledge.add_folder(path)
+    async def add_folder(path: str, watch: bool = False) -> Named:
+        """Allow documents below a folder to be read; watch takes changes in."""
+        return await knowledge.add_folder(path, watch=watch)
 
     @server.tool(title="Get model", annotations=OUTWARD, meta=PERSON)
     async def install_model(consent: Annotated[bool, Field(description="to the download")] = False) -> Named:

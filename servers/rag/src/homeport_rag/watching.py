@@ -56,6 +56,23 @@ class Watching:
         self._appointment = Appointment(context)
         self._scheduled = False
         self._changed_paths: dict[str, Sequence[str]] = {}
+        self._woken = anyio.Event()
+
+    def wake(self) -> None:
+        """Have the settings looked at now."""
+        self._woken.set()
+
+    def covers(self, folder: str) -> bool:
+        """Tell whether changes of this folder, given without links, are taken in by themselves."""
+        return Path(folder) in self._folders()
+
+    async def start(self, folder: str) -> Job:
+        """Start the job that takes in all of a watched folder, or return the one that is under way.
+
+        Raises:
+            HomeportError: `denied` or `not_found`, when it cannot be read.
+        """
+        return await self._start(folder, self._context.settings(RagSettings))
 
     async def run(self) -> None:
         """Watch, look, wait, look again."""
@@ -79,7 +96,9 @@ class Watching:
                     begun = on
                 except HomeportError:
                     logger.exception("the watched folders cannot be taken in now")
-                await anyio.sleep(wait)
+                with anyio.move_on_after(wait):
+                    await self._woken.wait()
+                self._woken = anyio.Event()
 
     async def take(self) -> Ingested:
         """Take in what is known to have changed since the last call, or look at all of the watched folders.
@@ -139,6 +158,16 @@ class Watching:
 
     async def _take(self, folder: str, chosen: RagSettings, named: Sequence[str] = (), until: float = math.inf) -> Job:
         """Take in a watched folder, or only what is `named` of it; return the job as it ended, or as it is `until`."""
+        job = await self._start(folder, chosen, named)
+        try:
+            with anyio.CancelScope(deadline=until):
+                await self._jobs.wait(job.id)
+        except anyio.get_cancelled_exc_class():
+            self._context.tasks.start_soon(self._stop, job.id)
+            raise
+        return await self._jobs.get(job.id)
+
+    async def _start(self, folder: str, chosen: RagSettings, named: Sequence[str] = ()) -> Job:
         path = await anyio.to_thread.run_sync(locate, folder, chosen.folders, str(self._context.home))
         order = Order(
             paths=list(named) or [path],
@@ -151,14 +180,7 @@ class Watching:
             tries=chosen.watch_tries,
             below=path if named else "",
         )
-        job = await self._jobs.start(KIND, asdict(order), once=True)
-        try:
-            with anyio.CancelScope(deadline=until):
-                await self._jobs.wait(job.id)
-        except anyio.get_cancelled_exc_class():
-            self._context.tasks.start_soon(self._stop, job.id)
-            raise
-        return await self._jobs.get(job.id)
+        return await self._jobs.start(KIND, asdict(order), once=True)
 
     async def _stop(self, job: str) -> None:
         with suppress(HomeportError):  # it ended meanwhile

@@ -24,11 +24,13 @@ export function install(send, command) {
   const options = () => [...list.querySelectorAll('[role="option"]')];
   const chosen = () => list.querySelector('[aria-selected="true"]');
 
+  async function known() {
+    listed ??= fetch("/chat/commands").then((answer) => answer.ok ? answer.json() : []);
+    tools ??= await listed;
+  }
+
   async function suggest() {
-    if (!tools && field.value.startsWith("/")) {
-      listed ??= fetch("/chat/commands").then((answer) => answer.ok ? answer.json() : []);
-      tools = await listed;
-    }
+    if (field.value.startsWith("/")) await known();
     const typed = /^\/(\S*)$/.exec(field.value); // only now: more may have been typed meanwhile
     if (!typed) { list.hidden = true; return; }
     const word = typed[1].toLowerCase();
@@ -62,14 +64,16 @@ export function install(send, command) {
     grow();
   }
 
-  function submit() {
+  async function submit() {
     const text = field.value.trim();
     if (!text) return;
     const typed = /^\/([\w-]+)(?:\s+([\s\S]*))?$/.exec(text);
-    const tool = typed && tools?.find((item) => item.name === typed[1]);
+    if (!typed) { clear(); send(text); return; }
+    await known();
+    const tool = tools.find((item) => item.name === typed[1]);
+    if (!tool) { toast(`There is no command /${typed[1]}. Type / and a part of its name, then choose one.`, "error"); return; }
     clear();
-    if (tool) command(tool, typed[2] ?? "");
-    else send(text);
+    command(tool, typed[2] ?? "");
   }
 
   field.oninput = () => { grow(); suggest(); };

@@ -124,7 +124,11 @@ function firstRun() {
     if (form.matches("[data-secret]")) { event.preventDefault(); await saveSecret(form); }
     if (form.matches("[data-add-folder]")) {
       event.preventDefault();
-      if (await tryAct("homeport__add_folder", { path: value("path") }, "The folder is being read and indexed.")) { form.reset(); location.href = "/setup?step=question"; }
+      if (await tryAct("homeport__add_folder", { path: value("path"), watch: form.elements.watch.checked }, "The folder is being read and indexed.")) { form.reset(); location.href = "/setup?step=question"; }
+    }
+    if (form.matches("[data-first-search]")) {
+      event.preventDefault();
+      if (await tryAct("homeport__finish_setup", { skipped: false })) location.href = `/knowledge?q=${encodeURIComponent(value("text"))}`;
     }
     if (form.matches("[data-first-question]")) {
       event.preventDefault();

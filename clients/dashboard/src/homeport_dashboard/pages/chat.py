@@ -66,11 +66,10 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         return JSONResponse([model["name"] for model in found["models"]])
 
     async def commands(_request: Request) -> Response:
-        """List every tool as a slash command."""
+        """List every tool as a slash command, those of the host itself last."""
         found = await connection.call("homeport__list_tools")
-        return JSONResponse(
-            [{k: tool[k] for k in ("name", "title", "server", "description")} for tool in found["tools"]]
-        )
+        tools = sorted(found["tools"], key=lambda tool: tool["server"] == "homeport")
+        return JSONResponse([{k: tool[k] for k in ("name", "title", "server", "description")} for tool in tools])
 
     return [
         Route("/chat", chat, name="chat"),

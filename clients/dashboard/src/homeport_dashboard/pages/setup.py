@@ -20,7 +20,8 @@ def routes(connection: Connection, pages: Pages) -> list[Route]:
         step = request.query_params.get("step", found.value["step"] if found.value else "model")
         step = step if step in STEPS else "model"
         models = await attempt(connection.call("homeport__list_models")) if step == "model" else Outcome()
-        values: Json = {"setup": found, "models": models, "step": step, "steps": STEPS}
+        status = await attempt(connection.read("homeport://status")) if step == "question" else Outcome()
+        values: Json = {"setup": found, "models": models, "status": status, "step": step, "steps": STEPS}
         if "part" in request.query_params:
             return pages.fragment("parts/setup.html", **values)
         return await pages.page(request, "setup.html", current="", crumbs=[("Set-up", "/setup")], **values)

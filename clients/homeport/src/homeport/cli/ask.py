@@ -79,7 +79,8 @@ async def _show(event: RunEvent, started: Run, *, interactive: bool) -> None:
 
 
 def _show_sources(finished: Run) -> None:
-    click.echo()
+    if finished.output:
+        click.echo()
     for citation in finished.citations:
         place = escape(f"{citation['title']}, {citation['place']}")
         source = escape(citation.get("source") or citation["uri"])

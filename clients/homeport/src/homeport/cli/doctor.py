@@ -120,6 +120,6 @@ async def _knowledge(ask: Callable[[], Awaitable[dict[str, Any]]]) -> Finding:
         stats = await ask()
     except HomeportError as error:
         return Finding("knowledge", False, str(error))
-    return Finding(
-        "knowledge", True, f"{stats.get('documents', 0)} documents, search is {stats.get('mode', 'lexical')}"
-    )
+    count = sum(collection["documents"] for collection in stats["collections"])
+    found_by = "words and meaning" if stats["model"] else "words only" + (f": {stats['why']}" if stats["why"] else "")
+    return Finding("knowledge", True, f"{count} documents, found by {found_by}")

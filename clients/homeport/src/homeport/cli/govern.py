@@ -30,6 +30,9 @@ def status(as_json: bool) -> None:
         return
     console.print(f"Homeport {found['version']} at {found['url']}, data in {found['home']}")
     console.print(f"Mode {found['mode']}, model {found['default_model'] or 'none chosen'}")
+    documents = found["documents"]["count"] if found["documents"] else 0
+    runs, approvals = found["runs"]["running"], found["approvals"]
+    console.print(f"Documents: {documents}, runs at work: {runs}, approvals that wait for you: {approvals}")
     rows = [(s["name"], s["state"], s["tools"], s["reason"]) for s in found.get("server_list", [])]
     show_table(("server", "state", "tools", ""), rows, "No servers.")
 

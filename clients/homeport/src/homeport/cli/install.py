@@ -18,20 +18,26 @@ from homeport_shared.errors import HomeportError
 @click.argument("client", type=click.Choice(desktop.CLIENTS))
 @click.option("--server", "names", multiple=True, metavar="NAME", help="One server alone instead of the whole host.")
 @click.option("--print", "only_print", is_flag=True, help="Only print the configuration.")
-@click.option("--uninstall", is_flag=True, help="Take it out again.")
+@click.option("--uninstall", is_flag=True, help="Take it out again: everything of Homeport, or each --server.")
 def install(client: str, names: tuple[str, ...], only_print: bool, uninstall: bool) -> None:
     """Add Homeport to CLIENT: merged into its configuration, the rest kept, with a backup."""
-    entries = {f"homeport-{name}": _alone(name) for name in names} or {
-        "homeport": desktop.entry("homeport", ["serve", "--stdio", "--client", client], _environment())
-    }
-    if only_print:
-        click.echo(json.dumps({"mcpServers": entries}, indent=2))
-        return
     path = desktop.config_path(cast("desktop.ClientName", client))
-    _, backup = desktop.merge(path, entries, remove=uninstall)
-    done = "Took out" if uninstall else "Added"
-    console.print(f"{done} {', '.join(entries)} in {path}" + (f" (backup: {backup})" if backup else ""))
-    console.print(f"Restart {client} to see it.")
+    if uninstall:
+        chosen = names or ("", *entry_points(group="homeport.servers").names)
+        done, backup = desktop.take_out(path, [f"homeport-{name}".removesuffix("-") for name in chosen])
+        told = f"Took {', '.join(done)} out of {path}" if done else f"{path} has nothing of that."
+    else:
+        entries = {f"homeport-{name}": _alone(name) for name in names} or {
+            "homeport": desktop.entry("homeport", ["serve", "--stdio", "--client", client], _environment())
+        }
+        if only_print:
+            click.echo(json.dumps({"mcpServers": entries}, indent=2))
+            return
+        done, backup = desktop.add(path, entries)
+        told = f"Added {', '.join(done)} to {path}" if done else f"{path} has it already."
+    console.print(told + (f" (backup: {backup})" if backup else ""))
+    if done:
+        console.print(f"Restart {client} to see it.")
 
 
 def _alone(name: str) -> dict[str, object]:

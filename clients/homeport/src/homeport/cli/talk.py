@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio
 import click
 from rich.markup import escape
 
 from homeport.cli.output import confirm, console, json_option, run, show_json, show_table
-from homeport.connection import call, call_raw, connect, error_of, read, text_of
+from homeport.connection import call, call_raw, connect, error_of, news_of, read, read_raw, text_of
 from homeport_shared.errors import HomeportError
 from homeport_shared.identity import ERROR
 
@@ -89,15 +88,18 @@ async def _call_with_consent(client: Client, tool: str, arguments: dict[str, Any
 
 @click.command("read")
 @click.argument("uri")
-def read_resource(uri: str) -> None:
+@json_option
+def read_resource(uri: str, as_json: bool) -> None:
     """Print the resource at URI."""
 
     async def work() -> Any:
         async with connect() as client:
-            return await read(client, uri)
+            return await (read_raw if as_json else read)(client, uri)
 
     content = run(work)
-    if isinstance(content, str):
+    if as_json:
+        show_json(content.model_dump(mode="json", by_alias=True, exclude_none=True))
+    elif isinstance(content, str):
         click.echo(content)
     else:
         show_json(content)
@@ -106,15 +108,16 @@ def read_resource(uri: str) -> None:
 @click.command()
 @click.argument("folder")
 @click.option("--collection", default="default", help="Where its documents go.")
+@click.option("--watch/--no-watch", default=True, help="Take in what changes later, too (default collection).")
 @click.option("--wait/--no-wait", default=True, help="Wait until everything is indexed.")
 @json_option
-def add(folder: str, collection: str, wait: bool, as_json: bool) -> None:
+def add(folder: str, collection: str, watch: bool, wait: bool, as_json: bool) -> None:
     """Add FOLDER: its files become usable and its documents searchable."""
     path = str(Path(folder).expanduser().absolute()) if folder else ""
 
     async def work() -> dict[str, Any]:
         async with connect() as client:
-            added = await call(client, "homeport__add_folder", path=path, collection=collection)
+            added = await call(client, "homeport__add_folder", path=path, collection=collection, watch=watch)
             if wait and added.get("job_id"):
                 added["job"] = await _follow(client, added["job_id"], quiet=as_json)
             return added
@@ -143,8 +146,7 @@ async def _follow(client: Client, job: str, *, quiet: bool) -> dict[str, Any]:
                     break
                 if not quiet:
                     status.update(f"Indexing … {state['done']} of {state['total']} {state.get('message') or ''}")
-                with anyio.move_on_after(5):  # a lost notification must not hold us up for ever
-                    await anext(news)
+                await news_of(news)
     if state["state"] == "failed":
         raise HomeportError("internal", f"Indexing failed: {state.get('error')}", "Run the command again to go on.")
     return state
