@@ -70,6 +70,7 @@ class Knowledge:
         }
         self.jobs = Jobs(context, handlers)
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
+        context.tasks.start_soon(self.meaning.keep_settled)
         self.watching = Watching(context, self.store, self.jobs)
         context.tasks.start_soon(self.watching.run)
         context.tasks.start_soon(self.watchlist.alert)

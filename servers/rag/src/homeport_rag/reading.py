@@ -26,6 +26,7 @@ from homeport_shared.documents.markdown import scan
 from homeport_shared.documents.model import clean
 from homeport_shared.documents.recognition import recognize
 from homeport_shared.errors import HomeportError
+from homeport_shared.paths import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def read(path: str, identifier: str, folders: Sequence[str], home: str, max_byte
     with confined(folders, home).find(path) as spot, spot.folder.open(spot.name) as file:
         status = os.fstat(file.fileno())
         data = file.read(max_bytes + 1)
-    source = uploaded(data, Path(path).name, identifier, Path(path).as_uri(), max_bytes, dividing)
+    source = uploaded(data, show(Path(path).name), identifier, Path(path).as_uri(), max_bytes, dividing)
     modified = iso(datetime.fromtimestamp(status.st_mtime, UTC))
     return replace(source, size=status.st_size, mtime_ns=status.st_mtime_ns, modified=modified)
 
