@@ -400,6 +400,18 @@ async def test_an_index_is_made_after_the_first_search_and_follows_all_changes(t
 
 @pytest.mark.anyio
 @pytest.mark.subprocess
+async def test_after_more_changes_than_are_kept_in_mind_every_folder_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, watch=True) as parts:
+        await indexed(parts)
+        monkeypatch.setattr(indexing, "MOST_HEARD", 0)
+        await parts.changes.put("docs/3/3.txt", b"by ourselves", overwrite=True)
+        assert [hit.path for hit in (await search(parts, "by ourselves")).hits] == ["docs/3/3.txt"], "at once"
+
+
+@pytest.mark.anyio
+@pytest.mark.subprocess
 async def test_a_root_with_too_many_files_and_other_limits_are_searched_without_an_index(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
