@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -191,6 +190,6 @@ def _faiss() -> Any:
     return importlib.import_module("faiss")
 
 
-def _pairs(ids: Sequence[int], scores: Sequence[float]) -> list[tuple[int, float]]:
+def _pairs(ids: Ids, scores: Floats) -> list[tuple[int, float]]:
     """FAISS fills up with the id -1 where it found fewer."""
     return [(int(i), float(score)) for i, score in zip(ids, scores, strict=True) if i >= 0]
