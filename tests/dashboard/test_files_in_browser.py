@@ -377,6 +377,25 @@ def test_code_is_coloured_and_other_files_show_their_bytes(site: Site, page: Pag
     expect(view.locator(".hex")).to_contain_text(".ELF")
 
 
+def test_names_show_what_they_hide_and_a_file_without_a_preview_can_still_be_handled(site: Site, page: Page) -> None:
+    """A mark turns the direction of what follows it, so that an .exe would look like a .txt."""
+    (site.folder / "bill\u202etxt.exe").write_text("no bill")
+    (site.folder / "torn.pdf").write_bytes(b"%PDF-1.4 torn")
+    view = opened(site, page, "documents")
+    expect(view.locator(".title", has_text=r"bill\u202etxt.exe")).to_be_visible()
+    view.get_by_text(r"bill\u202etxt.exe").click()
+    expect(view.get_by_role("heading", name=r"bill\u202etxt.exe")).to_be_visible()
+    view.locator('[data-path="documents/torn.pdf"]').first.click()
+    expect(view.get_by_text("torn.pdf is damaged")).to_be_visible()
+    count, looks = view.locator(".order p").bounding_box(), view.get_by_role("button", name="List").bounding_box()
+    assert count and looks
+    assert count["x"] + count["width"] <= looks["x"] or count["y"] + count["height"] <= looks["y"], "not on each other"
+    view.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(view.get_by_text("1 of 1 deleted")).to_be_visible()
+    assert not (site.folder / "torn.pdf").exists()
+
+
 def test_markdown_is_shown_as_it_is_meant_and_as_its_source(site: Site, page: Page) -> None:
     (site.folder / "m.md").write_text("# Title\n\n[go](javascript:alert(1)) ![p](http://x/y.png) <b>raw</b>\n", "utf-8")
     view = opened(site, page, "documents/m.md")

@@ -85,6 +85,17 @@ async def test_wrong_arguments_name_the_field(
     assert said in str(result.content)
 
 
+@ERAS
+async def test_an_argument_that_a_tool_does_not_have_is_refused_before_anything_happens(
+    tmp_path: Path, era: Era
+) -> None:
+    async with connected(build, "test", tmp_path, era=era) as client:
+        result = await client.call_tool("fail", {"title": "foreseen", "dry_run": True})
+        none = await client.call_tool("who", {"name": "a"})
+    assert "The tool fail has no argument 'dry_run'. It takes title." in str(result.content)
+    assert "The tool who has no argument 'name'. It takes none." in str(none.content)
+
+
 async def test_a_foreseen_failure_of_a_resource_keeps_its_message(tmp_path: Path) -> None:
     async with connected(build, "test", tmp_path) as client:
         with pytest.raises(MCPError, match=r"There is no x\. List them\."):

@@ -363,7 +363,7 @@ def _body(job: Job) -> str:
     fields = asdict(job)
     for column in ("id", "kind", "state", "created"):
         del fields[column]
-    return json.dumps(fields, ensure_ascii=False)
+    return json.dumps(fields)  # in ASCII: a path whose bytes are no UTF-8 comes back as it was
 
 
 def _select(connection: sqlite3.Connection, where: str, values: tuple[Any, ...]) -> list[Job]:

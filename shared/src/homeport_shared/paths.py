@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from homeport_shared.errors import HomeportError
 from homeport_shared.folders import Folder, Identity, open_folder
@@ -298,6 +299,12 @@ def unshow(name: str) -> str:
         return "\\" if found[1] == "5c" else chr(0xDC00 + int(found[1], 16))
 
     return _ESCAPE.sub(byte, name)
+
+
+def path_of_uri(uri: str) -> Path:
+    """Return the path that `Path.as_uri` wrote as a `file:` URI, also where its bytes are no UTF-8."""
+    written = urlsplit(uri).path
+    return Path(os.fsdecode(unquote_to_bytes(written.lstrip("/") if os.name == "nt" else written)))
 
 
 def refuse_device(name: str) -> None:

@@ -82,6 +82,7 @@ class Server(MCPServer[Any]):
         try:
             refuse_broken_text([name, arguments], "The tool")
             self._build(name)
+            self._refuse_unknown(name, arguments)
             result = await super().call_tool(name, arguments, context)
         except HomeportError as error:
             result, arguments = failure(error), {}
@@ -122,6 +123,17 @@ class Server(MCPServer[Any]):
         for name in names:
             if build := self._unbuilt.pop(name, None):
                 build()
+
+    def _refuse_unknown(self, name: str, arguments: dict[str, Any]) -> None:
+        """Refuse arguments that a tool does not have: who gives one, such as a filter, relies on what it would do."""
+        tool = self._tool_manager.get_tool(name)
+        known: dict[str, Any] = tool.parameters.get("properties", {}) if tool else arguments
+        if unknown := [each for each in arguments if each not in known]:
+            raise HomeportError(
+                "invalid",
+                f"The tool {name} has no argument {', '.join(map(repr, unknown))}.",
+                f"It takes {', '.join(known)}." if known else "It takes none.",
+            )
 
     def _enter_identity(self, context: Context[Any, Any] | None) -> None:
         meta: dict[str, Any] | None = None

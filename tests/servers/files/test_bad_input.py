@@ -161,3 +161,13 @@ async def test_a_bad_cursor_is_refused(files: Any) -> None:
     files.put("a.txt", "x")
     for tool, arguments in (("read", {"path": "docs/a.txt"}), ("list", {"path": "docs"}), ("search", {"query": "x"})):
         assert (await files.fails(tool, cursor="nonsense!", **arguments))[0] == "invalid"
+
+
+async def test_a_root_is_no_file_to_write(files: Any) -> None:
+    code, text = await files.fails("write", path="docs", content="x")
+    assert (code, "docs is a root, which is a folder" in text) == ("conflict", True)
+    assert (await files.fails("write_document", path="docs", markdown="x"))[0] != "internal"
+    assert (await files.fails("apply", changes=[{"path": "docs", "content": "x"}]))[0] == "conflict"
+    files.put("a.txt", "x")
+    assert (await files.fails("move", source="docs/a.txt", target="docs"))[0] != "internal"
+    assert (await files.fails("edit", path="docs", edits=[{"old_text": "a", "new_text": "b"}]))[0] != "internal"

@@ -74,6 +74,15 @@ def test_a_text_that_fits_a_regular_expression_holds_its_literals(pattern: str, 
     assert not found or holds(form_of(text), literals_of(pattern, regex=True))
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [(r"(?:needle)?hay", "hay"), (r"(?x) need  le", "needle"), (r"ends$here|in hay", "in hay"), (r"caf.$", "cafe")],
+)
+def test_what_need_not_be_in_a_match_is_no_literal(pattern: str, text: str) -> None:
+    assert find_lines(pattern, True, text)
+    assert holds(form_of(text), literals_of(pattern, regex=True))
+
+
 def test_the_literals_of_a_regular_expression_are_what_is_in_every_match() -> None:
     assert literals_of(r"(?i)^Def \w+\(self", regex=True) == [b"def ", b"(self"]
     assert literals_of(r"needle\.(py|txt)", regex=True) == [], "with alternatives nothing is certain"
@@ -125,6 +134,105 @@ CONTENTS = st.lists(
 QUERIES = [("needle", False), ("éedle", False), ("hay", False), (r"^Needle\w", True), ("in", False), ("nowhere", False)]
 
 
+def index_of(folder: Path, text_limit: int = 1 << 20) -> ContentIndex:
+    def opened(parts: tuple[str, ...]) -> AbstractContextManager[Folder]:
+        return open_folder(folder.joinpath(*parts), "docs")
+
+    return ContentIndex(Root("docs", folder), text_limit, opened)
+
+
+def read(index: ContentIndex) -> None:
+    """Bring an index up to date, with rows for all files."""
+    index.renew((), lambda: None)
+    for number, data in list(index.contents(index.unread(), lambda: 1e12)):
+        index.put(number, rows_of([data])[0] if data is not None else None)
+
+
+def candidates(index: ContentIndex, literal: bytes, *parts: str) -> list[str]:
+    """Return what a search looks at in one folder."""
+    assert index.renew((), lambda: None)
+    return sorted(index.plan((), [literal]).names(Place("docs", parts)))
+
+
+def test_a_file_that_cannot_have_a_row_is_looked_at_by_each_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, size in (("small", 50), ("limit", 100), ("large", 101)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    index = index_of(tmp_path, text_limit=100)
+    read(index)
+    assert candidates(index, b"needle") == ["large"], "so that it is told as skipped"
+    (tmp_path / "small").write_bytes(b"x" * 99 + b"needle")
+    index.distrust()
+    read(index)
+    assert candidates(index, b"needle") == ["large", "small"], "it grew past the limit"
+    monkeypatch.setattr(content_index, "LARGEST", 60)
+    wide = index_of(tmp_path)
+    read(wide)
+    assert candidates(wide, b"needle") == ["large", "limit", "small"]
+
+
+def test_without_room_for_more_rows_files_are_still_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content_index, "MOST_BYTES", 0)
+    (tmp_path / "a").write_text("hay")
+    index = index_of(tmp_path)
+    read(index)
+    assert (index.unread(), candidates(index, b"needle")) == ([], ["a"])
+
+
+def test_a_file_changed_in_place_with_its_size_and_time_put_back_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("in hay")
+    os.utime(path, (1e9, 1e9))
+    index = index_of(tmp_path)
+    read(index)
+    assert candidates(index, b"needle") == []
+    path.write_text("needle")
+    os.utime(path, (1e9, 1e9))
+    index.distrust()
+    assert candidates(index, b"needle") == ["a"]
+
+
+def test_a_file_that_changed_a_moment_ago_has_no_row_yet_whatever_its_time_says(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("hay")
+    os.utime(tmp_path / "a", (1e9, 1e9))
+    changed = (tmp_path / "a").stat().st_ctime
+    index = index_of(tmp_path)
+    index.renew((), lambda: None)
+    assert list(index.contents(index.unread(), lambda: changed + 1)) == []
+    assert [data for _, data in index.contents(index.unread(), lambda: changed + 3)] == [b"hay"]
+
+
+def test_what_is_told_is_read_again_although_its_stamp_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(content_index, "_stamp", lambda _: 7)
+    (tmp_path / "a").write_text("hay")
+    index = index_of(tmp_path)
+    read(index)
+    (tmp_path / "a").write_text("needle")
+    index.heard(("a",))
+    assert candidates(index, b"needle") == ["a"]
+
+
+def test_folders_that_change_places_are_looked_at_with_all_that_is_in_them(tmp_path: Path) -> None:
+    deep = ("d",) * 8
+    for name, text in (("one", "hay"), ("other", "needle")):
+        tmp_path.joinpath(name, *deep).mkdir(parents=True)
+        tmp_path.joinpath(name, *deep, "a").write_text(text)
+    index = index_of(tmp_path)
+    read(index)
+    assert candidates(index, b"needle", "other", *deep) == ["a"]
+    (tmp_path / "one").rename(tmp_path / "between")
+    (tmp_path / "other").rename(tmp_path / "one")
+    (tmp_path / "between").rename(tmp_path / "other")
+    for name in ("one", "other"):
+        index.heard((name,))
+    read(index)
+    assert candidates(index, b"needle") == ["one"]
+    assert candidates(index, b"needle", "one", *deep) == ["a"]
+
+
 class Searches(RuleBasedStateMachine):
     """A tree that changes: with and without the index a search gives the same, whether changes are told or not."""
 
@@ -136,11 +244,8 @@ class Searches(RuleBasedStateMachine):
 
     @initialize(told=st.booleans())
     def begin(self, told: bool) -> None:
-        def opened(parts: tuple[str, ...]) -> AbstractContextManager[Folder]:
-            return open_folder(self.folder.joinpath(*parts), "docs")
-
         self.told = told
-        self.index = ContentIndex(Root("docs", self.folder), 1 << 20, opened)
+        self.index = index_of(self.folder)
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -175,9 +280,7 @@ class Searches(RuleBasedStateMachine):
 
     @rule()
     def index_all(self) -> None:
-        self.index.renew((), lambda: None)
-        for number, data in list(self.index.contents(self.index.unread(), lambda: 1e12)):
-            self.index.put(number, rows_of([data])[0] if data is not None else None)
+        read(self.index)
 
     @invariant()
     def finds_the_same(self) -> None:
@@ -293,6 +396,18 @@ async def test_an_index_is_made_after_the_first_search_and_follows_all_changes(t
             pages.append(await search(parts, "file 1", limit=4, cursor=pages[-1].next))
         paths = [hit.path for page in pages for hit in page.hits]
         assert len(paths) == 10 and paths == sorted(paths)
+
+
+@pytest.mark.anyio
+@pytest.mark.subprocess
+async def test_after_more_changes_than_are_kept_in_mind_every_folder_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, watch=True) as parts:
+        await indexed(parts)
+        monkeypatch.setattr(indexing, "MOST_HEARD", 0)
+        await parts.changes.put("docs/3/3.txt", b"by ourselves", overwrite=True)
+        assert [hit.path for hit in (await search(parts, "by ourselves")).hits] == ["docs/3/3.txt"], "at once"
 
 
 @pytest.mark.anyio

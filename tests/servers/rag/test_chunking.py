@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from homeport_rag import reading
 from homeport_rag.chunking import MIN_LIMIT, Chunk, chunk, estimate
+from homeport_rag.reading import Dividing, uploaded
 from homeport_shared.documents import Block, Document, extract_bytes
 
 
@@ -155,3 +158,26 @@ def test_nothing_is_lost_and_no_limit_is_broken(text: str, name: str, limit: int
                 assert passage.text.strip()
                 assert squashed(passage.text) in squashed(place)
             assert {c for p in chunks for c in squashed(p.text)} == set(squashed(document.text))
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [("word " * 210_000, 800, 1300), ("x" * 1_100_000, 400, 4000)],
+    ids=["one line of words", "one word"],
+)
+def test_a_line_of_millions_of_characters_is_divided_in_little_memory(
+    model: Path, text: str, least: int, most: int
+) -> None:
+    dividing = Dividing(tokenizer=str(model / "tokenizer.json"))
+    source = uploaded(text.encode(), "long.txt", "id", "file:///long.txt", 10_000_000, dividing)
+    assert least < len(source.passages) < most
+    assert max(len(passage.text) for passage in source.passages) <= 2500
+
+
+@pytest.mark.model
+def test_equal_texts_are_counted_once_and_all_are_counted(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "COUNTED_TOGETHER", 2)
+    monkeypatch.setattr(reading, "LONGEST_COUNTED", 100)
+    count = reading._counter(str(model / "tokenizer.json"))
+    assert count(["one", "two words", "one", "three more words", "x" * 150]) == [1, 2, 1, 3, 15]

@@ -189,3 +189,13 @@ def test_a_memory_reads_back_as_it_was_written() -> None:
     )  # fmt: skip
     assert parsed(rendered(entry), entry) == entry
     assert parsed("no memory at all", entry) is None
+
+
+@pytest.mark.usefixtures("no_model")
+async def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
+    async with connected(build_server, "rag", tmp_path) as client:
+        result = await client.call_tool("recall", {"since": "yesterday"})
+        assert result.is_error and "'yesterday' is no time." in result.content[0].text
+        await call(client, "remember", text="Anna likes tea.")
+        assert await texts(client, since="2020-01-31") == ["Anna likes tea."]
+        assert await texts(client, since="2099-01-31T10:00:00Z") == []

@@ -10,8 +10,8 @@ import anyio
 import pytest
 from mcp import Client
 
+from homeport_rag.collection_cache import CollectionCache
 from homeport_rag.server import build_server
-from homeport_rag.vector_cache import CollectionCache
 from homeport_shared.testing.clients import connected
 
 pytestmark = [pytest.mark.anyio]
@@ -76,7 +76,7 @@ async def test_the_vector_index_is_looked_for_in_its_folder(
         assert (await call(client, "search", query="kitten", mode="vector"))["hits"][0]["document_id"] == "c"
         (tmp_path / "index" / "1-abc.faiss").write_bytes(b"x" * 1_000_000)
         assert (await call(client, "stats"))["bytes"] > 1_000_000
-    assert CollectionCache(tmp_path / "index", "m", 1, 4).folder == tmp_path / "index"
+    assert CollectionCache(tmp_path / "index", "m", 1, 4).files.folder == tmp_path / "index"
 
 
 @pytest.mark.usefixtures("no_model")

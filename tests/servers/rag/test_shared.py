@@ -36,6 +36,7 @@ from homeport_rag.store.schema import SCHEMA
 from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import connect
 from homeport_shared.testing.clients import connected, finished_job
+from homeport_shared.workers import Worker
 
 NOW = "2026-01-01T00:00:00Z"
 WORDS = [
@@ -184,7 +185,7 @@ async def test_a_server_that_stops_does_not_wait_for_its_graph(shared: str, monk
     await store.write(embeddings.put, "m@1", [(1, bytes(4))])
     with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
-            group.start_soon(store.keep_warm)
+            group.start_soon(store.vectors(Worker("search"), str).settle)
             await anyio.to_thread.run_sync(began.wait)
             group.cancel_scope.cancel()
     await store.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,28 @@ async def test_files_come_change_move_and_go_without_a_word(tmp_path: Path) -> N
         assert {job["kind"] for job in jobs} == {"auto_ingest"}
         assert sum(job["counters"]["new"] for job in jobs if job["state"] == "completed") == 3
         assert sum(job["counters"]["removed"] for job in jobs) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+async def test_names_that_are_no_utf_8_are_shown_and_stop_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    strange = folder / os.fsdecode(b"sub\xe9")
+    strange.mkdir(parents=True)
+    (strange / os.fsdecode(b"caf\xff.txt")).write_text("a strange trombone")
+    (strange / os.fsdecode(b"torn\xff.pdf")).write_bytes(b"%PDF-1.4 nothing")
+    (folder / "zebra.txt").write_text("a plain zebra")
+    flags = {"folders": [str(folder)], "watch": [str(folder)], "watch_seconds": 86_400}
+    async with connected(build_server, "rag", tmp_path / "home", flags=flags) as client:
+        there = {"zebra.txt", r"caf\xff.txt", r"torn\xff.pdf"}
+        await until(client, there)
+        (strange / os.fsdecode(b"later\xfe.txt")).write_text("told by an event")
+        await until(client, there | {r"later\xfe.txt"})
+        [hit] = (await call(client, "search", query="trombone"))["hits"]
+        assert hit["source"] == f"{folder.as_uri()}/sub%E9/caf%FF.txt"
+        jobs = (await call(client, "jobs"))["jobs"]
+        assert {job["state"] for job in jobs} <= {"completed", "running"}
+        assert any(r"sub\xe9/torn\xff.pdf" in note for job in jobs for note in job["notes"])
+        assert (await call(client, "cleanup"))["found"] == [], "their files are there"
 
 
 @pytest.mark.slow

@@ -323,6 +323,8 @@ def _require_new(spot: Spot, renamed: str = "") -> None:
     Raises:
         HomeportError: `conflict`.
     """
+    if not spot.name:
+        raise HomeportError("conflict", f"{spot.place} is a root, which is a folder.", "Give a path below it.")
     folded = _folded(spot.name)
     for name in spot.folder.names():
         if name not in {spot.name, renamed} and _folded(name) == folded:

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import anyio
 import anyio.to_thread
@@ -26,7 +25,7 @@ from homeport_shared import identity
 from homeport_shared.documents import supported
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import FINAL, Job, Jobs, Run
-from homeport_shared.paths import Place, explained
+from homeport_shared.paths import Place, explained, path_of_uri
 
 logger = logging.getLogger(__name__)
 KIND = "vectorize"
@@ -286,10 +285,9 @@ class Knowledge:
 
     def _place_at(self, uri: str) -> Place | None:
         """Return the place of a `file:` URI; None when it is below no root."""
-        address = urlsplit(uri)
-        if address.scheme != "file":
+        if not uri.startswith("file:"):
             return None
-        path = Path(unquote(address.path.lstrip("/") if os.name == "nt" else address.path))
+        path = path_of_uri(uri)
         for root in self._workspace.roots:
             if path.is_relative_to(root.folder):
                 return Place(root.name, path.relative_to(root.folder).parts)

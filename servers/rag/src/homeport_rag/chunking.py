@@ -25,7 +25,7 @@ _LEVELS = (
     re.compile(r"\s+"),
 )
 # A model may count a long word as one unknown token; a chunk must not grow by that.
-_CHARACTERS_PER_TOKEN = 10
+CHARACTERS_PER_TOKEN = 10
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _headers(headers: Iterable[str], most: int, count: Count) -> dict[str, tuple
     shorter = {header: header for header in headers}
     while shorter:
         for (header, short), size in zip(list(shorter.items()), count(list(shorter.values())), strict=True):
-            if max(size, len(short) // _CHARACTERS_PER_TOKEN) <= most:
+            if max(size, len(short) // CHARACTERS_PER_TOKEN) <= most:
                 fitting[header] = (short, size)
                 del shorter[header]
             else:
@@ -180,7 +180,7 @@ def _divided(pieces: list[_Piece], limit: int, costs: dict[str, int], count: Cou
 
 def _counted(pieces: list[_Piece], count: Count) -> list[_Piece]:
     sizes = count([piece.text for piece in pieces]) if pieces else []
-    least = [len(piece.text) // _CHARACTERS_PER_TOKEN for piece in pieces]
+    least = [len(piece.text) // CHARACTERS_PER_TOKEN for piece in pieces]
     return [replace(piece, tokens=max(sizes[n], least[n], 1)) for n, piece in enumerate(pieces)]
 
 

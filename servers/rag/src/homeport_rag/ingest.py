@@ -28,6 +28,7 @@ from homeport_shared.context import ServerContext
 from homeport_shared.documents import supported
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Run
+from homeport_shared.paths import show
 from homeport_shared.workers import Worker
 
 READER_MB = 1024
@@ -104,7 +105,7 @@ class Ingest:
         scanned = await self._scan(order, space)
         dividing = await self.dividing(space)
         for number, (uri, file) in enumerate(by_priority(scanned.files, order.first)):
-            run.progress(done=number, total=len(scanned.files), message=file.path)
+            run.progress(done=number, total=len(scanned.files), message=show(file.path))
             if number % COUNT_EVERY == 0:
                 await self._count(run, scanned)
             await self._take(run, order, space, file, scanned.known.get(uri), dividing)
@@ -170,7 +171,9 @@ class Ingest:
         except HomeportError as error:
             failure = unreadable(file, identifier, error)
             await self._store.write(documents.fail, failure, space.id, actor=order.actor, now=iso(now))
-            await self._store.write(documents.note, run.job.id, file.uri, "failed", message=f"{file.path}: {error}")
+            await self._store.write(
+                documents.note, run.job.id, file.uri, "failed", message=f"{show(file.path)}: {error}"
+            )
             return
         if source.mtime_ns > now.timestamp() * 1e9 - UNSETTLED_NS:
             source = replace(source, mtime_ns=0)
@@ -215,7 +218,7 @@ def fits(path: str, patterns: Sequence[str]) -> bool:
 def unreadable(file: Found, identifier: str, error: HomeportError) -> Source:
     """Return what is stored of a file that could not be read."""
     modified = iso(datetime.fromtimestamp(file.mtime_ns / 1e9, UTC))
-    name = Path(file.path).name
+    name = show(Path(file.path).name)
     return Source(
         identifier, file.uri, name, "", file.size, "", "", [], file.mtime_ns, modified=modified, error=str(error)
     )

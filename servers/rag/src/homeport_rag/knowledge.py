@@ -69,6 +69,7 @@ class Knowledge:
         }
         self.jobs = Jobs(context, handlers)
         context.tasks.start_soon(self.meaning.keep_up, self.jobs)
+        context.tasks.start_soon(self.meaning.keep_settled)
         self.watching = Watching(context, self.store, self.jobs)
         context.tasks.start_soon(self.watching.run)
         self.configuration = Configuration(context, self.meaning, self.watching)

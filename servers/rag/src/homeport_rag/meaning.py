@@ -67,6 +67,7 @@ class Meaning:
         self._found: dict[Choice, Found] = {}
         self._lock = anyio.Lock()
         self._wake = anyio.Event()
+        self._grown = anyio.Event()
         self._embedded: dict[str, int] = {}  # model → id up to which every passage has its vector
         self.vectors = store.vectors(self._worker, lambda: context.settings(RagSettings).index_folder)
         context.closing(self._worker.aclose)
@@ -157,6 +158,16 @@ class Meaning:
             except HomeportError:
                 logger.exception("passages cannot be embedded now")
 
+    async def keep_settled(self) -> None:
+        """Have the vectors put in order at the start and whenever more were made, for as long as the server lives."""
+        while True:
+            self._grown = anyio.Event()
+            try:
+                await self.vectors.settle()
+            except HomeportError:
+                logger.exception("the vectors cannot be put in order now")
+            await self._grown.wait()
+
     async def _groups(self) -> list[tuple[Embedder, Choice, list[Space]]]:
         """Return each model that is there with the collections that want it, and note there that they do."""
         groups: dict[Choice, tuple[Embedder, Choice, list[Space]]] = {}
@@ -191,7 +202,7 @@ class Meaning:
             for space in spaces:
                 if space.answering != embedder.model.key:
                     await self._store.write(collections.answer_with, space, embedder.model.key, choice)
-        await self.vectors.settle()
+        self._grown.set()
         run.progress(done=done, total=done, counters={"chunks": done})
         await self._context.changes.updated("rag://collections", "rag://stats")
 

@@ -102,8 +102,12 @@ class Memory:
         """Return the caller's memories nearest to `query` by falling similarity; the newest without a query.
 
         Memories that have faded are left out, unless there is no query.
+
+        Raises:
+            HomeportError: `invalid`, when `choice.since` is no time.
         """
         owner = self._owner()
+        _refuse_no_time(choice.since)
         await self._take_edits(owner, Choice())
         found = await self._store.read(memories.chosen, owner, choice)
         by_id = {entry.memory_id: self._strong(entry) for entry in found}
@@ -222,3 +226,10 @@ def _refuse_job() -> None:
 
 def _none(identifier: str) -> HomeportError:
     return HomeportError("not_found", f"There is no memory {identifier!r} of yours.", "recall names them.")
+
+
+def _refuse_no_time(since: str) -> None:
+    try:
+        datetime.fromisoformat(since or "2026-01-01")
+    except ValueError as error:
+        raise HomeportError("invalid", f"{since!r} is no time.", "Write a date such as 2026-01-31.") from error

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 
-from homeport_rag.chunking import Count, as_kind, chunk, estimate
+from homeport_rag.chunking import CHARACTERS_PER_TOKEN, Count, as_kind, chunk, estimate
 from homeport_rag.languages import language_of
 from homeport_rag.records import CollectionSettings, Passage, Source
 from homeport_rag.sources import confined
@@ -26,6 +26,10 @@ from homeport_shared.documents.markdown import scan
 from homeport_shared.documents.model import clean
 from homeport_shared.documents.recognition import recognize
 from homeport_shared.errors import HomeportError
+from homeport_shared.paths import show
+
+LONGEST_COUNTED = 1_000_000  # characters; more than any model reads at once
+COUNTED_TOGETHER = 1000  # texts; each takes about 1.5 KB while it is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def read(path: str, identifier: str, folders: Sequence[str], home: str, max_byte
     with confined(folders, home).find(path) as spot, spot.folder.open(spot.name) as file:
         status = os.fstat(file.fileno())
         data = file.read(max_bytes + 1)
-    source = uploaded(data, Path(path).name, identifier, Path(path).as_uri(), max_bytes, dividing)
+    source = uploaded(data, show(Path(path).name), identifier, Path(path).as_uri(), max_bytes, dividing)
     modified = iso(datetime.fromtimestamp(status.st_mtime, UTC))
     return replace(source, size=status.st_size, mtime_ns=status.st_mtime_ns, modified=modified)
 
@@ -127,9 +131,20 @@ def given(text: str, identifier: str, uri: str, title: str, now: str, dividing: 
 
 @cache
 def _counter(tokenizer: str) -> Count:
+    """Return what counts tokens: different texts once, a few at a time, and no long one, which is divided anyway."""
     from tokenizers import Tokenizer
 
     loaded = Tokenizer.from_file(tokenizer)
     loaded.no_padding()
     loaded.no_truncation()
-    return lambda texts: [len(e.ids) for e in loaded.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def count(texts: Sequence[str]) -> list[int]:
+        sizes = {text: len(text) // CHARACTERS_PER_TOKEN for text in texts if len(text) > LONGEST_COUNTED}
+        short = [text for text in dict.fromkeys(texts) if text not in sizes]
+        for start in range(0, len(short), COUNTED_TOGETHER):
+            together = short[start : start + COUNTED_TOGETHER]
+            encoded = loaded.encode_batch_fast(together, add_special_tokens=False)
+            sizes |= {text: len(each.ids) for text, each in zip(together, encoded, strict=True)}
+        return [sizes[text] for text in texts]
+
+    return count

@@ -22,6 +22,7 @@ from homeport_shared.clock import iso
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import Run
+from homeport_shared.paths import path_of_uri
 
 
 class Upkeep:
@@ -159,10 +160,7 @@ def outside(rows: Sequence[Finding], folders: Sequence[str]) -> list[Finding]:
 
 def path_of(uri: str) -> Path | None:
     """Return the path of a `file:` URI; None when no file is there now."""
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    path = Path(url2pathname(urlsplit(uri).path))
+    path = path_of_uri(uri)
     return path if path.is_file() else None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 16  # links per node; figures for these three in Malkov and Yashunin, arXiv 1603.09320
 EFFORT_BUILDING = 80
-EFFORT_SEARCHING = 96
+EFFORT_SEARCHING = 400  # nodes that are kept in view; at 250,000 vectors it finds 97 of 100, 200 find 95
+MOST_EFFORT = 10_000
 TRAINING = 50_000  # vectors from which the 8-bit code learns the range of each number
 DEAD = -1
 
@@ -79,15 +79,18 @@ class Flat:
 
 
 class Graph:
-    """Hierarchical navigable small world with 8-bit numbers: approximate; 0.3 ms for a million vectors, 0.5 KB each.
+    """Hierarchical navigable small world with 8-bit numbers: approximate; 1 ms for 250,000 vectors, 0.5 KB each.
 
-    FAISS cannot remove nodes of such a graph, so a removed one stays as a way to others and is never returned.
+    FAISS cannot remove nodes of such a graph, so a removed one stays as a way to others and is never returned. Where
+    many of those nearest to a question are removed, a search looks at more nodes, and at last compares with all.
     """
 
     def __init__(self, index: Any) -> None:
         faiss = _faiss()
         self._index = index  # an IndexIDMap, in which the id of a removed vector is DEAD
-        self._dead = int((faiss.vector_to_array(index.id_map) == DEAD).sum())
+        self._nodes = faiss.downcast_index(index.index)
+        self._ids: Ids = faiss.vector_to_array(index.id_map)
+        self._dead = int((self._ids == DEAD).sum())
 
     @classmethod
     def trained(cls, sample: Floats) -> Graph:
@@ -139,27 +142,47 @@ class Graph:
 
     def add(self, ids: Ids, vectors: Floats) -> None:
         """See `VectorIndex`."""
-        _faiss().omp_set_num_threads(os.cpu_count() or 1)
+        faiss = _faiss()
+        faiss.omp_set_num_threads(os.cpu_count() or 1)
         self._index.add_with_ids(vectors, ids)
+        self._ids = faiss.vector_to_array(self._index.id_map)
 
     def remove(self, ids: Ids) -> None:
         """See `VectorIndex`."""
         import numpy as np
 
-        faiss = _faiss()
-        known = faiss.vector_to_array(self._index.id_map)
-        known[np.isin(known, ids)] = DEAD
-        faiss.copy_array_to_vector(known, self._index.id_map)
-        self._dead = int((known == DEAD).sum())
+        self._ids[np.isin(self._ids, ids)] = DEAD
+        _faiss().copy_array_to_vector(self._ids, self._index.id_map)
+        self._dead = int((self._ids == DEAD).sum())
 
     def search(self, vector: Floats, k: int) -> list[tuple[int, float]]:
         """See `VectorIndex`."""
         faiss = _faiss()
         faiss.omp_set_num_threads(1)
-        alive = faiss.IDSelectorRange(0, 2**62)
-        effort = faiss.SearchParametersHNSW(efSearch=max(EFFORT_SEARCHING, 2 * k), sel=alive)
-        scores, ids = self._index.search(vector.reshape(1, -1), k, params=effort)
-        return _pairs(ids[0], scores[0])
+        effort, k = max(EFFORT_SEARCHING, 2 * k), min(k, self.count)
+        if k < 1:
+            return []
+        while effort <= MOST_EFFORT:
+            most = min(effort, self._index.ntotal)
+            scores, nodes = self._nodes.search(
+                vector.reshape(1, -1), most, params=faiss.SearchParametersHNSW(efSearch=effort)
+            )
+            ids = self._ids[nodes[0]]
+            there = (nodes[0] >= 0) & (ids != DEAD)
+            if there.sum() >= k:
+                return _pairs(ids[there][:k], scores[0][there][:k])
+            effort *= 4
+        return self._compared(vector, k)
+
+    def _compared(self, vector: Floats, k: int) -> list[tuple[int, float]]:
+        """Return what comparing with every vector finds."""
+        import numpy as np
+
+        faiss = _faiss()
+        bits = np.packbits(self._ids != DEAD, bitorder="little")
+        there = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bits))
+        scores, nodes = self._nodes.storage.search(vector.reshape(1, -1), k, params=there)
+        return _pairs(self._ids[nodes[0]], scores[0])
 
 
 def _faiss() -> Any:
@@ -167,6 +190,6 @@ def _faiss() -> Any:
     return importlib.import_module("faiss")
 
 
-def _pairs(ids: Sequence[int], scores: Sequence[float]) -> list[tuple[int, float]]:
+def _pairs(ids: Ids, scores: Floats) -> list[tuple[int, float]]:
     """FAISS fills up with the id -1 where it found fewer."""
     return [(int(i), float(score)) for i, score in zip(ids, scores, strict=True) if i >= 0]

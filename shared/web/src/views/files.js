@@ -1,7 +1,7 @@
 // Files: browse, search, look at any document, upload, change, and take it back.
 import { empty, h, icon, moment, problem, size, skeleton } from "./dom.js";
 import { filters } from "./filters.js";
-import { card, columns, line, nameOf } from "./listing.js";
+import { card, columns, line, nameOf, titleOf } from "./listing.js";
 import { attaching, cleanUp, locations, questions, storage, syncState, tagging } from "./panels.js";
 import { preview } from "./preview.js";
 import { rows, windows } from "./rows.js";
@@ -74,7 +74,7 @@ function drawTrail() {
   for (const each of buttons.querySelectorAll("[data-in-folder]")) each.disabled = !state.path;
   const parts = state.path ? state.path.split("/") : [];
   const steps = [["Files", ""], ...parts.map((part, i) => [part, parts.slice(0, i + 1).join("/")])];
-  trail.replaceChildren(h("ol", { class: "path" }, steps.map(([name, path]) => h("li", {}, h("button", { type: "button", onclick: () => go(path) }, name)))));
+  trail.replaceChildren(h("ol", { class: "path" }, steps.map(([name, path]) => h("li", {}, h("button", { type: "button", onclick: () => go(path) }, titleOf(name))))));
 }
 
 function go(path) {
@@ -187,7 +187,7 @@ function find() {
     searching = call("search", { query: state.query, path: state.path, mode: state.mode, only: state.filters, limit: 200 });
     const found = await searching;
     if (!found.hits.length) return [empty("search", "Nothing found", state.mode === "name" ? "No name matches. Search the contents instead?" : "No file fits.")];
-    return [h("ul", { class: "list" }, found.hits.map((hit) => h("li", {}, h("button", { type: "button", class: "list-row", "data-path": hit.path, onclick: () => read(hit.path, hit.line) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(hit.path)), h("small", {}, hit.line ? `${hit.line}: ${hit.text.trim()}` : parentOf(hit.path)))))))];
+    return [h("ul", { class: "list" }, found.hits.map((hit) => h("li", {}, h("button", { type: "button", class: "list-row", "data-path": hit.path, onclick: () => read(hit.path, hit.line) }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, titleOf(hit.path)), h("small", {}, hit.line ? `${hit.line}: ${hit.text.trim()}` : parentOf(hit.path)))))))];
   });
 }
 
@@ -201,7 +201,8 @@ function read(path, at = 0) {
   return shown(reader, "Reading the file", async () => {
     const info = await call("info", { path });
     if (info.kind === "folder") { setTimeout(() => go(path)); return []; }
-    const content = [head(path, info), questions(path, follow), ...await preview(path, info, at, say), await past(path, info)];
+    const inside = await preview(path, info, at, say).catch((error) => [problem(error, () => read(path, at))]);
+    const content = [head(path, info), questions(path, follow), ...inside, await past(path, info)];
     setTimeout(() => reader.querySelector(".hit")?.scrollIntoView({ block: "center" }));
     return content.filter(Boolean);
   });
@@ -210,7 +211,7 @@ function read(path, at = 0) {
 function head(path, info) {
   const known = info.vectorized ? `vectorized in ${info.knowledge.collection}` : info.knowledge.problem || (info.knowledge.collection ? "changed since it was vectorized" : "");
   return h("header", { class: "doc-head" },
-    h("div", { class: "row" }, h("h2", { class: "grow" }, nameOf(path)), h("button", { type: "button", class: "icon-button", "aria-label": "Close file", onclick: close }, icon("close"))),
+    h("div", { class: "row" }, h("h2", { class: "grow" }, titleOf(path)), h("button", { type: "button", class: "icon-button", "aria-label": "Close file", onclick: close }, icon("close"))),
     h("p", { class: "muted" }, [parentOf(path), size(info.size), info.media_type, info.encoding, moment(info.modified), info.accessed_by && `used by ${info.accessed_by}`, known].filter(Boolean).join(" · ")),
     info.tags.length || info.category ? h("p", { class: "row wrap" }, info.category ? h("span", { class: "tag" }, `${info.category}:`) : "", info.tags.map((tag) => h("span", { class: "tag" }, tag))) : "",
     h("div", { class: "row" }, button("Rename", () => rename(path)), button("Move", () => moveAll([path])), button("Tags", () => does.tag([path], info)), button("Vectorize", () => vectorize([path])), button("Download", () => download([path])), button("Attach to chat", () => attach(path)), button("Delete", () => remove([path]), "danger")));
@@ -280,7 +281,7 @@ async function move(paths, target) {
 }
 
 async function remove(paths) {
-  const what = paths.length === 1 ? nameOf(paths[0]) : `${paths.length} entries`;
+  const what = paths.length === 1 ? titleOf(paths[0]) : `${paths.length} entries`;
   if (!await confirm({ title: `Delete ${what}?`, text: "A folder goes with all that is in it. Everything is kept in the history and can be restored.", yes: "Delete", danger: true })) return;
   await change(async () => {
     const result = await call("delete", { paths, recursive: true });

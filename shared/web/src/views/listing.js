@@ -4,6 +4,10 @@ import { menu } from "./menu.js";
 import { call } from "./shim.js";
 
 export const nameOf = (path) => path.split("/").at(-1) || path;
+
+const MARKS = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+/** The name to show: line ends and marks that turn the direction of text are written out, since they could hide what a file is. */
+export const titleOf = (path) => nameOf(path).replace(MARKS, (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, "0")}`);
 const PICTURES = /\.(png|jpe?g|gif|webp|bmp|tiff?|ico|pdf)$/i;
 const ending = (entry) => entry.kind === "folder" ? "Folder" : /\.([^./]+)$/.exec(entry.path)?.[1]?.toUpperCase() ?? "";
 const thumbnails = new Map();
@@ -35,7 +39,7 @@ function main(entry, does, ...content) {
 }
 
 function tick(entry, does) {
-  const box = h("input", { type: "checkbox", class: "tick", "aria-label": `Select ${nameOf(entry.path)}`, onchange: () => does.choose(entry.path, box.checked) });
+  const box = h("input", { type: "checkbox", class: "tick", "aria-label": `Select ${titleOf(entry.path)}`, onchange: () => does.choose(entry.path, box.checked) });
   box.checked = does.chosen(entry.path);
   return box;
 }
@@ -46,14 +50,14 @@ function shape(entry) {
   return drawn;
 }
 
-const more = (entry, does) => { const button = h("button", { type: "button", class: "icon-button small", "aria-label": `Actions for ${nameOf(entry.path)}`, "aria-haspopup": "menu", onclick: () => menu(button, choices(entry, does)) }, "⋯"); return button; };
+const more = (entry, does) => { const button = h("button", { type: "button", class: "icon-button small", "aria-label": `Actions for ${titleOf(entry.path)}`, "aria-haspopup": "menu", onclick: () => menu(button, choices(entry, does)) }, "⋯"); return button; };
 
 /** One row of the list. */
 export function line(entry, does) {
   const tags = [entry.category && `${entry.category}:`, ...entry.tags].filter(Boolean);
   const about = entry.kind === "folder" ? "Folder" : [ending(entry), size(entry.size), moment(entry.modified)].filter(Boolean).join(" · ");
   return h("div", { class: "columns" }, tick(entry, does),
-    main(entry, does, shape(entry), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(entry.path)), h("small", { class: "narrow" }, about))),
+    main(entry, does, shape(entry), h("span", { class: "grow" }, h("span", { class: "title" }, titleOf(entry.path)), h("small", { class: "narrow" }, about))),
     h("span", { title: entry.media_type }, ending(entry)), h("span", {}, entry.kind === "folder" ? "" : size(entry.size)), h("span", { title: moment(entry.modified) }, new Date(entry.modified).toLocaleDateString([], { dateStyle: "medium" })),
     h("span", {}, entry.kind === "folder" ? "" : entry.vectorized ? "Yes" : "No"), h("span", { title: tags.join(" ") }, tags.map((tag) => h("span", { class: "tag" }, tag))), h("span", {}, entry.accessed_by), more(entry, does));
 }
@@ -61,7 +65,7 @@ export function line(entry, does) {
 /** One card of the grid; pictures show themselves, larger while the pointer rests on them. */
 export function card(entry, does, edge) {
   const face = h("span", { class: "face" }, shape(entry), h("span", { class: "kind" }, ending(entry)));
-  const button = main(entry, does, face, h("span", { class: "title" }, nameOf(entry.path)), h("small", {}, entry.kind === "folder" ? "Folder" : size(entry.size)));
+  const button = main(entry, does, face, h("span", { class: "title" }, titleOf(entry.path)), h("small", {}, entry.kind === "folder" ? "Folder" : size(entry.size)));
   button.classList.add("card-row");
   if (entry.kind === "file" && PICTURES.test(entry.path)) {
     picture(entry).then((address) => { if (address) face.replaceChildren(h("img", { src: address, alt: "", style: `max-height:${edge - 8}px` })); });

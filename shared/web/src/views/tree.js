@@ -1,9 +1,8 @@
 // The tree of folders: how many files, how large, how new; right click or the menu key offers what can be done with one.
 import { h, icon, size } from "./dom.js";
+import { titleOf } from "./listing.js";
 import { menu } from "./menu.js";
 import { call } from "./shim.js";
-
-const nameOf = (path) => path.split("/").at(-1);
 
 const about = ({ files, bytes, modified }) => files === undefined ? "Counting …" : [`${files.toLocaleString()} ${files === 1 ? "file" : "files"}`, size(bytes), modified && new Date(modified).toLocaleDateString([], { dateStyle: "short" })].filter(Boolean).join(" · ");
 
@@ -48,10 +47,10 @@ export function tree(does) {
   function node(folder, count = 1, inside = null) {
     const path = folder.path;
     const marked = folder.indexed ? h("span", { class: "tag", title: folder.problem || `In step with the collection ${folder.indexed}` }, folder.indexing ? `indexing ${folder.indexing}` : `${folder.vectorized} indexed${folder.failed ? `, ${folder.failed} failed` : folder.problem ? ", stopped" : ""}`) : null;
-    const item = h("li", { role: "treeitem", tabindex: "-1", "data-folder": path, "aria-expanded": count ? String(Boolean(inside)) : null, "aria-current": path === current ? "true" : null, "aria-label": nameOf(path), draggable: path.includes("/") ? "true" : null },
+    const item = h("li", { role: "treeitem", tabindex: "-1", "data-folder": path, "aria-expanded": count ? String(Boolean(inside)) : null, "aria-current": path === current ? "true" : null, "aria-label": titleOf(path), draggable: path.includes("/") ? "true" : null },
       h("div", { class: "branch", onclick: () => { does.go(path); } },
         h("span", { class: "twist", "aria-hidden": "true", onclick: (event) => { event.stopPropagation(); toggle(path); } }, count ? (inside ? "▾" : "▸") : ""),
-        icon("folder"), h("span", { class: "grow" }, h("span", { class: "title" }, nameOf(path)), h("small", {}, about(folder))), marked),
+        icon("folder"), h("span", { class: "grow" }, h("span", { class: "title" }, titleOf(path)), h("small", {}, about(folder))), marked),
       inside ? h("ul", { role: "group" }, inside) : null);
     item.addEventListener("contextmenu", (event) => { event.preventDefault(); event.stopPropagation(); choices(item, folder, event); });
     item.addEventListener("dragstart", (event) => { event.stopPropagation(); event.dataTransfer.setData("text/x-path", path); });

@@ -65,8 +65,7 @@ class SharedStore:
         return await self.read(_size)
 
     async def keep_warm(self) -> None:
-        """Build the graphs that a stopped server left unbuilt."""
-        await self._vectors.settle()
+        """See `Store`; the database keeps warm what it needs."""
 
 
 def _rank(
