@@ -231,7 +231,7 @@ async def _list(host: HostServices, query: str) -> list[Json]:
             "variables": graph.get("variables", {}),
             "trigger": graph.get("trigger", {}),
             "steps": len(graph["nodes"]),
-            "last_run": runs[0] if runs else None,
+            "last_run": next((run for run in runs if not run["dry"]), None),  # a dry run did nothing
             "active_runs": [run["id"] for run in runs if run["state"] not in FINAL],
         }
         rows.append({**asdict(workflow), **more})
