@@ -146,8 +146,7 @@ def _waiting(step: Json, log: Sequence[Json]) -> Json:
     """Return what a step waits for, in words, and the approval that a person is asked for."""
     approval: str = step["notes"].get("approval", "")
     asked = [line["text"] for line in log if line["level"] == "warning" and line["path"] in {"", step["path"]}]
-    given: Json = step["input"] if isinstance(step["input"], dict) else {}
-    until: str = given.get("until", "")
+    until: str = step["input"].get("until", "") if step["kind"] == "timer" and step["input"] else ""
     text = asked[-1] if approval and asked else f"Waits until {moment(until)}." if until else "Waits."
     return {"path": step["path"], "approval": approval, "text": text}
 
