@@ -199,6 +199,31 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     form.get_by_role("button", name="Add a parameter").click()
     form.locator(".workflow-variable").get_by_label("Name").fill("path")
     form.locator(".workflow-variable").get_by_label("Default").fill("none")
+    form.get_by_role("button", name="Add a parameter").click()
+    key = form.locator(".workflow-variable").nth(1)
+    key.get_by_label("Name").fill("shop")
+    key.get_by_label("Type").select_option("API key")
+    key.get_by_label("Default").fill("sk-very-secret")
+    form.get_by_role("button", name="Save & activate").click()
+    expect(key.get_by_label("Default")).to_have_js_property("validity.patternMismatch", True)  # a value stays here
+    key.get_by_label("Default").fill("SHOP_API_KEY")
+    with page.expect_popup() as entry:
+        key.get_by_role("button", name="Enter the key").click()
+    entry.value.get_by_label("Value").fill("sk-very-secret")
+    entry.value.get_by_role("button", name="Save").click()
+    expect(entry.value.get_by_role("heading", name="Saved")).to_be_visible()
+    entry.value.close()
+    form.get_by_role("button", name="Add a parameter").click()
+    mind = form.locator(".workflow-variable").nth(2)
+    mind.get_by_label("Name").fill("mind")
+    mind.get_by_label("Type").select_option("model")
+    expect(page.locator('#workflow-models option[value="ollama/qwen3:8b"]')).to_have_count(1)
+    mind.get_by_label("Default").fill("ollama/qwen3:8b")
+    form.get_by_role("button", name="Add a parameter").click()
+    form.locator(".workflow-variable").nth(3).get_by_label("Name").fill("folder")
+    form.locator(".workflow-variable").nth(3).get_by_label("Type").select_option("file path")
+    form.locator(".workflow-variable").nth(3).get_by_label("Default").fill("workspace")
+    expect(form.get_by_label("Entry point")).to_have_value("ask")
     sound(page)
     form.get_by_role("button", name="Save & activate").click()
     detail = page.locator("#workflow-detail")
@@ -208,6 +233,10 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     expect(detail.get_by_role("link", name="on file.created")).to_be_visible()  # its job on the Automation page
 
     detail.get_by_role("link", name="Parameters").click()
+    expect(detail.get_by_label("Default")).to_have_count(4)
+    expect(detail.get_by_label("Default").last).to_have_value("SHOP_API_KEY")  # folder, mind, path, shop
+    for button in ("first", "first", "last"):
+        getattr(detail.get_by_role("button", name="Remove the parameter"), button).click()
     bound = detail.get_by_label("path", exact=True)
     bound.fill("{{event.data.path}}")
     detail.get_by_label("Type").select_option("number")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from homeport_shared.errors import HomeportError
 
@@ -311,11 +312,27 @@ def parsed(value: Any) -> Graph:
     try:
         graph = Graph.model_validate(value)
     except ValidationError as error:
-        wrong = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()[:8])
+        wrong = "; ".join(f"{_place(each['loc'])}: {_wrong(each)}" for each in error.errors()[:8])
         raise HomeportError("invalid", f"This is no workflow: {wrong}.", "Correct it; workflows://schema.") from error
     if len(graph.model_dump_json()) > LARGEST:
         raise HomeportError("invalid", f"A workflow has at most {LARGEST >> 10} KB.", "Divide it into several.")
     return graph
+
+
+def _wrong(error: ErrorDetails) -> str:
+    """Return what is wrong with a field, in words for people."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "it is missing"
+        case "extra_forbidden":
+            return "there is no such field"
+        case "union_tag_invalid":
+            return f"there is no kind {context['tag']!r}; there are {context['expected_tags']}"
+        case "union_tag_not_found":
+            return "its kind is missing"
+        case _:
+            return error["msg"].removeprefix("Value error, ")
 
 
 def _place(location: tuple[int | str, ...]) -> str:

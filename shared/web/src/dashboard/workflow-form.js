@@ -34,7 +34,7 @@ async function offer(id) {
   into.dataset.asked = "yes";
   const [tool, field] = offered[id];
   const found = await tryAct(tool, {});
-  into.replaceChildren(...(found?.[field] ?? []).map(({ name }) => new Option(name)));
+  into.replaceChildren(...(found?.[field] ?? []).map(({ name }) => new Option(name, name)));
 }
 
 /** Open the page where the value of a key is entered: it goes into the vault only. */
