@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -66,16 +67,15 @@ def at(page: Page, path: str) -> str:
     return "/".join([*page.url.split("/")[:3], path])
 
 
-def add(page: Page, text: str, title: str) -> None:
-    """Add a text to the knowledge base, as a page does."""
+def act(page: Page, tool: str, **arguments: Any) -> dict[str, Any]:
+    """Call a tool, as a page does."""
     headers = {"Content-Type": "application/json", "Origin": "/".join(page.url.split("/")[:3])}
-    body = json.dumps({"text": text, "title": title})
-    assert "result" in page.request.post(at(page, "act/rag__add"), data=body, headers=headers).json()
+    return page.request.post(at(page, f"act/{tool}"), data=json.dumps(arguments), headers=headers).json()["result"]
 
 
 @pytest.mark.timeout(240)
 def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page: Page) -> None:
-    add(page, "The roof is tight since May.", "The roof")
+    act(page, "rag__add", text="The roof is tight since May.", title="The roof")
     expect(page.get_by_text("No workflows yet")).to_be_visible()
     page.get_by_role("button", name="New workflow").click()
     form = page.get_by_role("dialog")
@@ -104,6 +104,7 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
         name: run.get_by_role("link", name=name) for name in ("Agent ask", "Knowledge find", "Approval sure", "End end")
     }
     expect(run.locator("header .state")).to_have_text("waiting")  # the page follows the run by itself
+    expect(run.locator("header .reason")).to_have_text("sure Asks a person: Finish? Open approvals")
     expect(node["Agent ask"]).to_have_attribute("data-state", "completed")
     expect(node["Approval sure"]).to_have_attribute("data-state", "waiting")
     expect(node["End end"]).not_to_have_attribute("data-state", "completed")
@@ -115,6 +116,7 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     page.keyboard.press("0")
     run_page = page.url
     run.get_by_role("link", name="Open approvals").click()
+    expect(page.get_by_role("link", name="Open the task")).to_have_attribute("href", re.compile("^/tasks/"))
     page.get_by_role("button", name="Approve").click()
     page.go_back()
     expect(run.locator("header .state")).to_have_text("completed")
@@ -199,6 +201,31 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     form.get_by_role("button", name="Add a parameter").click()
     form.locator(".workflow-variable").get_by_label("Name").fill("path")
     form.locator(".workflow-variable").get_by_label("Default").fill("none")
+    form.get_by_role("button", name="Add a parameter").click()
+    key = form.locator(".workflow-variable").nth(1)
+    key.get_by_label("Name").fill("shop")
+    key.get_by_label("Type").select_option("API key")
+    key.get_by_label("Default").fill("sk-very-secret")
+    form.get_by_role("button", name="Save & activate").click()
+    expect(key.get_by_label("Default")).to_have_js_property("validity.patternMismatch", True)  # a value stays here
+    key.get_by_label("Default").fill("SHOP_API_KEY")
+    with page.expect_popup() as entry:
+        key.get_by_role("button", name="Enter the key").click()
+    entry.value.get_by_label("Value").fill("sk-very-secret")
+    entry.value.get_by_role("button", name="Save").click()
+    expect(entry.value.get_by_role("heading", name="Saved")).to_be_visible()
+    entry.value.close()
+    form.get_by_role("button", name="Add a parameter").click()
+    mind = form.locator(".workflow-variable").nth(2)
+    mind.get_by_label("Name").fill("mind")
+    mind.get_by_label("Type").select_option("model")
+    expect(page.locator('#workflow-models option[value="ollama/qwen3:8b"]')).to_have_count(1)
+    mind.get_by_label("Default").fill("ollama/qwen3:8b")
+    form.get_by_role("button", name="Add a parameter").click()
+    form.locator(".workflow-variable").nth(3).get_by_label("Name").fill("folder")
+    form.locator(".workflow-variable").nth(3).get_by_label("Type").select_option("file path")
+    form.locator(".workflow-variable").nth(3).get_by_label("Default").fill("workspace")
+    expect(form.get_by_label("Entry point")).to_have_value("ask")
     sound(page)
     form.get_by_role("button", name="Save & activate").click()
     detail = page.locator("#workflow-detail")
@@ -208,6 +235,10 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     expect(detail.get_by_role("link", name="on file.created")).to_be_visible()  # its job on the Automation page
 
     detail.get_by_role("link", name="Parameters").click()
+    expect(detail.get_by_label("Default")).to_have_count(4)
+    expect(detail.get_by_label("Default").last).to_have_value("SHOP_API_KEY")  # folder, mind, path, shop
+    for button in ("first", "first", "last"):
+        getattr(detail.get_by_role("button", name="Remove the parameter"), button).click()
     bound = detail.get_by_label("path", exact=True)
     bound.fill("{{event.data.path}}")
     detail.get_by_label("Type").select_option("number")
@@ -255,6 +286,9 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     row.click(button="right")
     row.get_by_role("button", name="Disable").click()
     expect(page.locator(".workflow-counts")).to_have_text("0 Active / 2 Draft / 1 Scheduled")
+    expect(row.get_by_role("cell").nth(8)).to_have_text("–")  # no next run: its trigger starts no draft
+    on = act(page, "scheduler__change_jobs", names=["On files"], action="enable")
+    assert on["changed"] == [] and "is a draft" in on["failed"][0]
     row.get_by_label("Select On files").check()
     page.get_by_role("button", name="Run selected").click()
     expect(row.locator(".state").first).to_have_text("completed")

@@ -222,7 +222,7 @@ class Stage:
         jobs = ServerJobs(desk.tools, self.as_person, self.store.clock)
         planning = Planning(self.runs, desk.tools, self.as_person)
         self.tasks = Tasks(self.store, details, jobs, planning, self.as_person)
-        library = WorkflowLibrary(WorkflowStore(self.database), desk, self.agents, self.changes)
+        library = WorkflowLibrary(WorkflowStore(self.database), desk, self.agents, self.changes, lambda key: False)
         means = Means(self.loop._parts, self.engine, self.approvals, self.runs, journal, library.known)
         self.engine.register(WORKFLOW, WorkflowBody(means))
         self.workflows = Workflows(library, self.engine, self.runs, journal, means)

@@ -126,6 +126,7 @@ def services_of(stage: Any, context: ServerContext, home: Path, double: ModelDou
         set_internet=nothing,
         add_folder=add_folder,
         folders=list,
+        keys=nothing,
         documents=nothing,
         pulling=Pulling(context.tasks, models.providers["ollama"].library.pull, lambda: nothing()),
         url=lambda: "http://127.0.0.1:8642",

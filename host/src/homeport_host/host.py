@@ -220,7 +220,7 @@ class Host:
     def _run_workflows(self, parts: Parts) -> WorkflowBody:
         """Workflows, as runs beside those of agents."""
         self.journal = journal = Journal(self.database)
-        library = WorkflowLibrary(WorkflowStore(self.database), self.routing, self.agents, self.changes)
+        library = WorkflowLibrary(WorkflowStore(self.database), self.routing, self.agents, self.changes, self.vault.has)
         means = Means(parts, self.engine, self.approvals, self.runs, journal, library.known)
         body = WorkflowBody(means)
         self.engine.register(WORKFLOW, body)
@@ -406,6 +406,7 @@ class Host:
             set_internet=self._set_internet,
             add_folder=self.documents.add_folder,
             folders=self.documents.folders,
+            keys=lambda: anyio.to_thread.run_sync(self.vault.names),
             documents=self.documents.counted,
             pulling=self.pulling,
             url=lambda: self.url,

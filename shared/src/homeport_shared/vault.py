@@ -102,6 +102,14 @@ class Vault:
         """
         return sorted(self._places())
 
+    def has(self, name: str) -> bool:
+        """Return whether there is a secret `name`, here or in the environment, without reading it.
+
+        Raises:
+            HomeportError: `damaged`, when the file does not parse.
+        """
+        return bool(self._environment.get(name, "").strip()) or name in self._places()
+
     def _service(self) -> str:
         return f"homeport {self._folder}"
 

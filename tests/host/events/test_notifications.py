@@ -33,6 +33,7 @@ async def raised(bus: EventBus, kind: str, run: str, source: str = "homeport", /
 async def test_a_chosen_task_tells_its_moments_to_who_chose_them(kept: Notifications, bus: EventBus) -> None:
     assert await kept.watch("r1", "ann", ["waiting", "failed"]) == ["failed", "waiting"]
     await kept.watch("r1", "bob", ["completed"])
+    await raised(bus, "run.waiting", "r1", waits_for="time")  # it goes on by itself
     for state in ("waiting", "completed"):
         await raised(bus, f"run.{state}", "r1")
     await raised(bus, "run.failed", "r1", title="Look at it", detail="The model is away.")

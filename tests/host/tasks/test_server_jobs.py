@@ -46,3 +46,6 @@ async def test_the_work_of_every_server_is_in_the_one_list_with_its_progress(tmp
             assert (found["type"], found["progress"]["percent"], found["finished"] != "") == (kind, 100.0, True)
             shown = (await host.call("homeport__task_get", {"task_id": task}))["task"]
             assert (shown["id"], shown["title"]) == (task, found["title"])
+            assert [shown[when] for when in ("created", "finished")] == [
+                found[when] for when in ("created", "finished")
+            ]

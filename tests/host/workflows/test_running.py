@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 
 from homeport_shared.testing.model import Reply
@@ -273,3 +274,49 @@ async def test_the_agents_of_a_run_end_with_it(house: Any) -> None:
     await house.until(child, "running")
     await house.call("run_cancel", run_id=run)
     assert (await house.host.runs.get(child)).state == "cancelled"
+
+
+async def test_a_run_is_paused_while_it_waits_and_goes_on_waiting(house: Any) -> None:
+    nodes = {
+        "sure": {"kind": "approval", "question": "Go on?", "next": "note"},
+        "note": {"kind": "tool", "tool": "ledger__note", "arguments": {"word": "late"}, "next": "end"},
+        "end": {"kind": "end", "result": "Done."},
+    }
+    await house.save(nodes, "sure")
+    run = await house.start()
+    waiting = await house.until(run, "waiting")
+    assert waiting.waits_for == "steps"
+    for action, state in (("pause", "paused"), ("resume", "waiting"), ("pause", "paused")):
+        [row] = (await house.call("run_steer", run_ids=[run], action=action))["rows"]
+        assert row["error"] is None
+        assert (await house.host.runs.get(run)).state == state
+    [hold] = (await house.call("list_approvals"))["approvals"]
+    await house.call("decide_approval", approval_id=hold["id"], approve=True)
+    with anyio.fail_after(45):
+        while (await house.steps(run))["sure"]["state"] != "completed":
+            await anyio.sleep(0.01)
+    assert (await house.host.runs.get(run)).state == "paused"
+    assert house.noted()["late"] == 0
+    await house.call("run_steer", run_ids=[run], action="resume")
+    assert (await house.until(run)).state == "completed"
+    assert house.noted()["late"] == 1
+
+
+async def test_a_dry_run_reads_nothing_about_what_it_did_not_do(house: Any) -> None:
+    nodes = {
+        "note": {"kind": "tool", "tool": "ledger__note", "arguments": {"word": "dry"}, "next": "read"},
+        "read": {"kind": "tool", "tool": "files__read", "arguments": {"path": "{{ note.word }}"}, "next": "each"},
+        "each": {"kind": "loop", "while": "index == 0 or last.words[0] == 'more'", "body": "again", "next": "end"},
+        "again": {"kind": "tool", "tool": "ledger__note", "arguments": {"word": "dry"}},
+        "end": {"kind": "end", "result": "{{ read.text }}"},
+    }
+    await house.save(nodes, "note")
+    row = await house.done(dry=True)
+    assert (row.state, row.answer) == ("completed", "[read.text]")
+    steps = await house.steps(row.id)
+    assert {path: step["state"] for path, step in steps.items() if path in {"note", "read"}} == {
+        "note": "shown", "read": "shown",
+    }  # fmt: skip
+    assert house.noted() == {}
+    [workflow] = (await house.call("list_workflows"))["rows"]
+    assert workflow["last_run"] is None  # it did nothing

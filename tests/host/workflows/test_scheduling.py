@@ -133,6 +133,15 @@ async def test_a_schedule_that_cannot_be_is_told_and_the_workflow_is_saved(house
     assert (await trigger(house))["cron"] == NINE["cron"], "what counts is what its job has"
 
 
+async def test_a_trigger_that_cannot_be_is_said_before_anything_starts_by_it(house: Any) -> None:
+    graph = {"name": "Test", "start": "end", "trigger": {"cron": "61 9 * * *"}, "nodes": {"end": {"kind": "end"}}}
+    refused = await house.call("workflow_import", document=graph)
+    assert (refused["id"], [each["field"] for each in refused["problems"]]) == ("", ["trigger"])
+    assert "Bad minute" in (await house.call("workflow_check", graph=graph))["rows"][0]["message"]
+    draft = await house.call("workflow_save", graph=graph)
+    assert "Bad minute" in draft["problems"][0]["message"]
+
+
 async def test_a_sample_event_shows_what_would_start_with_which_input(house: Any) -> None:
     given = {"path": "{{event.data.path}}"}
     waits = {"event": "file.created", "where": {"data.path": "*.pdf"}, "parameters": given}

@@ -74,7 +74,7 @@ async def test_runs_missed_while_off_follow_the_jobs_policy(tmp_path: Path, miss
         assert found[-1]["planned"] == "2026-11-02T13:30:00.000Z"
 
 
-@pytest.mark.parametrize(("overlap", "begun"), [("skip", 1), ("queue", 1), ("allow", 2)])
+@pytest.mark.parametrize(("overlap", "begun"), [("", 1), ("skip", 1), ("queue", 1), ("allow", 2)])
 async def test_a_run_that_comes_while_one_is_under_way_follows_the_jobs_policy(
     desk: Desk, overlap: str, begun: int
 ) -> None:
@@ -87,7 +87,19 @@ async def test_a_run_that_comes_while_one_is_under_way_follows_the_jobs_policy(
     assert len(desk.works.done) == begun
     desk.works.hold.set()
     states = [run["state"] for run in await desk.runs(2)]
-    assert states == ["completed", "skipped" if overlap == "skip" else "completed"]
+    assert states == ["completed", "skipped" if overlap in {"", "skip"} else "completed"]
+
+
+async def test_of_events_that_come_while_a_run_is_under_way_none_is_lost(desk: Desk) -> None:
+    desk.works.hold = anyio.Event()
+    await desk.add("News", action={"event": "news.there"})
+    await desk.add("Read", trigger={"event": "news.there"})
+    for number in range(1, 4):
+        await desk.call("run_job", job="News")
+        await desk.runs(number, job="News")
+    await started(desk, 1)
+    desk.works.hold.set()
+    assert [run["state"] for run in await desk.runs(3, job="Read")] == ["completed"] * 3
 
 
 async def test_a_failed_run_is_tried_again_with_growing_pauses_then_told(desk: Desk) -> None:

@@ -38,6 +38,7 @@ class Admission:
         self._queue: list[_Waiting] = []
         self._working: dict[str, _Waiting] = {}
         self._paused: dict[str, anyio.Event] = {}
+        self._away = set[str]()
         self._ended: dict[str, anyio.Event] = {}
 
     # In its turn
@@ -66,10 +67,12 @@ class Admission:
         """Give a run's room to the next; a run that has none is fine."""
         self._queue = [waiting for waiting in self._queue if waiting.run != run]
         self._working.pop(run, None)
+        self._away.discard(run)
         self._admit()
 
     async def again(self, run: str, left: _Waiting | None) -> None:
         """Wait for room once more, with what `give_back` returned."""
+        self._away.discard(run)
         if left is not None:
             await self.enter(run, left.kind, left.agent, at_once=left.at_once, priority=left.priority, since=left.since)
 
@@ -77,7 +80,12 @@ class Admission:
         """Give the room back for a while; returns what `again` needs, None when the run had none."""
         left = self._working.get(run)
         self.leave(run)
+        self._away.add(run)
         return left
+
+    def is_away(self, run: str) -> bool:
+        """Say whether a run gave its room back and has not asked for it again."""
+        return run in self._away
 
     def prefer(self, run: str, priority: int) -> None:
         """Change the priority of a run; one that works already keeps its room."""
@@ -122,7 +130,8 @@ class Admission:
         """Wait while the run is paused, without keeping its room."""
         if run not in self._paused:
             return
-        left = self.give_back(run)
+        left = self._working.get(run)
+        self.leave(run)
         while paused := self._paused.get(run):
             await paused.wait()
         await self.again(run, left)

@@ -125,9 +125,11 @@ class Run:
 
     @property
     def waits_for(self) -> str:
-        """What a waiting run waits for: `others`, `review` of its answer, or `approval`; empty when it does not."""
+        """What a waiting run waits for: `others`, `review`, `approval`, or `steps` of a workflow; or nothing."""
         if self.state != "waiting":
             return ""
+        if self.kind == "workflow":
+            return "steps"
         return "others" if self.after and not self.started else "review" if self.answer else "approval"
 
 

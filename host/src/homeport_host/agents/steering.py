@@ -51,6 +51,7 @@ class Steering:
         self._store = store
         self._recorder = recorder
         self._admission = admission
+        self._before: dict[str, RunState] = {}  # how paused runs were
         self.repeat: dict[str, Callable[[Run], Awaitable[str]]] = {}
         self.on_forgotten: list[Callable[[Sequence[str]], Awaitable[None]]] = []
 
@@ -66,8 +67,10 @@ class Steering:
             HomeportError: `not_found`; `conflict`, when its state does not allow it.
         """
         row = await self._store.get(run)
-        if row.state not in ALLOWED[action]:
-            possible = [name for name, states in ALLOWED.items() if row.state in states]
+        possible = [name for name, states in ALLOWED.items() if row.state in states]
+        if row.kind in self.repeat and row.state == "waiting":
+            possible.append("pause")  # a step of it waits, and it goes on with others
+        if action not in possible:
             raise HomeportError(
                 "conflict",
                 f"The run {run} is {row.state}: {action} is not possible.",
@@ -80,11 +83,13 @@ class Steering:
         match action:
             case "pause":
                 self._admission.pause(run)
+                self._before[run] = row.state
                 await self._enter(run, "paused")
             case "resume":
-                working = self._admission.works(run)
+                before = self._before.pop(run, "queued") if self._admission.is_away(run) else "queued"
+                state = "running" if self._admission.works(run) else before
                 self._admission.resume(run)
-                await self._enter(run, "running" if working else "queued")
+                await self._enter(run, state)
             case "cancel":
                 await self._runs.cancel(run)
             case "retry":

@@ -75,10 +75,11 @@ class Parts:
         self.asking = Asking(self.models, self.recorder)
         self.calling = Calling(self.dispatcher)
 
-    async def enter(self, run: str, state: RunState, *, key: str = "") -> None:
-        """Put a run into a state and tell it, under a `key` only once."""
+    async def enter(self, run: str, state: RunState, *, key: str = "", waits_for: str = "") -> None:
+        """Put a run into a state and tell it, under a `key` only once; also what it waits for, where that is known."""
         await self.store.change(run, state=state)
-        await self.recorder.emit(run, "state", {"state": state}, key=key)
+        more = {"waits_for": waits_for} if waits_for else {}
+        await self.recorder.emit(run, "state", {"state": state, **more}, key=key)
 
     async def unpaused(self, run: str) -> None:
         """Between two steps: wait while the run is paused."""

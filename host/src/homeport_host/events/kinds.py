@@ -78,6 +78,7 @@ class RunPayload(Payload):
     kind: str
     title: str = ""
     owner: str = ""
+    waits_for: str = ""
 
 
 class NodePayload(Payload):

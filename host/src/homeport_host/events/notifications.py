@@ -180,7 +180,8 @@ class Notifications:
         users = set[str]()
         if kind == "run":
             chosen = connection.execute(select(watches.c.user, watches.c.moments).where(watches.c.run == event.cause))
-            users |= {user for user, moments in chosen if state in moments}
+            if event.data.get("waits_for") != "time":  # it goes on by itself
+                users |= {user for user, moments in chosen if state in moments}
             if self._long and state in ENDED and not event.data.get("owner"):
                 users |= {""} if float(event.data.get("seconds") or 0) >= self._long else set()
         elif event.kind == "workflow.node_failed":

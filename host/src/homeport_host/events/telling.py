@@ -22,7 +22,10 @@ class InRuns:
     async def in_run(self, run: str, kind: str, data: dict[str, Any]) -> None:
         """Tell that a run waits, or that a step of its workflow failed; to be registered with the recorder."""
         if kind == "state" and data.get("state") == "waiting":
-            await self._bus.publish(Event("run.waiting", f"run://{run}", {"kind": ""}), cause=run)
+            await self._bus.publish(
+                Event("run.waiting", f"run://{run}", {"kind": "", "waits_for": data.get("waits_for", "person")}),
+                cause=run,
+            )
         elif kind == "step" and data.get("state") == "failed":
             told = {name: data.get(name) for name in ("node", "path", "error")}
             await self._bus.publish(Event("workflow.node_failed", f"run://{run}", told), cause=run)

@@ -36,6 +36,7 @@ class HostServices:
         internet: Whether agents and other programs may use the internet; `set_internet` changes it for good.
         add_folder: Makes a folder a root of files and has it indexed; returns `{root, job_id}`.
         folders: The folders that were added.
+        keys: The names of the secrets in the vault.
         documents: `{count, indexing}`, or None while the knowledge base is not there.
         pulling: Downloads of local models.
         url: The address of the dashboard; empty when there is none.
@@ -63,6 +64,7 @@ class HostServices:
     set_internet: Callable[[bool], Awaitable[None]]
     add_folder: Callable[[str, str, bool], Awaitable[Json]]
     folders: Callable[[], list[str]]
+    keys: Callable[[], Awaitable[list[str]]]
     documents: Callable[[], Awaitable[Json | None]]
     pulling: Pulling
     url: Callable[[], str]

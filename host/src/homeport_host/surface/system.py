@@ -7,7 +7,7 @@ from typing import Literal
 
 from homeport_host.agents.runs import Wanted
 from homeport_host.surface import setup
-from homeport_host.surface.results import Item, Json, Named, Ticket, dumped
+from homeport_host.surface.results import Item, Json, Named, Rows, Ticket, dumped
 from homeport_host.surface.services import HostServices
 from homeport_host.surface.tools import changing, reading
 from homeport_host.tickets import SECONDS, Purpose
@@ -71,6 +71,11 @@ def _reading(server: Server, host: HostServices) -> None:
     async def get_setup() -> Item:
         """Tell how far the first run is and which model suits this machine."""
         return Item(**await setup.describe(host))
+
+    @reading(server, "Keys", "person-only")
+    async def list_keys() -> Rows:
+        """List the names of the keys in the vault, as parameters of workflows refer to them; never a value."""
+        return Rows(rows=[{"name": name} for name in await host.keys()])
 
     @server.resource("homeport://status", title="Status", mime_type="application/json")
     async def status_resource() -> str:

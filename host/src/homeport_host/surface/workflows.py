@@ -95,8 +95,8 @@ def _reading(server: Server, host: HostServices) -> None:
     @reading(server, "Check a workflow", "person-only")
     async def workflow_check(graph: Json) -> Rows:
         """List what speaks against a graph, node by node; nothing is saved."""
-        _, problems = await host.workflows.library.check(graph)
-        return Rows(rows=_told(problems))
+        checked, problems = await host.workflows.library.check(graph)
+        return Rows(rows=_told([*problems, *await host.schedules.check(checked.as_json().get("trigger", {}))]))
 
     @reading(server, "Versions of a workflow", "person-only")
     async def workflow_versions(workflow: str, before: int = 0, after: int = 0) -> Rows:
@@ -143,7 +143,7 @@ def _keeping(server: Server, host: HostServices) -> None:
     @changing(server, "Import a workflow", "person-only")
     async def workflow_import(document: Json, anyway: bool = False) -> Item:
         """Save an exported workflow as a draft; when something is missing here, only `anyway`."""
-        saved, problems = await host.workflows.library.bring_in(document, anyway=anyway)
+        saved, problems = await host.schedules.bring_in(document, anyway=anyway)
         return Item(id=saved.id if saved else "", problems=_told(problems))  # pyright: ignore[reportCallIssue]
 
     @destroying(server, "Delete a workflow", "person-only")
@@ -231,7 +231,7 @@ async def _list(host: HostServices, query: str) -> list[Json]:
             "variables": graph.get("variables", {}),
             "trigger": graph.get("trigger", {}),
             "steps": len(graph["nodes"]),
-            "last_run": runs[0] if runs else None,
+            "last_run": next((run for run in runs if not run["dry"]), None),  # a dry run did nothing
             "active_runs": [run["id"] for run in runs if run["state"] not in FINAL],
         }
         rows.append({**asdict(workflow), **more})

@@ -28,7 +28,7 @@ from homeport_host.workflows.graph import (
     WorkflowNode,
 )
 from homeport_host.workflows.journal import Step
-from homeport_host.workflows.values import render, texts_in
+from homeport_host.workflows.values import names_in, render, texts_in
 from homeport_shared import identity
 from homeport_shared.clock import iso
 from homeport_shared.errors import HomeportError
@@ -95,7 +95,7 @@ class Acting:
         if tool is None:
             near = ", ".join(self._means.known().near(name)) or "none"
             raise HomeportError("not_found", f"There is no tool {name!r}.", f"Tools like it: {near}.")
-        if self._task.dry and not _harmless(tool):
+        if self._task.dry and (not _harmless(tool) or self._walk.is_made_up(names_in(stated))):
             step.state = "shown"
             return self._sample(ToolNode(kind="tool", tool=name), step)
         if step.kind != "undo":
@@ -152,11 +152,12 @@ class Acting:
 
     async def _agent(self, step: Step, node: AgentNode, scope: Scope) -> Any:
         prompt = str(render(node.prompt, scope))
-        step.input = {"agent": node.agent, "prompt": prompt}
+        model = str(render(node.model, scope))
+        step.input = {"agent": node.agent, "prompt": prompt, **({"model": model} if model else {})}
         if self._task.dry:
             step.state = "shown"
             return self._sample(node, step)
-        options = Options(agent=node.agent, tools=node.tools)
+        options = Options(agent=node.agent, model=model, tools=node.tools)
         if node.to or step.node in set(_recipients(self._walk.graph)):
             options |= Options(step=step.node, to=node.to)
         child = await self._agent_run(step, node, prompt, options)
@@ -254,7 +255,7 @@ class Acting:
     async def _decided(self, step: Step, approval: str, until: float | None) -> bool:
         """Wait, parked, for a person; False for no, and when nobody answered in time."""
         until = until or step.notes.setdefault("until", self._now().timestamp() + 25 * 3600)
-        async with self._walk.parked(step):
+        async with self._walk.parked(step, asks=True):
             answer = await self._means.engine.wait_signal(self._walk.run, f"approval:{approval}", 0, until)
         return bool(answer and answer["approve"])
 

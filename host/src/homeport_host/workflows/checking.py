@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from homeport_host.governance.calls import Tool
 from homeport_host.governance.stages import describe
 from homeport_host.workflows.graph import (
+    KEY,
     RESERVED,
     AgentNode,
     ConditionNode,
@@ -23,6 +24,7 @@ from homeport_host.workflows.graph import (
     MapNode,
     Node,
     ParallelNode,
+    ParameterType,
     RagNode,
     ToolNode,
     Type,
@@ -220,7 +222,9 @@ def _names(graph: Graph) -> Iterator[Problem]:
 
 def _flow(graph: Graph, found: Sequence[Part], known: Known) -> Iterator[Problem]:
     """Follow the variables through the parts, outer ones first, and check every reference."""
-    given = {name: Value(variable.type) for name, variable in graph.variables.items()} | {"trigger": Value("object")}
+    given = {name: Value(_seen_as(variable.type)) for name, variable in graph.variables.items()} | {
+        "trigger": Value("object")
+    }
     at: dict[str, Seen] = {}
     for part in found:
         owner = graph.nodes.get(part.owner)
@@ -242,6 +246,11 @@ def _flow(graph: Graph, found: Sequence[Part], known: Known) -> Iterator[Problem
                     more = {"error": Value("object")} if name == "catch" else {id: output_of(node, known)}
                     incoming.setdefault(target, []).append(seen.with_(**more))
             yield from _typed(id, node, seen, known)
+
+
+def _seen_as(type: ParameterType) -> Type:
+    """Return what a step sees of a parameter: names of keys and models, and paths, are texts."""
+    return "text" if type in {"key", "model", "file"} else cast("Type", type)
 
 
 def _of_body(owner: Node) -> dict[str, Value]:
@@ -293,8 +302,8 @@ def _fields(node: Node) -> Iterator[tuple[str, Any, dict[str, Value]]]:
             if node.while_:
                 yield "while", node.while_, {"index": Value("number"), "last": Value()}
         case _:
-            for name in ("tool", "arguments", "prompt", "query", "over", "seconds", "until", "task", "question",
-                         "workflow", "parameters", "result", "file", "summary"):  # fmt: skip
+            for name in ("tool", "arguments", "prompt", "model", "query", "over", "seconds", "until", "task",
+                         "question", "workflow", "parameters", "result", "file", "summary"):  # fmt: skip
                 if hasattr(node, name):
                     yield name, getattr(node, name), {}
     if node.undo is not None:
@@ -326,15 +335,17 @@ def _mismatch(id: str, field: str, value: Any, wanted: Type, seen: Seen) -> Iter
         yield Problem(id, f"It needs a {wanted}, and {'.'.join(filter(None, reference))} is a {given}.", field)
 
 
-def fits(value: Any, type: Type) -> bool:
+def fits(value: Any, type: ParameterType) -> bool:
     """Say whether a value is of a type."""
     match type:
         case "any":
             return True
+        case "key":
+            return isinstance(value, str) and re.fullmatch(KEY, value) is not None
         case "number":
             return isinstance(value, int | float) and not isinstance(value, bool)
         case _:
-            return isinstance(value, {"text": str, "boolean": bool, "list": list, "object": dict}[type])
+            return isinstance(value, {"boolean": bool, "list": list, "object": dict}.get(type, str))
 
 
 def sample_of(node: Node, name: str, graph: Graph, known: Known) -> dict[str, Any]:

@@ -6,10 +6,12 @@ part ends at a node without `next`. The schema of the whole is `Graph.model_json
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from homeport_shared.errors import HomeportError
 
@@ -20,7 +22,9 @@ BREAK, CONTINUE = "break", "continue"
 NAME = r"^[a-z][a-z0-9_]{0,39}$"
 RESERVED = frozenset({BREAK, CONTINUE, "trigger", "index", "last", "error", "true", "false", "none", "and", "or", "not",
                       "in", "is", "if", "else"})  # fmt: skip
+KEY = r"[A-Z][A-Z0-9_]{0,79}"
 Type = Literal["text", "number", "boolean", "list", "object", "any"]
+ParameterType = Literal[Type, "key", "model", "file"]
 Id = Annotated[str, Field(pattern=NAME)]
 Next = Annotated[str, Field(description="the node after it; empty = the end of this part; in a loop break or continue")]
 Seconds = Annotated[float, Field(gt=0, le=30 * 86_400)]
@@ -86,6 +90,7 @@ class AgentNode(_Node):
     kind: Literal["agent"]
     prompt: str
     agent: str = ""
+    model: Annotated[str, Field(description="empty = the agent's")] = ""
     tools: Annotated[tuple[str, ...], Field(description="patterns that narrow its tools")] = ()
     to: Annotated[tuple[Id, ...], Field(description="agent nodes that it may write messages to")] = ()
     wait: bool = True
@@ -199,12 +204,22 @@ Node = Annotated[
 
 
 class Variable(_Strict):
-    """A parameter of the whole workflow; without a default it must be given."""
+    """A parameter of the whole workflow; without a default it must be given.
 
-    type: Type = "text"
+    Attributes:
+        type: Steps get a `model` and a `file` as text, and of a `key` its name in the vault, never its value.
+    """
+
+    type: ParameterType = "text"
     default: Any = None
     required: bool = False
     description: str = ""
+
+    @model_validator(mode="after")
+    def _no_value_of_a_key(self) -> Variable:
+        if self.type == "key" and self.default is not None and not re.fullmatch(KEY, str(self.default)):
+            raise ValueError("a key is written as its name in the vault, such as SHOP_API_KEY; never its value")
+        return self
 
 
 class Trigger(_Strict):
@@ -297,11 +312,27 @@ def parsed(value: Any) -> Graph:
     try:
         graph = Graph.model_validate(value)
     except ValidationError as error:
-        wrong = "; ".join(f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()[:8])
-        raise HomeportError("invalid", f"This is no workflow: {wrong}.", "Correct it; workflow://schema.") from error
+        wrong = "; ".join(f"{_place(each['loc'])}: {_wrong(each)}" for each in error.errors()[:8])
+        raise HomeportError("invalid", f"This is no workflow: {wrong}.", "Correct it; workflows://schema.") from error
     if len(graph.model_dump_json()) > LARGEST:
         raise HomeportError("invalid", f"A workflow has at most {LARGEST >> 10} KB.", "Divide it into several.")
     return graph
+
+
+def _wrong(error: ErrorDetails) -> str:
+    """Return what is wrong with a field, in words for people."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return "it is missing"
+        case "extra_forbidden":
+            return "there is no such field"
+        case "union_tag_invalid":
+            return f"there is no kind {context['tag']!r}; there are {context['expected_tags']}"
+        case "union_tag_not_found":
+            return "its kind is missing"
+        case _:
+            return error["msg"].removeprefix("Value error, ")
 
 
 def _place(location: tuple[int | str, ...]) -> str:

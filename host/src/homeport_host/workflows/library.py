@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any, Literal
+
+from anyio import to_thread
 
 from homeport_host.agents.definition import AgentFolder
 from homeport_host.gateway.search import ToolIndex
@@ -34,13 +36,22 @@ class WorkflowLibrary:
         tools: Which tools there are.
         agents: Which agents there are.
         changes: Told when `workflows://` or `workflow://{id}` have news.
+        has_key: Whether the vault has a key; called off the event loop.
     """
 
-    def __init__(self, store: WorkflowStore, tools: Upstreams, agents: AgentFolder, changes: ChangeBus) -> None:
+    def __init__(
+        self,
+        store: WorkflowStore,
+        tools: Upstreams,
+        agents: AgentFolder,
+        changes: ChangeBus,
+        has_key: Callable[[str], bool],
+    ) -> None:
         self.store = store
         self._tools = tools
         self._agents = agents
         self._changes = changes
+        self._has_key = has_key
 
     # Checking
 
@@ -59,7 +70,16 @@ class WorkflowLibrary:
             HomeportError: `invalid`, when it is no graph at all.
         """
         graph = value if isinstance(value, Graph) else parsed(value)
-        return graph, check(graph, self.known(workflow.name for workflow in await self.store.list()))
+        problems = check(graph, self.known(workflow.name for workflow in await self.store.list()))
+        return graph, [*problems, *await self._without_keys(graph)]
+
+    async def _without_keys(self, graph: Graph) -> list[Problem]:
+        keys = {name: one.default for name, one in graph.variables.items() if one.type == "key" and one.default}
+        return [
+            Problem("", f"The vault has no key {key}.", f"variables.{name}", "warning")
+            for name, key in keys.items()
+            if not await to_thread.run_sync(self._has_key, key)
+        ]
 
     def _callable(self) -> list[Tool]:
         return [tool for tool in self._tools.tools() if "person-only" not in tool.labels]

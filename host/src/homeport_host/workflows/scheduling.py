@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from homeport_host.documents import CallTool
+from homeport_host.workflows.checking import errors_of
 from homeport_host.workflows.library import WorkflowLibrary
 from homeport_host.workflows.parts import Problem
 from homeport_host.workflows.store import Workflow
@@ -73,7 +74,29 @@ class Schedules:
             await self._follow(saved, before or saved.name, trigger)
         except HomeportError as error:
             return saved, [Problem("", f"Its schedule could not follow: {error}", "trigger", "warning")]
-        return saved, []
+        return saved, await self.check((await self.graph(saved.id)).get("trigger", {}))
+
+    async def check(self, trigger: Json) -> list[Problem]:
+        """Return what the scheduler has against a trigger; nothing where there is none."""
+        if not self._there() or not _when(trigger):
+            return []
+        try:
+            await self._call("scheduler__preview", {"trigger": _when(trigger)})
+        except HomeportError as error:
+            return [Problem("", f"It cannot be started so: {error}", "trigger")] if error.code == "invalid" else []
+        return []
+
+    async def bring_in(self, value: Any, *, anyway: bool = False) -> tuple[Workflow | None, list[Problem]]:
+        """Import a workflow as `WorkflowLibrary.bring_in` does, its trigger checked as well.
+
+        Raises:
+            HomeportError: `invalid`, when it is no graph at all.
+        """
+        graph, problems = await self._library.check(value)
+        problems += await self.check(graph.as_json().get("trigger", {}))
+        if errors_of(problems) and not anyway:
+            return None, problems
+        return (await self._library.bring_in(value, anyway=True))[0], problems
 
     async def switch(self, workflow: str, *, active: bool) -> Workflow:
         """Activate a workflow with its jobs, or make it a draft and stop them.

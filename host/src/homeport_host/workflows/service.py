@@ -233,7 +233,8 @@ def given(graph: Graph, parameters: Mapping[str, Any], *, typed: bool = True) ->
                     "invalid", f"{graph.name} needs {name}.", variable.description or "Give it a value."
                 )
         elif typed and not fits(parameters[name], variable.type):
-            raise HomeportError("invalid", f"{name} must be a {variable.type}.", variable.description)
+            hint = "Give the name of a key of the vault, never its value." if variable.type == "key" else ""
+            raise HomeportError("invalid", f"{name} must be a {variable.type}.", hint or variable.description)
     return dict(parameters)
 
 

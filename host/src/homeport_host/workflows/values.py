@@ -170,6 +170,11 @@ def _record(value: Any) -> Any:
     return [_record(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
+def _split(text: Any, separator: str) -> list[str]:
+    """Return the parts of a text between separators, without the blanks around them."""
+    return [part.strip() for part in str(text).split(separator)]
+
+
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: what filters give piece by piece becomes a list."""
     if not isinstance(value, str | int | float | bool | list | dict | None):
@@ -217,6 +222,7 @@ def _environment() -> SandboxedEnvironment:
 
     environment = Sandbox(undefined=StrictUndefined, autoescape=False)
     environment.globals.clear()
-    known = environment.filters
-    environment.filters = {name: known[name] for name in _FILTERS}
+    known: dict[str, Any] = environment.filters
+    kept: dict[str, Any] = {**{name: known[name] for name in _FILTERS}, "split": _split}
+    environment.filters = kept
     return environment

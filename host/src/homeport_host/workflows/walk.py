@@ -6,8 +6,10 @@ again under the same key, so that the effect ledger knows it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -31,7 +33,7 @@ from homeport_host.workflows.graph import (
 from homeport_host.workflows.journal import DONE, Step
 from homeport_host.workflows.means import Means
 from homeport_host.workflows.task import WorkflowTask
-from homeport_host.workflows.values import holds, render
+from homeport_host.workflows.values import holds, names_of_condition, render
 from homeport_shared.clock import iso
 from homeport_shared.errors import HomeportError
 
@@ -64,7 +66,7 @@ class Walk:
         self.steps = {step.path: step for step in recorded}
         self.acting = Acting(self)
         self._active, self._parked = 1, 0
-        self._children = 0
+        self._children = self._asking = 0
         self._room: Any = None
         self._gave_room = self._is_waiting = False
 
@@ -199,8 +201,23 @@ class Walk:
 
     def _chosen(self, step: Step, node: ConditionNode, scope: Scope) -> tuple[Any, str]:
         step.input = [choice.when for choice in node.choices]
-        following = next((choice.next for choice in node.choices if holds(choice.when, scope)), node.next)
+        following = next((choice.next for choice in node.choices if self._holds(choice.when, scope)), node.next)
         return {"taken": following}, following
+
+    def _holds(self, condition: str, scope: Scope) -> bool:
+        """Say whether a condition holds; one about made up outputs that cannot be worked out does not."""
+        try:
+            return holds(condition, scope)
+        except HomeportError:
+            if self.is_made_up(names_of_condition(condition)):
+                return False
+            raise
+
+    def is_made_up(self, names: AbstractSet[str]) -> bool:
+        """Say whether one of these variables comes from a step that a dry run only shows."""
+        shown = [step.path for step in self.steps.values() if step.state == "shown"]
+        made_up = {name for path in shown for name in re.findall(r"[a-z]\w*", path)}
+        return not names.isdisjoint(made_up | ({"last"} if any("[" in path for path in shown) else set()))
 
     async def _loop(self, step: Step, node: LoopNode, scope: Scope) -> Any:
         items: list[Any] | None = None
@@ -211,7 +228,7 @@ class Walk:
             inner: Scope = {**scope, "index": index, "last": last}
             if items is not None:
                 inner[node.item] = items[index]
-            elif not holds(node.while_, inner):
+            elif not self._holds(node.while_, inner):
                 break
             last, left = await self.walk(node.body, inner, f"{step.path}[{index}]/")
             given.append(last)
@@ -277,15 +294,17 @@ class Walk:
     # Waiting
 
     @asynccontextmanager
-    async def parked(self, step: Step, *, child: bool = False) -> AsyncGenerator[None]:
+    async def parked(self, step: Step, *, child: bool = False, asks: bool = False) -> AsyncGenerator[None]:
         """Wait in here: when nothing else in the run goes on, it gives its room to other runs.
 
         Args:
             step: Which step waits.
             child: It waits for a run of its own, which works.
+            asks: It waits for a person.
         """
         self._parked += 1
         self._children += child
+        self._asking += asks
         step.state = "running" if child else "waiting"
         await self.record(step)
         await self._settle()
@@ -294,6 +313,7 @@ class Walk:
         finally:
             self._parked -= 1
             self._children -= child
+            self._asking -= asks
         step.state = "running"
         await self._settle()
 
@@ -308,7 +328,9 @@ class Walk:
         waiting = parked and not self._children
         if waiting != self._is_waiting:
             self._is_waiting = waiting
-            await self.means.parts.enter(self.run, "waiting" if waiting else "running")
+            if not self.means.parts.admission.is_paused(self.run):
+                state, reason = ("waiting", "person" if self._asking else "time") if waiting else ("running", "")
+                await self.means.parts.enter(self.run, state, waits_for=reason)
 
     # Records
 

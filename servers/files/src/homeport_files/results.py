@@ -233,6 +233,7 @@ class JobRow(BaseModel):
     paths: list[str] = []
     error: str
     created: str
+    finished: str = ""
 
 
 class JobRows(BaseModel):
@@ -295,6 +296,7 @@ def job_row(job: Job) -> JobRow:
         paths=[str(path) for path in job.params.get("paths") or ()],
         error=job.error,
         created=job.created,
+        finished=job.finished,
     )
 
 

@@ -211,6 +211,8 @@ class Knowledge:
             notes=job.notes,
             seconds=elapsed,
             error=job.error,
+            created=job.created,
+            finished=job.finished,
         )
 
     def _reranker(self) -> Reranker | None:

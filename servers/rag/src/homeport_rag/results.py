@@ -242,6 +242,8 @@ class JobInfo(BaseModel):
     notes: list[str]
     seconds: float
     error: str
+    created: str
+    finished: str
 
 
 class Ingested(BaseModel):

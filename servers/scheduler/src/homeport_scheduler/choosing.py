@@ -66,7 +66,7 @@ def choose(
         verdict = "" if run.cause == "manual" else _dependencies(job, state)
         if verdict == "skip":
             choice.skip.append((run, "dependency", f"What it comes after did not succeed: {_failed(job, state)}."))
-        elif verdict == "wait" or (busy[run.job] and job.definition.overlap != "allow"):
+        elif verdict == "wait" or (busy[run.job] and job.definition.overlaps != "allow"):
             continue
         elif kinds.total() < limits.total and kinds[run.kind] < limits.of(run.kind):
             choice.start.append(run)

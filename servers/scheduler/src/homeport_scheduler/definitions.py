@@ -123,7 +123,7 @@ class Definition(BaseModel):
     dst: Dst = Field("once", description="at clock changes")
     missed: Missed = Field("once", description="runs missed while off")
     missed_most: Annotated[int, _between(1, 1_000)] = 10
-    overlap: Overlap = Field("skip", description="when it still runs")
+    overlap: Overlap | Literal[""] = Field("", description="when it still runs")
     jitter: Annotated[int, _between(0, DAY)] = 0
     retries: Annotated[int, _between(0, 20)] = 0
     back_off: Annotated[int, _between(0, DAY)] = Field(30, description="doubled each time")
@@ -132,6 +132,11 @@ class Definition(BaseModel):
     on_failed: OnFailedDependency = Field("wait", description="when one of those failed")
     priority: Priority = "normal"
     notify: bool = Field(True, description="when it fails")
+
+    @property
+    def overlaps(self) -> Overlap:
+        """What becomes of a run while the one before it works: nothing is lost of events unless somebody wants it."""
+        return self.overlap or ("queue" if self.trigger.event else "skip")
 
     @model_validator(mode="after")
     def _fits(self) -> Definition:

@@ -283,7 +283,7 @@ def _check_others(books: Books, definition: Definition, known_as: str, found: li
     """Add what does not fit to the other jobs; return how long runs of this one take, in seconds."""
     found += [f"There is no job {name!r} to come after." for name in definition.after if _missing(books, name)]
     old = books.job(known_as or books.named(definition.name))
-    others = {job.definition.name: job.definition.after for job in books.all() if job.definition.after}
+    others = {job.definition.name: job.definition.after for job in books.that_come_after()}
     if old is not None:
         others.pop(old.definition.name, None)
     around = circle(definition.name, definition.after, others)
@@ -305,7 +305,7 @@ def _refuse_taken(books: Books, name: str, own: str) -> None:
 
 def _refuse_needed(books: Books, job: Job) -> None:
     name = job.definition.name
-    needing = [each.definition.name for each in books.all() if name in each.definition.after]
+    needing = [each.definition.name for each in books.that_come_after() if name in each.definition.after]
     if needing:
         raise HomeportError(
             "conflict", f"{name} cannot be deleted: {', '.join(needing)} comes after it.", "Change that job first."
@@ -316,7 +316,7 @@ def _rename(books: Books, old: str, new: str) -> None:
     """Let the jobs that come after a renamed job follow its name."""
     if old == new:
         return
-    for job in books.all():
+    for job in books.that_come_after():
         if old in job.definition.after:
             after = [new if name == old else name for name in job.definition.after]
             books.put(replace(job, definition=job.definition.model_copy(update={"after": after})))

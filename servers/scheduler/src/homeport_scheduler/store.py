@@ -99,6 +99,10 @@ class Books:
         """Return every job, by name."""
         return self._jobs("deleted = '' ORDER BY name", ())
 
+    def that_come_after(self) -> list[Job]:
+        """Return the jobs that come after others, by name; perhaps a few more, for the words may stand elsewhere."""
+        return self._jobs("deleted = '' AND instr(body, '\"after\":') ORDER BY name", ())
+
     def search(self, query: str, filters: dict[str, str | int], after: str, limit: int) -> list[Job]:
         """Return jobs by name.
 

@@ -169,7 +169,7 @@ def _add_for(books: Books, job: Job, note: Note, now: datetime, found: Look) -> 
     )
     if int(note.data.get("depth", 0)) >= DEEPEST:
         run = skipped(run, now, "circle", f"{DEEPEST} jobs started each other by events: this looks like a circle.")
-    elif job.definition.overlap == "skip" and books.unfinished(job.id):
+    elif job.definition.overlaps == "skip" and books.unfinished(job.id):
         run = skipped(run, now, "overlap", "The run before it was not finished.")
     books.add(run)
     found.jobs.add(job.id)
@@ -189,7 +189,7 @@ def _due_jobs(books: Books, now: datetime, rules: Rules, found: Look) -> dict[st
             books.set_next(job.id, "")
             continue
         made = plan(schedule, datetime.fromisoformat(job.next), now, definition.missed, definition.missed_most)
-        overlapping = definition.overlap == "skip" and made.runs and books.unfinished(job.id)
+        overlapping = definition.overlaps == "skip" and made.runs and books.unfinished(job.id)
         for planned in made.runs:
             run = new_run(job, instant_key(planned), planned, now, "schedule")
             if overlapping:

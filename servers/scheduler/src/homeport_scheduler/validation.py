@@ -48,9 +48,9 @@ def warnings(definition: Definition, schedule: Schedule | None, now: datetime, u
     found: list[str] = []
     if shortest and usual_seconds > shortest:
         what = {"skip": "will be skipped", "queue": "will wait in a growing queue", "allow": "will run at once"}
-        overlap = what[definition.overlap]
+        overlap = what[definition.overlaps]
         found.append(f"A run takes {usual_seconds:.0f} s, the next comes after {shortest:.0f} s: runs {overlap}.")
-    elif shortest and definition.timeout > shortest and definition.overlap == "allow":
+    elif shortest and definition.timeout > shortest and definition.overlaps == "allow":
         found.append(f"Its time limit of {definition.timeout} s is longer than the {shortest:.0f} s between two runs.")
     if definition.trigger.kind != "event" and blanks([definition.action.arguments, definition.action.prompt]):
         found.append("{{event.…}} stays empty when no event starts it.")

@@ -5,8 +5,44 @@ import { showInDialog, toast } from "./notices.js";
 const HINTS = { cron: "0 9 * * 1-5", every: "15m", at: "2026-11-30T09:00", event: "file.*" };
 const TRIGGERS = Object.keys(HINTS);
 export const READ = {
-  number: Number, boolean: (text) => ["yes", "true", "1"].includes(text.toLowerCase()), list: JSON.parse, object: JSON.parse, any: (text) => text, text: (text) => text,
+  number: Number, boolean: (text) => ["yes", "true", "1"].includes(text.toLowerCase()), list: JSON.parse, object: JSON.parse, any: (text) => text, text: (text) => text, key: (text) => text, model: (text) => text, file: (text) => text,
 };
+
+/** What the field for a value of a type offers and takes; of a key only its name, so that no value is ever sent. */
+const FIELDS = {
+  key: { list: "workflow-keys", pattern: "[A-Z][A-Z0-9_]{0,79}", placeholder: "SHOP_API_KEY", title: "The name of a key in the vault, in capitals; never the key itself" },
+  model: { list: "workflow-models", placeholder: "ollama/qwen3:8b" },
+  file: { placeholder: "workspace/report.md" },
+};
+
+/** Let a field take values of a type. */
+export function fit(field, type) {
+  for (const name of ["list", "pattern", "placeholder", "title"]) {
+    const value = FIELDS[type]?.[name];
+    if (value) field.setAttribute(name, value);
+    else field.removeAttribute(name);
+  }
+  if (FIELDS[type]?.list) offer(FIELDS[type].list);
+}
+
+const offered = { "workflow-keys": ["homeport__list_keys", "rows"], "workflow-models": ["homeport__list_models", "models"] };
+
+/** Fill a list of proposals, once. */
+async function offer(id) {
+  const into = document.getElementById(id);
+  if (!into || into.dataset.asked) return;
+  into.dataset.asked = "yes";
+  const [tool, field] = offered[id];
+  const found = await tryAct(tool, {});
+  into.replaceChildren(...(found?.[field] ?? []).map(({ name }) => new Option(name, name)));
+}
+
+/** Open the page where the value of a key is entered: it goes into the vault only. */
+async function enterKey(field) {
+  if (!field.value || !field.reportValidity()) return toast("Write the name of the key first, in capitals, such as SHOP_API_KEY.", "error");
+  const ticket = await tryAct("homeport__create_ticket", { purpose: "secret", target: field.value });
+  if (ticket) open(ticket.url, "_blank", "noopener");
+}
 
 /** Show a form in the dialog and return it. */
 export function formed(title, html) {
@@ -28,6 +64,13 @@ function addVariable(into, id = "", variable = {}) {
   field("default").value = written(variable.default, variable.type);
   field("about").value = variable.description ?? "";
   field("required").checked = Boolean(variable.required);
+  const typed = () => {
+    fit(field("default"), field("kind").value);
+    row.querySelector("[data-enter-key]").hidden = field("kind").value !== "key";
+  };
+  field("kind").onchange = typed;
+  typed();
+  row.querySelector("[data-enter-key]").onclick = () => enterKey(field("default"));
   row.querySelector("[data-remove-variable]").onclick = () => row.remove();
   into.append(row);
   return row;
@@ -71,6 +114,7 @@ export function settings(title, graph, done) {
     field("start").replaceChildren(...Object.entries(graph.nodes).map(([id, node]) => new Option(node.title ? `${node.title} (${id})` : id, id, false, id === graph.start)));
     form.querySelector("[data-begin]").remove();
   }
+  else field("sentence").oninput = () => { field("start").options[0].text = field("sentence").value.trim() ? "the first step of those suggested" : "ask"; };
   variableRows(form, graph.variables ?? {});
   const typed = () => {
     const chosen = field("type").value;

@@ -1,7 +1,7 @@
 // Workflows: the list, one workflow, and one run.
 import { act, tryAct } from "./act.js";
 import { dialog, toast } from "./notices.js";
-import { formed, READ, save, settings, variableRows, variablesOf, written } from "./workflow-form.js";
+import { fit, formed, READ, save, settings, variableRows, variablesOf, written } from "./workflow-form.js";
 import * as drawing from "./workflow-graph.js";
 
 const place = (event) => (event.target.closest("[data-workflow]") ?? document.querySelector("header[data-workflow]"))?.dataset ?? {};
@@ -23,6 +23,7 @@ function run(workflow, name, variables, dry) {
     return `<label>${escaped(id)}${description ? ` – ${escaped(description)}` : ""}<input type="text" name="${id}" value="${escaped(shown)}" ${required ? "required" : ""}></label>`;
   });
   const form = formed(`${dry ? "Try" : "Run"} ${name}`, `<form class="stack">${fields.join("")}<div class="row end"><button class="button" type="button" data-close>Cancel</button><button class="button primary" type="submit">Start</button></div></form>`);
+  for (const id of names) fit(form.elements[id], variables[id].type);
   form.onsubmit = (event) => {
     event.preventDefault();
     try {

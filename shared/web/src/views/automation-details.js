@@ -37,7 +37,7 @@ function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alt
   return [h("div", { class: "row pad" }, field, h("button", { type: "button", class: "button", onclick: validate }, "Validate schedule"), h("button", { type: "button", class: "button", onclick: save }, "Save")),
     h("h3", {}, "Next runs"), seen,
     h("h3", {}, "Previous runs"), h("ul", {}, recent.slice(0, 5).map((run) => h("li", {}, `${moment(run.planned)} – ${run.state}`))),
-    h("dl", { class: "facts" }, ...fact("Time zone", zone), ...fact("When the clocks change", { once: "once a day", skip: "not at a time that does not exist", twice: "twice when a time comes twice" }[definition.dst]), ...fact("Missed runs", { skip: "left out", once: "one for all", all: `each, up to ${definition.missed_most}` }[definition.missed]), ...fact("While one runs", { skip: "left out", queue: "waits", allow: "runs beside it" }[definition.overlap]))];
+    h("dl", { class: "facts" }, ...fact("Time zone", zone), ...fact("When the clocks change", { once: "once a day", skip: "not at a time that does not exist", twice: "twice when a time comes twice" }[definition.dst]), ...fact("Missed runs", { skip: "left out", once: "one for all", all: `each, up to ${definition.missed_most}` }[definition.missed]), ...fact("While one runs", { skip: "left out", queue: "waits", allow: "runs beside it" }[definition.overlap || (definition.trigger.event ? "queue" : "skip")]))];
 }
 
 /** What of an action is its arguments: of an agent, its task and what it may use. */

@@ -20,7 +20,7 @@ function cronEditor(field, changed) {
 
 /** Open the dialog; resolves to what was saved, or to nothing. */
 export function form(known, { call, alter }) {
-  const was = known?.definition ?? { name: "", description: "", trigger: { cron: "0 9 * * *" }, action: { tool: "", arguments: {} }, dst: "once", missed: "once", missed_most: 10, overlap: "skip", jitter: 0, retries: 0, back_off: 30, timeout: 3600, after: [], on_failed: "wait", priority: "normal", notify: true, time_zone: "" };
+  const was = known?.definition ?? { name: "", description: "", trigger: { cron: "0 9 * * *" }, action: { tool: "", arguments: {} }, dst: "once", missed: "once", missed_most: 10, overlap: "", jitter: 0, retries: 0, back_off: 30, timeout: 3600, after: [], on_failed: "wait", priority: "normal", notify: true, time_zone: "" };
   const { trigger, action } = was;
   const of = (part) => part.cron ? "cron" : part.every ? "every" : part.at ? "at" : part.event ? "event" : "manual";
   const name = input(was.name, { required: true }), description = input(was.description), zone = input(was.time_zone, { placeholder: "the system's" });
@@ -32,7 +32,7 @@ export function form(known, { call, alter }) {
   const prompt = h("textarea", { rows: 3 }); prompt.value = action.prompt ?? "";
   const tools = input((action.tools ?? []).join(", "), { placeholder: "files__write" });
   const args = h("textarea", { class: "mono", rows: 4, spellcheck: "false" }); args.value = JSON.stringify(action.arguments ?? {}, null, 1);
-  const overlap = h("select", {}, options([["skip", "leave the new run out"], ["queue", "let it wait"], ["allow", "run both"]], was.overlap));
+  const overlap = h("select", {}, options([["", "an event waits, a time is left out"], ["skip", "leave the new run out"], ["queue", "let it wait"], ["allow", "run both"]], was.overlap));
   const missed = h("select", {}, options([["once", "run once"], ["skip", "leave out"], ["all", "run each"]], was.missed));
   const dst = h("select", {}, options([["once", "once a day"], ["skip", "skip what does not exist"], ["twice", "both of two"]], was.dst));
   const priority = h("select", {}, options(["low", "normal", "high", "critical"].map((each) => [each, each]), was.priority));

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from homeport_dashboard.connection import Connection, Json
 from homeport_dashboard.pages.workflow_graph import drawing
 from homeport_dashboard.pages.workflow_nodes import KINDS, outline
-from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all
+from homeport_dashboard.rendering import Outcome, Pages, attempt, attempt_all, moment
 
 TABS = ("overview", "steps", "graph", "parameters", "logs", "output", "versions", "json")
 RUN_TABS = ("steps", "graph", "logs", "output")
@@ -121,6 +121,7 @@ async def _run(connection: Connection, key: str, asked: Json) -> Json:
         "seconds": _seconds(run),
         "done": (done, max(len(shown["steps"]), 1)),
         "lines": _by_step(shown["log"]),
+        "waits": [_waiting(step, shown["log"]) for step in shown["steps"] if step["state"] == "waiting"],
         **_drawn(shown, shown["steps"], asked),
     }
 
@@ -139,6 +140,15 @@ def _drawn(shown: Json, steps: Sequence[Json], asked: Json) -> Json:
         "node": {"id": node, **graph["nodes"][node]} if node in graph["nodes"] else None,
         "rounds": [one["path"] for one in steps if one["node"] == node and one["kind"] != "undo"],
     }
+
+
+def _waiting(step: Json, log: Sequence[Json]) -> Json:
+    """Return what a step waits for, in words, and the approval that a person is asked for."""
+    approval: str = step["notes"].get("approval", "")
+    asked = [line["text"] for line in log if line["level"] == "warning" and line["path"] in {"", step["path"]}]
+    until: str = step["input"].get("until", "") if step["kind"] == "timer" and step["input"] else ""
+    text = asked[-1] if approval and asked else f"Waits until {moment(until)}." if until else "Waits."
+    return {"path": step["path"], "approval": approval, "text": text}
 
 
 def _by_step(log: Sequence[Json]) -> list[tuple[str, str, list[Json]]]:
