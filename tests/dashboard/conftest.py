@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,10 @@ from homeport_dashboard.app import create_dashboard
 from homeport_shared.serving import HttpServer
 
 from . import host
+from .house import BASE, Tokens
 
-BASE = "http://127.0.0.1:8642"
 expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-
-
-@dataclass
-class Tokens:
-    """One-time tokens, as a launcher would keep them."""
-
-    good: set[str] = field(default_factory=lambda: {"fresh"})
-
-    def redeem(self, token: str) -> bool:
-        """Use `token` up."""
-        try:
-            self.good.remove(token)
-        except KeyError:
-            return False
-        return True
 
 
 @dataclass

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx2
 import pytest
-from mcp import Client
 
-from homeport_dashboard.app import create_dashboard
-from homeport_host.host import Host, open_host
+from homeport_host.host import open_host
 from homeport_shared.testing.model import ModelDouble, Reply, call
 
-from .conftest import BASE, Tokens
+from .house import BASE, pages_of
 
 pytestmark = pytest.mark.anyio
-
-
-@asynccontextmanager
-async def pages_of(host: Host) -> AsyncGenerator[httpx2.AsyncClient]:
-    """Run the dashboard over `host`, signed in."""
-    server = host.person_server()
-
-    @asynccontextmanager
-    async def connect() -> AsyncGenerator[Client]:
-        async with Client(server) as client:
-            yield client
-
-    app = create_dashboard(connect, version="0.1.0", redeem_login=Tokens().redeem, base_url=BASE)
-    transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50000))
-    async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url=BASE) as browser:
-        await browser.get("/login", params={"token": "fresh"})
-        yield browser
 
 
 async def act(browser: httpx2.AsyncClient, tool: str, **arguments: Any) -> dict[str, Any]:

@@ -14,14 +14,25 @@ import anyio
 from mcp import Client, MCPError
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared.subscriptions import ResourceUpdated
-from mcp.types import CallToolResult, TextContent, TextResourceContents, Tool
+from mcp.types import (
+    CONNECTION_CLOSED,
+    INVALID_PARAMS,
+    REQUEST_TIMEOUT,
+    CallToolResult,
+    TextContent,
+    TextResourceContents,
+    Tool,
+)
 
-from homeport_shared.errors import HomeportError
+from homeport_shared.errors import ErrorCode, HomeportError
 
 logger = logging.getLogger(__name__)
 
 ERROR = "io.homeport/error"
-CONNECTION_CLOSED = -32000
+# What the protocol's own codes say, where an error carries none of Homeport's; a wrong parameter is a wrong name.
+CODES: dict[int, ErrorCode] = {
+    CONNECTION_CLOSED: "unavailable", REQUEST_TIMEOUT: "timeout", INVALID_PARAMS: "not_found"
+}  # fmt: skip
 CALL_SECONDS = 120.0
 TOOLS_SECONDS = 2.0
 READY_SECONDS = 5.0
@@ -185,7 +196,7 @@ class _PlainErrors:
                 self._lost.set()
             carried: Any = error.data
             data = cast("Json", carried) if isinstance(carried, dict) else {}
-            raise HomeportError.from_dict(data, str(error)) from error
+            raise HomeportError.from_dict({"code": CODES.get(error.code)} | data, str(error)) from error
 
 
 def error_of(result: CallToolResult) -> HomeportError:

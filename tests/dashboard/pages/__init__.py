@@ -1,0 +1,1 @@
+"""Pages asked in the process of the tests, over a real host."""
