@@ -63,9 +63,9 @@ async def _client(record: process.HostRecord, token: str, name: str) -> AsyncGen
                 async with client:
                     connected, scope.deadline = True, float("inf")
                     yield client
-        except (MCPError, TimeoutError, httpx2.ConnectError) as error:  # the last, when it is just going
-            if connected:
-                raise
+        except (MCPError, TimeoutError, httpx2.ConnectError, ExceptionGroup) as error:
+            if connected or (isinstance(error, ExceptionGroup) and not error.subgroup(httpx2.ConnectError)):
+                raise  # there is no connection when it is just going
             raise HomeportError(
                 "unavailable", f"The host at {record.address} does not answer.", "Run `homeport stop`, then try again."
             ) from error

@@ -49,7 +49,9 @@ def doctor(as_json: bool) -> None:
 
 async def _examine() -> list[Finding]:
     home = settings.home_folder()
-    findings = [_python(), _folder(home), _space(home), _settings(home)]
+    findings = [_python(), _folder(home)]
+    if findings[-1].ok:
+        findings += [_space(home), _settings(home)]
     if any(not finding.ok for finding in findings):
         return findings  # what follows would only repeat these
     return [*findings, *await _host(home)]
