@@ -1,17 +1,18 @@
-"""What `homeport serve --stdio` adds to messages so that they can go over HTTP."""
+"""What `homeport serve --stdio` adds to messages so that they can go over HTTP, and a conversation."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+import pytest
+from mcp import Client
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
-from mcp.types import (
-    PROTOCOL_VERSION_META_KEY,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-)
+from mcp.types import PROTOCOL_VERSION_META_KEY, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
+from homeport import shim
 from homeport.shim import Era
 
 
@@ -51,3 +52,33 @@ def test_a_message_of_2025_gets_the_version_that_both_agreed_on() -> None:
 def test_an_answer_of_the_client_goes_as_it_is() -> None:
     answer = SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=3, result={}))
     assert Era().addressed(answer) == answer
+
+
+Streams = tuple[Any, Any]
+
+
+@asynccontextmanager
+async def as_they_are(streams: Streams) -> AsyncGenerator[Streams]:
+    """Take two streams for a transport."""
+    async with streams[0], streams[1]:
+        yield streams
+
+
+@pytest.mark.subprocess
+@pytest.mark.anyio
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_client_talks_to_the_running_host_until_it_closes_its_end(
+    shared_box: Any, era: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client_out, ours_in = anyio.create_memory_object_stream[SessionMessage](1)
+    ours_out, client_in = anyio.create_memory_object_stream[SessionMessage](1)
+    monkeypatch.setattr(shim, "stdio_server", lambda: as_they_are((ours_in, ours_out)))
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(shim.attach, shared_box.home, f"client:in-process-{era}", "search")
+            async with Client(as_they_are((client_in, client_out)), mode=era) as client:
+                names = {tool.name for tool in (await client.list_tools()).tools}
+                found = await client.call_tool("search_tools", {"query": "read a file"})
+    assert names == {"search_tools", "describe_tool", "call_tool"}, "no more than it asked for"
+    assert not found.is_error

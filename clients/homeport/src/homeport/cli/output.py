@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -35,6 +36,9 @@ def interrupted() -> Generator[anyio.CancelScope]:
     The loop itself would cancel the task, once: that is lost where something below takes it for its own cancellation.
     """
     with anyio.CancelScope() as scope:
+        if threading.current_thread() is not threading.main_thread():  # only that one hears of signals
+            yield scope
+            return
         loop = asyncio.get_running_loop()
 
         def stop(_number: int, _frame: FrameType | None) -> None:
