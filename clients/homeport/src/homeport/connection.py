@@ -64,8 +64,9 @@ async def _client(record: process.HostRecord, token: str, name: str) -> AsyncGen
                     connected, scope.deadline = True, float("inf")
                     yield client
         except (MCPError, TimeoutError, httpx2.ConnectError, ExceptionGroup) as error:
+            # A host that is just going takes no connections, which may come in a group.
             if connected or (isinstance(error, ExceptionGroup) and not error.subgroup(httpx2.ConnectError)):
-                raise  # there is no connection when it is just going
+                raise
             raise HomeportError(
                 "unavailable", f"The host at {record.address} does not answer.", "Run `homeport stop`, then try again."
             ) from error
