@@ -159,6 +159,7 @@ def test_a_person_at_the_terminal_is_asked_and_the_answer_counts(
     assert 'notebook__burn {"name": "asked"}' in refused.stdout
     monkeypatch.setattr("homeport.cli.talk.confirm", answering(True))
     assert cli("call", "notebook__burn", '{"name": "asked"}').stdout.endswith("burned asked\n")
+    assert asked == ["Do it?"] * 2, "a no is no yes for the next time"
 
 
 def test_an_answer_on_the_terminal_is_yes_only_when_it_says_so(
