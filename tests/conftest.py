@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import coverage
 import psutil
 import pytest
 from hypothesis import settings
@@ -53,6 +54,19 @@ def build_model_for_all(folder: Path) -> None:
         program = "import sys; from homeport_rag import inference; inference.build(*sys.argv[1:])"
         subprocess.run([sys.executable, "-c", program, str(weights.installed_folder()), str(folder)], check=True)
     os.environ.setdefault("HOMEPORT_MODEL_DIR", str(folder))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Do not measure tests in a browser: what a page promises is tried without one, too, and tracing is slow."""
+    measuring = coverage.Coverage.current() if item.get_closest_marker("browser") else None
+    if measuring is None:
+        return (yield)
+    measuring.stop()
+    try:
+        return (yield)
+    finally:
+        measuring.start()
 
 
 @pytest.fixture

@@ -414,7 +414,9 @@ def _chat_tools(server: Server, world: World) -> None:
         return Anything(events=events, next=after + len(events), state="completed" if done else "running")
 
     @server.tool()
-    async def homeport__run_start(prompt: str, tools: list[str] | None = None, interactive: bool = True) -> Anything:
+    async def homeport__run_start(
+        prompt: str, tools: list[str] | None = None, interactive: bool = True, idempotency_key: str = ""
+    ) -> Anything:
         world.calls.append(("run_start", {"prompt": prompt, "tools": tools}))
         return Anything(run_id="r900")
 

@@ -60,6 +60,7 @@ def test_stop_ends_the_answer_and_keeps_what_was_written(site: Site, page: Page)
     expect(page.locator(".markdown")).to_contain_text("30 June 2027")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator("article.assistant .tag")).to_have_text("stopped")
+    expect(page.locator("#spoken")).to_have_text("The answer was stopped.")
     expect(page.get_by_role("button", name="Send")).to_be_visible()
 
 

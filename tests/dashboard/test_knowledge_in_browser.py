@@ -220,12 +220,12 @@ def test_the_header_counts_warns_and_opens_everything(site: Site, page: Page) ->
     (site.folder / "broken.pdf").write_bytes(b"%PDF-1.4 broken")
     tool(site, "add_folder", path=str(site.folder))
     tool(site, "sync_folder", path=str(site.folder))
-    expect(view.locator(".note.warn")).to_contain_text("1 documents could not be read")
+    expect(view.locator(".note.warn", has_text="1 documents could not be read")).to_be_visible()
     (site.folder / "broken.pdf").unlink()
     view.get_by_role("button", name="Cleanup").click()
     expect(view.get_by_role("dialog")).to_contain_text("its file is gone")
     view.get_by_role("dialog").get_by_role("button", name="Remove these").click()
-    expect(view.locator(".note.warn")).to_have_count(0)
+    expect(view.locator(".note.warn", has_text="could not be read")).to_have_count(0)
 
 
 def test_a_document_shows_what_it_is_and_its_chunks(site: Site, page: Page) -> None:

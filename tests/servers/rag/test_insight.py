@@ -48,6 +48,14 @@ async def test_it_is_said_why_a_document_was_not_found(tmp_path: Path) -> None:
         assert "archived" in (await why("d0"))["reason"]
 
 
+@pytest.mark.usefixtures("no_model")
+async def test_a_query_of_nothing_is_called_empty(tmp_path: Path) -> None:
+    async with connected(build_server, "rag", tmp_path) as client:
+        await call(client, "add", text="tea")
+        found = await call(client, "search", query=" \n")
+        assert (found["hits"], found["why"]) == ([], "The query is empty.")
+
+
 @pytest.mark.model
 @pytest.mark.usefixtures("each_store")
 async def test_similar_documents_are_ranked_by_meaning(tmp_path: Path, model: Path) -> None:

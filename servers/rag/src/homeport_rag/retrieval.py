@@ -124,6 +124,8 @@ class Retrieval:
         Raises:
             HomeportError: `not_found`, when there is no such collection.
         """
+        if not question.text.strip():
+            return SearchResult(hits=[], mode=question.mode, why="The query is empty.")
         legs, scope = await self.legs(question, hidden=hidden)
         scores, used = legs.scores(question.mode), legs.mode(question.mode)
         best = [i for i, score in scores.items() if score >= question.threshold]

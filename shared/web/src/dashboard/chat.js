@@ -7,6 +7,7 @@ import { dialog, toast } from "./notices.js";
 import { follow } from "./run.js";
 import { resultOf, runTool } from "./tools.js";
 
+const ENDS = { done: "The answer is complete.", stopped: "The answer was stopped." }; // a failure is an alert by itself
 const conversation = document.querySelector(".conversation");
 const messages = document.getElementById("messages");
 const scroll = document.getElementById("scroll");
@@ -41,7 +42,7 @@ function start(article) {
       busy(false);
       await refresh();
       document.getElementById("context").dispatchEvent(new Event("refresh"));
-      document.getElementById("spoken").textContent = "The answer is complete.";
+      document.getElementById("spoken").textContent = ENDS[document.getElementById(article.id)?.dataset.state] ?? "";
     },
   });
 }
