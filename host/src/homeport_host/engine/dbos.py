@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from pathlib import Path
@@ -353,11 +353,10 @@ class DbosEngine:
                     now = self._clock.monotonic()
                     beats = await self._workers.beat(self._worker)
                     if now - self._shown >= self._lease:
-                        await self._drop_lost()
+                        await self._stop_lost()
                     self._shown = now
                     newest, runs = await self._records.signalled(newest)
-                    for run in await self._records.ended(list(self._live)):  # cancelled by another
-                        self._live[run].scope.cancel()
+                    self._stop(await self._records.ended(list(self._live)))  # cancelled by another
                     for run in runs & self._signalled.keys():
                         self._signalled.pop(run).set()
                     for worker in sightings.dead(beats, self._clock.monotonic()):
@@ -382,15 +381,20 @@ class DbosEngine:
         """
         while self._lease and self._clock.monotonic() - self._shown >= self._lease:
             with contextlib.suppress(HomeportError):  # the database is away, for the others as well
-                await self._drop_lost()
+                await self._stop_lost()
                 break
             await anyio.sleep(self._lease / BEATS)
         await anyio.lowlevel.checkpoint_if_cancelled()
 
-    async def _drop_lost(self) -> None:
-        for run in await self._records.lost(list(self._live), self._worker):
+    async def _stop_lost(self) -> None:
+        if lost := await self._records.lost(list(self._live), self._worker):
+            logger.warning("runs are stopped here, as another worker took them over: %s", ", ".join(sorted(lost)))
+            self._stop(lost)
+
+    def _stop(self, runs: Iterable[str]) -> None:
+        """Stop the tasks of runs that are no longer this worker's; some may have ended meanwhile."""
+        for run in runs:
             if live := self._live.get(run):
-                logger.warning("run %s is stopped here: another worker took it over", run)
                 live.scope.cancel()
 
 
