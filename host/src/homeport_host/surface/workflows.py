@@ -95,8 +95,8 @@ def _reading(server: Server, host: HostServices) -> None:
     @reading(server, "Check a workflow", "person-only")
     async def workflow_check(graph: Json) -> Rows:
         """List what speaks against a graph, node by node; nothing is saved."""
-        checked, problems = await host.workflows.library.check(graph)
-        return Rows(rows=_told([*problems, *await host.schedules.check(checked.as_json().get("trigger", {}))]))
+        _, problems = await host.schedules.check_all(graph)
+        return Rows(rows=_told(problems))
 
     @reading(server, "Versions of a workflow", "person-only")
     async def workflow_versions(workflow: str, before: int = 0, after: int = 0) -> Rows:

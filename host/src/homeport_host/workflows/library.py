@@ -152,17 +152,9 @@ class WorkflowLibrary:
         await self.store.remove(found.id)
         await self._tell(found.id)
 
-    async def bring_in(self, value: Any, *, anyway: bool = False) -> tuple[Workflow | None, list[Problem]]:
-        """Import an exported workflow; with errors it is only saved when that is wanted `anyway`.
-
-        Returns:
-            The saved workflow, None when nothing was saved, and its problems, such as tools that are missing here.
-        """
-        graph, problems = await self.check(value)
-        if errors_of(problems) and not anyway:
-            return None, problems
-        graph = graph.model_copy(update={"name": await self._free(graph.name)})
-        return await self.save(graph, note="imported"), problems
+    async def bring_in(self, graph: Graph) -> Workflow:
+        """Save an imported workflow, which was checked before, under a name that is free."""
+        return await self.save(graph.model_copy(update={"name": await self._free(graph.name)}), note="imported")
 
     # Reading
 

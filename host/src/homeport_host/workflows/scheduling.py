@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from homeport_host.documents import CallTool
 from homeport_host.workflows.checking import errors_of
+from homeport_host.workflows.graph import Graph
 from homeport_host.workflows.library import WorkflowLibrary
 from homeport_host.workflows.parts import Problem
 from homeport_host.workflows.store import Workflow
@@ -86,17 +87,28 @@ class Schedules:
             return [Problem("", f"It cannot be started so: {error}", "trigger")] if error.code == "invalid" else []
         return []
 
-    async def bring_in(self, value: Any, *, anyway: bool = False) -> tuple[Workflow | None, list[Problem]]:
-        """Import a workflow as `WorkflowLibrary.bring_in` does, its trigger checked as well.
+    async def check_all(self, value: Any) -> tuple[Graph, list[Problem]]:
+        """Check a workflow as `WorkflowLibrary.check` does, and its trigger as well.
 
         Raises:
             HomeportError: `invalid`, when it is no graph at all.
         """
         graph, problems = await self._library.check(value)
-        problems += await self.check(graph.as_json().get("trigger", {}))
+        return graph, [*problems, *await self.check(graph.as_json().get("trigger", {}))]
+
+    async def bring_in(self, value: Any, *, anyway: bool = False) -> tuple[Workflow | None, list[Problem]]:
+        """Import an exported workflow; with errors it is only saved when that is wanted `anyway`.
+
+        Returns:
+            The saved workflow, None when nothing was saved, and its problems, such as tools that are missing here.
+
+        Raises:
+            HomeportError: `invalid`, when it is no graph at all.
+        """
+        graph, problems = await self.check_all(value)
         if errors_of(problems) and not anyway:
             return None, problems
-        return (await self._library.bring_in(value, anyway=True))[0], problems
+        return await self._library.bring_in(graph), problems
 
     async def switch(self, workflow: str, *, active: bool) -> Workflow:
         """Activate a workflow with its jobs, or make it a draft and stop them.
