@@ -21,6 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import CallToolResult
 from tests.postgres import Postgres
+from tests.run import LONG, LONG_MARKERS
 
 from homeport.connection import call
 from homeport_host import process
@@ -56,10 +57,16 @@ def build_model_for_all(folder: Path) -> None:
     os.environ.setdefault("HOMEPORT_MODEL_DIR", str(folder))
 
 
+def is_long(item: pytest.Item) -> bool:
+    """Say whether a test is one of those that only CI and `make soak` run."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder in LONG or any(map(item.get_closest_marker, LONG_MARKERS))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Do not measure tests in a browser: what a page promises is tried without one, too, and tracing is slow."""
-    measuring = coverage.Coverage.current() if item.get_closest_marker("browser") else None
+    """Do not measure the long tests: what they run is also tried by quick ones, and tracing is slow."""
+    measuring = coverage.Coverage.current() if is_long(item) else None
     if measuring is None:
         return (yield)
     measuring.stop()

@@ -20,7 +20,7 @@ CI = os.environ.get("CI") == "true"
 LONG = ("attacks", "conformance", "end_to_end", "faults")
 LONG_MARKERS = ("browser", "faults", "slow")
 PROGRAMS = {
-    "browser": ("chromium", "google-chrome"),
+    "browser": ("chromium-headless-shell", "chromium", "google-chrome"),  # the first takes a quarter less time
     "scans": ("tesseract",),
     "clock": ("faketime",),
 }  # marker → what its tests need
@@ -42,7 +42,7 @@ def main() -> int:
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
     measured = ("coverage", "run", "-m") if CI else ()
     # Each worker goes through the files in order, so that the tests of a module share what it starts.
-    arguments = ("-n", "2", "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
+    arguments = ("-n", "3", "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
     status = pytest(*arguments, through=measured)
     if status == 1:
         status = run_alone(failed(ROOT / "junit.xml"))

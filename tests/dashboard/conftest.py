@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from anyio.from_thread import BlockingPortal
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from tests.run import PROGRAMS
 
 from homeport_dashboard.app import create_dashboard
 from homeport_shared.serving import HttpServer
@@ -140,7 +141,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
     """A real Chromium; ended with its module, as Playwright keeps the thread's event loop that async tests need."""
-    found = shutil.which("chromium")
+    found = next(filter(None, map(shutil.which, PROGRAMS["browser"])), None)
     assert found, "chromium is not installed"
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=found, headless=True, args=ARGUMENTS)

@@ -10,6 +10,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import Locator
+
 
 @contextmanager
 def program(arguments: list[str], environment: dict[str, str], sign: str) -> Generator[str]:
@@ -40,3 +42,9 @@ def homeport(home: Path, port: int, model: str) -> Generator[str]:
     }
     with program(["homeport", "serve", "--http", f"127.0.0.1:{port}"], environment, r"(http://\S+token=\S+)") as url:
         yield url
+
+
+def follow(link: Locator) -> None:
+    """Click what leads to another page, and wait until that is there with its scripts."""
+    with link.page.expect_navigation():
+        link.click()

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import FrameLocator, Page, expect
 
-from .accessibility import RULES
+from .accessibility import sound
 from .conftest import Site
 
 pytestmark = pytest.mark.browser
@@ -180,19 +179,16 @@ def test_jobs_are_paused_switched_found_and_changed_in_bulk(site: Site, page: Pa
     assert [job["name"] for job in document["jobs"]] == ["Backup", "Digest"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark", "contrast"])
-def test_the_page_is_accessible_and_readable(site: Site, page: Page, theme: str) -> None:
+def test_the_page_is_accessible_and_readable(site: Site, page: Page) -> None:
     may_call_files(site)
-    page.context.add_cookies([{"name": "homeport_theme", "value": theme, "url": site.url}])
     job = add(site, "Digest", trigger={"cron": "0 9 * * 1-5"}, description="Every working day", retries=2)
     add(site, "Wait for failures", trigger={"event": "job.failed"}, action={"event": "alarm.raised"})
     tool(site, "run_job", job="Wait for failures")
     view = opened(site, page)
     expect(view.locator("tr[data-look=good]")).to_have_count(1)
-    picture(page, f"automation-table-{theme}")
+    picture(page, "automation-table")
     view.get_by_role("button", name="Digest").click()
     expect(view.get_by_role("heading", name="Digest")).to_be_visible()
     expect(page).to_have_url(re.compile(job["id"]))
-    picture(page, f"automation-{theme}")
-    found = Axe().run(page.frames[1], options=f"{{runOnly: {RULES}}}")
-    assert [(violation["id"], violation["nodes"][0]["html"]) for violation in found["violations"]] == []
+    picture(page, "automation")
+    sound(page)

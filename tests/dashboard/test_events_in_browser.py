@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from .accessibility import sound
-from .product import homeport, program
+from .product import follow, homeport, program
 
 pytestmark = pytest.mark.browser
 DRAFT = {
@@ -81,7 +81,7 @@ def test_an_automation_is_drafted_tried_followed_replayed_and_switched_off(page:
     written = {"path": "workspace/boats.pdf", "content": "no real PDF"}
     call(page, "files__write", written)
     expect(row).to_contain_text("1 completed")
-    page.get_by_role("link", name="What happened").click()
+    follow(page.get_by_role("link", name="What happened"))
     page.get_by_label("Type").fill("file.*")
     page.get_by_role("button", name="Filter").click()
     page.get_by_role("link", name="file.created").click()
@@ -95,10 +95,10 @@ def test_an_automation_is_drafted_tried_followed_replayed_and_switched_off(page:
     page.get_by_role("dialog").get_by_role("button", name="Replay").click()
     expect(chain.locator(".state", has_text="completed")).to_have_count(2)
 
-    page.get_by_role("link", name="Subscriptions").click()
+    follow(page.get_by_role("link", name="Subscriptions"))
     page.get_by_role("switch", name="Sum up PDFs is on").uncheck()
     call(page, "files__write", {**written, "path": "workspace/more.pdf"})
-    page.get_by_role("link", name="Figures").click()
+    follow(page.get_by_role("link", name="Figures"))
     expect(page.get_by_role("row", name="file.created")).to_contain_text("2")
     sound(page)
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pypdfium2
 import pytest
-from axe_core_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import FrameLocator, Page, expect
 
+from .accessibility import sound
 from .conftest import Site
 
 pytestmark = pytest.mark.browser
@@ -569,24 +569,15 @@ def test_a_file_is_attached_to_a_chat_which_then_opens(site: Site, page: Page) -
     assert ("chat_attach", "notes.md") in [(name, given.get("name")) for name, given in site.world.calls]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark", "contrast"])
-def test_the_page_and_every_kind_of_preview_pass_the_accessibility_rules(site: Site, page: Page, theme: str) -> None:
+@pytest.mark.timeout(180)
+def test_the_page_and_every_kind_of_preview_pass_the_accessibility_rules(site: Site, page: Page) -> None:
     put_picture(site)
     put_pages(site)
     (site.folder / "t.csv").write_text("a,b\n1,2\n", "utf-8")
     (site.folder / "c.py").write_text("def f():  # comment\n    return 'x', 1\n", "utf-8")
-    page.context.add_cookies([{"name": "homeport_theme", "value": theme, "url": site.url}])
-    found = {}
     for name in ("", "teal.png", "pages.pdf", "t.csv", "c.py", "notes.md"):
         view = opened(site, page, f"documents/{name}".rstrip("/"))
         expect(view.locator("[data-folder='documents']")).to_be_visible()
         shown = ":is(.canvas, table, .lines, .rendered)" if name else ".rows [data-path]"
         expect(view.locator(f"{shown}:visible").first).to_be_visible()
-        frame = page.frames[1]
-        frame.evaluate(Axe().axe_script)
-        broken = frame.evaluate(
-            "async () => (await axe.run(document, {iframes: false})).violations.map(v => [v.id, v.nodes[0].html])"
-        )
-        if broken:
-            found[name] = broken
-    assert found == {}
+        sound(page)

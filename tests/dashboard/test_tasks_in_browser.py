@@ -22,7 +22,7 @@ from homeport_host.agents.runs import runs as table
 from homeport_host.database import Database
 
 from .accessibility import sound
-from .product import homeport, program
+from .product import follow, homeport, program
 
 pytestmark = pytest.mark.browser
 PLAN = {"title": "Sum up", "prompt": "Sum up the new mails.", "type": "mail", "cron": "0 9 * * 1", "tags": ["mail"]}
@@ -143,9 +143,9 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(table.get_by_role("link", name="#damp")).to_be_visible()
 
-    table.get_by_role("link", name="#house").click()
+    follow(table.get_by_role("link", name="#house"))
     expect(rows).to_have_count(1)
-    page.get_by_role("link", name="Executions").click()
+    follow(page.get_by_role("link", name="Executions"))
     page.get_by_label("Search titles and prompts").fill("cellar look")
     page.keyboard.press("Enter")
     expect(rows).to_have_count(2)
@@ -239,8 +239,8 @@ def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> No
     assert (download.value.suggested_filename, download.value.path().read_text("utf-8")) == ("barn.txt", "dry")
     sound(page)
 
-    page.get_by_role("link", name="Executions").click()
-    rows.first.click()  # an execution with its steps, log and artifacts as they were recorded
+    follow(page.get_by_role("link", name="Executions"))
+    follow(rows.first)  # an execution with its steps, log and artifacts as they were recorded
     detail.get_by_role("link", name="Progress").click()
     expect(detail.locator(".task-timeline")).to_contain_text("files__write")
     detail.get_by_role("link", name="Log").click()
@@ -304,14 +304,14 @@ def test_a_list_of_thousands_is_drawn_in_windows_that_follow_the_reader(long_lis
     expect(table.get_by_text("Question 1500", exact=True)).to_be_attached()
     scroll.evaluate("part => { part.scrollTop = 0 }")
     expect(rows.first.get_by_role("checkbox")).to_be_checked()
-    page.get_by_role("link", name="Workflow", exact=True).click()
+    follow(page.get_by_role("link", name="Workflow", exact=True))
     expect(page.get_by_text("Nothing fits")).to_be_visible()
-    page.get_by_role("link", name="Manual", exact=True).click()
+    follow(page.get_by_role("link", name="Manual", exact=True))
     expect(page.get_by_text("Nothing fits")).to_be_visible()
-    page.get_by_role("navigation", name="Which kind").get_by_role("link", name="Chat", exact=True).click()
-    rows.first.click()
+    follow(page.get_by_role("navigation", name="Which kind").get_by_role("link", name="Chat", exact=True))
+    follow(rows.first)
     origin = page.locator("#task-detail").get_by_role("link", name="Open origin")
     expect(origin).to_have_attribute("href", re.compile(r"^/chat/chat1#run-0+2999$"))
-    page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="Tasks").click()
+    follow(page.get_by_role("navigation", name="Breadcrumbs").get_by_role("link", name="Tasks"))
     rows.first.get_by_text("Normal").dblclick()
     expect(page).to_have_url(re.compile(r"/chat/chat1#run-0+2999$"))

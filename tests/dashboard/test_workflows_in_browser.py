@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from .accessibility import sound
-from .product import homeport, program
+from .product import follow, homeport, program
 
 pytestmark = pytest.mark.browser
 SUGGESTED = {
@@ -85,11 +85,9 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     detail = page.locator("#workflow-detail")
     expect(detail.get_by_role("heading", name="Files")).to_be_visible()
     sound(page)
-    detail.get_by_role("link", name="Steps").click()
+    follow(detail.get_by_role("link", name="Steps"))
     expect(detail.locator(".workflow-nodes > li")).to_have_count(6)
     expect(detail.locator('[data-kind="agent"]')).to_have_attribute("data-depth", "1")
-
-    page.wait_for_load_state()  # rows are there before the scripts that listen to the buttons
     detail.get_by_role("button", name="Dry run").click()
     page.get_by_role("dialog").get_by_role("button", name="Start").click()
     run = page.locator("#workflow-run")
@@ -159,8 +157,7 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
 
     page.goto(at(page, "workflows"))
     expect(page.locator(".workflow-counts")).to_have_text("0 Active / 1 Draft / 0 Scheduled")
-    page.get_by_role("link", name="Files", exact=True).last.click()
-    page.wait_for_load_state()
+    follow(page.get_by_role("link", name="Files", exact=True).last)
     expect(detail.get_by_role("region", name="About").get_by_role("link", name="files__list")).to_be_visible()
     runs = detail.get_by_role("region", name="Runs")
     expect(runs.locator("li")).to_have_count(2)

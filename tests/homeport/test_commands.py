@@ -188,6 +188,8 @@ def test_ask_does_what_needs_a_yes_only_with_one(cli: Cli, as_json: Json, model:
     model.script = Script.of([on("burn", call("notebook__burn", name="a"), "I was told: {result}")])
     assert "burned" not in as_json("ask", "burn it")["answer"]
     assert as_json("ask", "burn it now", "--yes", "notebook__burn")["answer"] == "I was told: burned a"
+    mistyped = cli("ask", "burn it now", "--yes", "notebook__brun")
+    assert (mistyped.exit_code, "no tool 'notebook__brun'" in mistyped.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (into / "servers").mkdir(parents=True)
     (into / "tests").mkdir()
     shutil.copy(ROOT / "pyproject.toml", into)
-    for name in ("conftest.py", "postgres.py"):
+    for name in ("conftest.py", "postgres.py", "run.py"):
         shutil.copy(ROOT / "tests" / name, into / "tests")
     monkeypatch.chdir(into)
     return into

@@ -96,9 +96,15 @@ async def test_a_marked_folder_is_kept_in_step_and_shows_its_state(tmp_path: Pat
     folder.mkdir(parents=True)
     (folder / "a.txt").write_text(LEASE)
     (folder / "bad.pdf").write_bytes(b"%PDF-1.7 broken")
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "page.html").write_text("<p>Nobody's document.</p>")
     async with opened(tmp_path) as host:
         started = (await host.call("files__index_folder", {"path": "docs/in"}))["jobs"][0]
         await ended(host, started["job_id"])
+        for hidden in (".git/config.txt", "node_modules/left-pad/readme.md"):
+            (folder / hidden).parent.mkdir(parents=True)
+            (folder / hidden).write_text("Nobody's document.\n")
+        (folder / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         (folder / "b.txt").write_text("A new file, by another program.\n")
         with anyio.fail_after(90):
             while not (await entry(host, "docs/in/b.txt"))["vectorized"]:
@@ -106,6 +112,7 @@ async def test_a_marked_folder_is_kept_in_step_and_shows_its_state(tmp_path: Pat
         _, row = (await host.call("files__folders", {"path": "docs", "depth": 1}))["folders"]
         assert (row["path"], row["indexed"], row["vectorized"], row["failed"]) == ("docs/in", "default", 2, 1)
         assert "docs/in/bad.pdf" in row["problem"]
+        assert {each["title"] for each in await documents(host)} == {"a.txt", "b.txt", "bad.pdf"}
     (folder / "c.txt").write_text("Written while nobody watched.\n")
     async with opened(tmp_path) as host:
         with anyio.fail_after(90):

@@ -453,3 +453,39 @@ async def test_a_server_that_stops_does_not_wait_for_the_index(tmp_path: Path) -
         async with serving(tmp_path) as parts:
             (tmp_path / "docs" / "large.txt").write_bytes(os.urandom(3 << 20).hex().encode())
             await search(parts, "file 33")
+
+
+@pytest.mark.anyio
+@pytest.mark.subprocess
+async def test_files_that_the_worker_fails_at_are_read_by_each_search_and_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_arguments: object) -> None:
+        raise HomeportError("too_large", "It takes too much memory.")
+
+    async with serving(tmp_path) as parts:
+        monkeypatch.setattr(parts.lookup.indexer._worker, "call", fail)
+
+        async def ready() -> bool:
+            await search(parts, "nowhere")
+            kept = parts.lookup.indexer._indexes.get("docs")
+            return kept is not None and kept.ready and not kept.index.unread()
+
+        await until(ready)
+        plan = await anyio.to_thread.run_sync(planned, parts, b"nowhere")
+        assert plan is not None
+        assert list(plan.names(Place("docs", ("6",)))) == [f"{n}.txt" for n in (13, 20, 27, 34, 41, 48, 55, 6)]
+        assert len((await search(parts, "file 33")).hits) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.subprocess
+async def test_an_index_that_is_mostly_about_files_that_are_gone_is_made_anew(tmp_path: Path) -> None:
+    async with serving(tmp_path) as parts:
+        await indexed(parts)
+        old = parts.lookup.indexer._indexes["docs"].index
+        old._dead += 1_100
+        assert await anyio.to_thread.run_sync(planned, parts, b"file 33") is None
+        assert len((await search(parts, "file 33")).hits) == 1
+        await indexed(parts)
+        assert parts.lookup.indexer._indexes["docs"].index is not old

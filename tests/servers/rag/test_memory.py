@@ -142,6 +142,12 @@ async def test_an_edited_markdown_file_is_taken_over(tmp_path: Path) -> None:
         assert await texts(client, "cat") == ["The cat is black."]
         [memory] = (await call(client, "list_memories"))["memories"]
         assert memory["importance"] == 0.9
+        file.write_text("The cat is white.", "utf-8")
+        assert await texts(client, "cat") == ["The cat is white."], "facts that were left out stay"
+        file.write_text("---\nkind: what is this\n---\n", "utf-8")
+        recalled = await call(client, "recall", query="cat")
+        assert [memory["text"] for memory in recalled["memories"]] == ["The cat is white."]
+        assert f"{file} is no memory any more" in recalled["why"]
 
 
 @pytest.mark.usefixtures("no_model")
@@ -188,7 +194,9 @@ def test_a_memory_reads_back_as_it_was_written() -> None:
         source="", at="2026-01-01T00:00:00Z", importance=0.5, agent="",
     )  # fmt: skip
     assert parsed(rendered(entry), entry) == entry
-    assert parsed("no memory at all", entry) is None
+    assert parsed("only the text", entry) == entry.model_copy(update={"text": "only the text"})
+    assert parsed('---\nimportance: "much"\n---\ntext', entry) is None
+    assert parsed("---\nkind: a head that does not end", entry) is None
 
 
 @pytest.mark.usefixtures("no_model")

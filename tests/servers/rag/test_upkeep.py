@@ -93,7 +93,7 @@ async def test_clean_up_shows_first_and_removes_only_what_is_named(tmp_path: Pat
         with closing(sqlite3.connect(home / "rag" / "knowledge.db")) as database, database:
             database.execute("INSERT INTO vectors VALUES (999, 'old', x'0011')")
             database.execute("INSERT INTO vectors SELECT min(id), 'old', x'001122' FROM chunks")
-        found = {each["title"]: each for each in (await call(client, "cleanup"))["found"]}
+        found = {each["title"]: each for each in (await call(client, "find_cleanup"))["found"]}
         duplicate = next(title for title in found if title in ("first.txt", "second.txt"))
         original = {"first.txt": "second.txt", "second.txt": "first.txt"}[duplicate]
         assert {title: each["reason"] for title, each in found.items()} == {
@@ -109,6 +109,6 @@ async def test_clean_up_shows_first_and_removes_only_what_is_named(tmp_path: Pat
         assert (cleaned["removed"], cleaned["chunks"], cleaned["vectors"], cleaned["bytes"]) == (1, 1, 0, size)
         cleaned = await call(client, "cleanup", remove=["remains:vectors", "remains:models"])
         assert (cleaned["removed"], cleaned["vectors"], cleaned["bytes"]) == (0, 2, 5)
-        left = {each["title"] for each in (await call(client, "cleanup"))["found"]}
+        left = {each["title"] for each in (await call(client, "find_cleanup"))["found"]}
         assert left == {duplicate, "milk", "outside.txt"}
         assert (await call(client, "validate"))["problems"] == []

@@ -243,6 +243,15 @@ def test_from_the_limit_on_a_graph_finds_nearly_what_comparing_with_all_finds(kn
     assert isinstance(knowledge.cache().index, Graph)
 
 
+def test_what_a_graph_finds_is_ranked_by_the_vectors_that_are_stored(knowledge: Knowledge) -> None:
+    far, noise = directions(2000, dimension=64), np.random.default_rng(5).standard_normal((60, 64))
+    near = far[:1] + 0.02 * noise  # nearer to each other than 8 bits can tell
+    knowledge.add(np.concatenate([far, near / np.linalg.norm(near, axis=1, keepdims=True)]))
+    knowledge.settle(2000)
+    assert knowledge.search(far[0], k=20, graph_from=2000) == knowledge.expected(far[0], k=20)
+    assert isinstance(knowledge.cache().index, Graph)
+
+
 def test_a_collection_that_grows_past_the_limit_is_compared_with_until_its_graph_is_built(knowledge: Knowledge) -> None:
     knowledge.add(directions(110))
     question = directions(1, seed=4)[0]

@@ -82,7 +82,7 @@ async def test_names_that_are_no_utf_8_are_shown_and_stop_nothing(tmp_path: Path
         jobs = (await call(client, "jobs"))["jobs"]
         assert {job["state"] for job in jobs} <= {"completed", "running"}
         assert any(r"sub\xe9/torn\xff.pdf" in note for job in jobs for note in job["notes"])
-        assert (await call(client, "cleanup"))["found"] == [], "their files are there"
+        assert (await call(client, "find_cleanup"))["found"] == [], "their files are there"
 
 
 @pytest.mark.slow

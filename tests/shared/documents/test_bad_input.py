@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 
 import docx
@@ -65,6 +66,18 @@ def encrypted(office: bytes) -> bytes:
     out = io.BytesIO()
     msoffcrypto.format.ooxml.OOXMLFile(io.BytesIO(office)).encrypt("secret", out)
     return out.getvalue()
+
+
+def test_formulas_that_were_never_calculated_are_told() -> None:
+    raw, sheet = an_xlsx(A1=2, A2=3, A3="=SUM(A1:A2)"), "xl/worksheets/sheet1.xml"
+    document = extract_bytes(raw, "sum.xlsx")
+    assert "2\n3" in document.text
+    assert ["Formulas of sum.xlsx have no values yet" in warning for warning in document.warnings] == [True]
+    before = zipfile.ZipFile(io.BytesIO(raw)).read(sheet)
+    for cell in (b'<c r="A3"><f>SUM(A1:A2)</f><v>5</v></c>', b'<c r="A3" t="str"><f>A9</f><v></v></c>'):
+        after, count = re.subn(rb'<c r="A3".*?</c>', cell, before)
+        assert count == 1
+        assert extract_bytes(with_member(raw, sheet, after), "sum.xlsx").warnings == [], cell
 
 
 def test_an_empty_file_is_an_empty_document_with_a_warning() -> None:

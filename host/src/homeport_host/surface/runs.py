@@ -67,6 +67,8 @@ def _starting(server: Server, host: HostServices) -> None:
         by_person = identity.current().caller == "person"
         if yes and not by_person:
             raise HomeportError("denied", "Only a person allows tools beforehand.", "Leave `yes` empty.")
+        if unknown := [name for name in yes if host.registry.catalog.tool(name) is None]:
+            raise HomeportError("not_found", f"There is no tool {unknown[0]!r} to allow.", "See: homeport tools.")
         run = await host.runs.start(
             prompt,
             agent=agent,

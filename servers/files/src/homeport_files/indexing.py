@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import threading
 from collections import deque
 from collections.abc import Generator, Sequence
@@ -187,8 +186,6 @@ class Indexer:
                 if not taken or not self._fits(kept.index):
                     return
                 try:
-                    if not rows and hasattr(os, "nice"):
-                        await self._worker.call(os.nice, 10)
                     rows = await self._worker.call(rows_of, [data for _, data in taken if data is not None])
                 except HomeportError as error:  # too large for the worker: these files are read by each search
                     logger.warning("%d files have no place in the index of contents: %s", len(taken), error)

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from homeport_files.results import Hit, Hits, stamp_of, uri_of
 from homeport_files.walking import walk
 from homeport_files.workspace import Workspace
 from homeport_shared import identity
-from homeport_shared.documents import supported
+from homeport_shared.documents import passed_over, supported
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import FINAL, Job, Jobs, Run
 from homeport_shared.paths import Place, explained, path_of_uri
@@ -62,7 +63,7 @@ class Knowledge:
         if failed or not found:
             raise HomeportError("not_found", " ".join(failed) or "No file is named.", "List the folder.")
         await self._allow({place.root for place, _ in found})
-        return await self._start(jobs, [str(place) for place, _ in found], [], collection)
+        return await self._start(jobs, [str(place) for place, _ in found], [], collection, named=True)
 
     async def index(self, path: str, collection: str, jobs: Jobs, *, on: bool) -> Job | None:
         """Keep a folder in step with the knowledge base from now on, or no longer.
@@ -112,7 +113,7 @@ class Knowledge:
             elif source is not None:
                 self._gone |= {_moved(mark.place, place, source) for mark in held}
                 self._changed |= {mark.place for mark in held}
-        if kind != "deleted" and (await self._collection(place))[0]:
+        if kind != "deleted" and await self._collection(place):
             self._changed.add(place)
         if self._changed or self._gone:
             self._news.set()
@@ -130,7 +131,7 @@ class Knowledge:
             changed, gone, self._changed, self._gone = self._changed, self._gone, set[Place](), set[Place]()
             groups: dict[str, list[str]] = {}
             for place in sorted(changed):
-                collection, _ = await self._collection(place)
+                collection = await self._collection(place)
                 groups.setdefault(collection or COLLECTION, []).append(str(place))
             for collection, paths in (groups or {COLLECTION: list[str]()}).items():
                 await self._start(jobs, paths, sorted(map(str, gone)), collection)
@@ -149,7 +150,8 @@ class Knowledge:
             await self._forget(uris)
         if not params["paths"]:
             return
-        files, skipped = await anyio.to_thread.run_sync(self._files, params["paths"])
+        chosen = partial(self._files, params["paths"], named=params.get("named", True))
+        files, skipped = await anyio.to_thread.run_sync(chosen)
         run.progress(done=0, total=len(files), message="Handing the files over", counters={"skipped": skipped})
         if files:
             await self._hand_over(run, files, params["collection"])
@@ -219,15 +221,16 @@ class Knowledge:
             if not (cursor := page["next_cursor"]):
                 return found
 
-    async def _collection(self, place: Place) -> tuple[str, Place | None]:
-        """Return the collection in which a file is to be, because it is there or its folder is marked."""
+    async def _collection(self, place: Place) -> str:
+        """Return the collection in which a file is to be, because it is there or its folder is marked; empty = none."""
         marked = (await self._workspace.marks.of([place]))[place]
         if marked.collection:
-            return marked.collection, None
+            return marked.collection
         for mark in await self._workspace.marks.having("indexed"):
-            if _inside(place, mark.place):
-                return mark.value, mark.place
-        return "", None
+            below = place.parts[len(mark.place.parts) :]
+            if _inside(place, mark.place) and not any(map(passed_over, below)):
+                return mark.value
+        return ""
 
     async def _allow(self, roots: set[str]) -> None:
         """Let the knowledge base read the roots, where a person asked for it."""
@@ -237,10 +240,13 @@ class Knowledge:
             if root.name in roots:
                 await self._neighbours.call("rag__add_folder", {"path": str(root.folder)})
 
-    async def _start(self, jobs: Jobs, paths: list[str], gone: list[str], collection: str) -> Job:
+    async def _start(
+        self, jobs: Jobs, paths: list[str], gone: list[str], collection: str, *, named: bool = False
+    ) -> Job:
+        """Start a job; a file of `paths` that cannot be read is a failure only when somebody has named it."""
         if not self._neighbours.there:
             await self._neighbours.call("rag__add", {})  # says what is missing
-        params = {"paths": paths, "gone": gone, "collection": collection or COLLECTION}
+        params = {"paths": paths, "gone": gone, "collection": collection or COLLECTION, "named": named}
         return await jobs.start(KIND, params, once=True)
 
     async def _ready(self) -> None:
@@ -255,17 +261,23 @@ class Knowledge:
             else:
                 return
 
-    def _files(self, paths: list[str]) -> tuple[Files, int]:
-        """Return the files at and below `paths` that the knowledge base can read, and how many others there are."""
+    def _files(self, paths: list[str], *, named: bool) -> tuple[Files, int]:
+        """Return the files at and below `paths` that the knowledge base can read, and how many others there are.
+
+        Files that somebody has `named` are returned in any case.
+        """
         files: Files = {}
         skipped = 0
         for path in paths:
             with explained(path), self._workspace.roots.find(path) as spot:
                 status = spot.status()
                 if not spot.is_folder() and status is not None:
-                    files[spot.place] = status
+                    if named or supported(spot.name):
+                        files[spot.place] = status
+                    else:
+                        skipped += 1
                     continue
-                for entry in walk(spot.enter(), spot.place, check=check_cancelled):
+                for entry in walk(spot.enter(), spot.place, check=check_cancelled, skip=passed_over):
                     if entry.kind == "file" and supported(entry.place.name):
                         files[entry.place] = entry.status
                     else:

@@ -44,6 +44,7 @@ def walk(
     after: tuple[str, ...] = (),
     check: Callable[[], None],
     names: Names | None = None,
+    skip: Callable[[str], bool] | None = None,
     look: bool = True,
 ) -> Generator[Entry]:
     """Yield what is below `folder`, each folder before what is in it, names in the order of their code points.
@@ -57,13 +58,14 @@ def walk(
         after: Continue behind this place, given by its names below `folder`; empty = from the start.
         check: Called for each folder and now and then; raises to stop.
         names: Returns the names in a folder that are wanted, with their kinds; None = all.
+        skip: Says which names are left out, with all that is below them; None = none.
         look: Look at each entry; False = its kind is all that has to be known.
     """
     kinds = names(place) if names else folder.kinds()
     for number, name in enumerate(sorted(kinds)):
         if number % CHECKED == 0:
             check()
-        if (after and name < after[0]) or is_temporary(name):
+        if (after and name < after[0]) or is_temporary(name) or (skip and skip(name)):
             continue
         begun = bool(after) and name == after[0]
         seen, kind = None, kinds[name]
@@ -83,7 +85,9 @@ def walk(
                 continue
             rest = after[1:] if begun else ()
             with inner:
-                yield from walk(inner, entry.place, depth=depth - 1, after=rest, check=check, names=names, look=look)
+                yield from walk(
+                    inner, entry.place, depth=depth - 1, after=rest, check=check, names=names, skip=skip, look=look
+                )
 
 
 def matches(pattern: str, parts: tuple[str, ...]) -> bool:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import heapq
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport_rag.graph_files import GraphFiles
+from homeport_rag.search import Ranking
 from homeport_rag.vectors import TRAINING, Flat, Graph, VectorIndex
 from homeport_shared.errors import HomeportError
 
 if TYPE_CHECKING:
     import numpy as np
 
+    Floats = np.ndarray[Any, np.dtype[np.float32]]
+
 MOST_DEAD = 0.2
 MOST_UNSAVED = 0.1
+LEAST_RANKED = 100  # hits of a graph that are compared once more, or twice as many as are wanted
 BATCH = 10_000
+STORED = "SELECT chunk_id, vector FROM vectors WHERE model_id = ? AND chunk_id IN (SELECT value FROM json_each(?))"
 
 
 class CollectionCache:
@@ -56,6 +63,19 @@ class CollectionCache:
             self.files.remove()  # what is there does not fit either
         self.sequence = last
         self._keep_graph()
+
+    def search(self, connection: sqlite3.Connection, question: Floats, k: int) -> Ranking:
+        """Return the `k` chunks nearest to `question`, float32 (dimension,), as (id, cosine), nearest first.
+
+        A graph knows 8 bits of each number, so what it finds is ranked by the vectors that are stored.
+        """
+        if not isinstance(self.index, Graph):
+            return self.index.search(question, k)
+        found = [identifier for identifier, _ in self.index.search(question, max(2 * k, LEAST_RANKED))]
+        rows = connection.execute(STORED, (self.model, json.dumps(found))).fetchall()
+        scores = (self._matrix(rows) @ question).tolist()
+        ranked = zip((row[0] for row in rows), scores, strict=True)
+        return heapq.nlargest(k, ranked, key=lambda hit: (hit[1], -hit[0]))
 
     def build(self, connection: sqlite3.Connection) -> None:
         """Make the file of a graph of all that `connection` sees, unless one is there that can go on.
@@ -141,7 +161,7 @@ class CollectionCache:
         if rows:
             self.index.add(np.array([row[0] for row in rows], np.int64), self._matrix(rows))
 
-    def _matrix(self, rows: Sequence[tuple[int, bytes]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _matrix(self, rows: Sequence[tuple[int, bytes]]) -> Floats:
         import numpy as np
 
         if wrong := next((row[0] for row in rows if len(row[1]) != 2 * self.dimension), None):

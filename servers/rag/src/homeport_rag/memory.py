@@ -108,20 +108,20 @@ class Memory:
         """
         owner = self._owner()
         _refuse_no_time(choice.since)
-        await self._take_edits(owner, Choice())
+        why = await self._take_edits(owner, Choice())
         found = await self._store.read(memories.chosen, owner, choice)
         by_id = {entry.memory_id: self._strong(entry) for entry in found}
         if not query.strip():
-            return Memories(memories=list(by_id.values())[:k], mode="newest", why="")
+            return Memories(memories=list(by_id.values())[:k], mode="newest", why=why)
         alive = [identifier for identifier, entry in by_id.items() if entry.strength >= FADED]
         if not alive:
-            return Memories(memories=[], mode="", why="Nothing is remembered that fits.")
+            return Memories(memories=[], mode="", why=f"Nothing is remembered that fits. {why}".strip())
         question = Question(query, [MEMORY], k=5 * k, filters=Filters(documents=alive), rerank=False)
         answer = await self._retrieval.search(question, hidden=True)
         nearest = {hit.document_id: hit.score for hit in reversed(answer.hits)}
         ordered = sorted(nearest.items(), key=lambda item: (-item[1], -by_id[item[0]].strength))[:k]
         recalled = [by_id[identifier].model_copy(update={"similarity": score}) for identifier, score in ordered]
-        return Memories(memories=recalled, mode=answer.mode, why=answer.why)
+        return Memories(memories=recalled, mode=answer.mode, why=f"{answer.why} {why}".strip())
 
     async def preferences(self) -> str:
         """Return what the caller prefers as a list, the important and newest first; it does not fade."""
@@ -191,16 +191,18 @@ class Memory:
         if excess > 0:
             await self._remove(owner, sorted(entries, key=lambda entry: (entry.importance, entry.at))[:excess])
 
-    async def _take_edits(self, owner: Owner, choice: Choice) -> None:
-        """Take over what a person changed in the Markdown files.
+    async def _take_edits(self, owner: Owner, choice: Choice) -> str:
+        """Take over what a person changed in the Markdown files, and return what to say of those that are damaged.
 
         Where several machines share the memories there are none: a file here would put back what changed elsewhere.
         """
         if self._store.path is None:
-            return
+            return ""
         entries = await self._store.read(memories.chosen, owner, choice)
-        for entry in await anyio.to_thread.run_sync(notebook.edited, self._folder(owner), entries):
+        changed, damaged = await anyio.to_thread.run_sync(notebook.edited, self._folder(owner), entries)
+        for entry in changed:
             await self._put(owner, entry)
+        return " ".join(f"{path} is no memory any more; mend or remove it, and the old text stays." for path in damaged)
 
     def _owner(self) -> Owner:
         who = identity.current()

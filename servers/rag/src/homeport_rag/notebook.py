@@ -33,23 +33,38 @@ def remove(folder: Path, memory_id: str) -> None:
     (folder / f"{memory_id}.md").unlink(missing_ok=True)
 
 
-def edited(folder: Path, entries: Sequence[MemoryEntry]) -> list[MemoryEntry]:
-    """Return those of `entries` whose file says something else by now, as it says it; damaged files are passed over."""
+def edited(folder: Path, entries: Sequence[MemoryEntry]) -> tuple[list[MemoryEntry], list[Path]]:
+    """Return those of `entries` whose file says something else by now, as it says it, and which files are damaged."""
     changed: list[MemoryEntry] = []
+    damaged: list[Path] = []
     for entry in entries:
+        path = folder / f"{entry.memory_id}.md"
         try:
-            text = (folder / f"{entry.memory_id}.md").read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            damaged.append(path)
             continue
-        if text != rendered(entry) and (found := parsed(text, entry)) is not None and found != entry:
+        except OSError:  # it was never written, or somebody removed it
+            continue
+        if text == rendered(entry):
+            continue
+        found = parsed(text, entry)
+        if found is None:
+            damaged.append(path)
+        elif found != entry:
             changed.append(found)
-    return changed
+    return changed, damaged
 
 
 def parsed(text: str, entry: MemoryEntry) -> MemoryEntry | None:
-    """Return `entry` with what its file says; None, when that is no memory any more."""
-    head, mark, body = text.removeprefix("---\n").partition("\n---\n")
-    if not mark or not body.strip():
+    """Return `entry` with what its file says; None, when that is no memory any more.
+
+    A file without front matter is the text alone: its facts stay.
+    """
+    head, body = "", text
+    if text.startswith("---\n"):
+        head, _, body = text.removeprefix("---\n").partition("\n---\n")
+    if not body.strip():
         return None
     facts: dict[str, object] = {"text": body.strip()}
     for line in head.split("\n"):

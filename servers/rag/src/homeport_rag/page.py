@@ -278,11 +278,16 @@ def _upkeep(server: Server, knowledge: Knowledge) -> None:
         """Store an entry that was put aside, as it is or with changes to its fields, or forget it."""
         return await knowledge.entries.decide(review_id, accept=accept, changes=changes)
 
+    @server.tool(title="What could be cleaned up", annotations=READ, meta=APP)
+    async def find_cleanup() -> Cleanup:  # pyright: ignore[reportUnusedFunction]
+        """Find what is expired, orphaned, duplicate, obsolete, or whose file is gone; nothing is removed."""
+        return await knowledge.upkeep.cleanup(())
+
     @server.tool(title="Clean up", annotations=DESTROY, meta=APP_DESTROY)
     async def cleanup(  # pyright: ignore[reportUnusedFunction]
-        remove: Annotated[Sequence[str], Field(description="ids of what was found; empty = only look")] = (),
+        remove: Annotated[Sequence[str], Field(description="ids of what find_cleanup found")],
     ) -> Cleanup:
-        """Find what is expired, orphaned, duplicate, obsolete, or whose file is gone; remove what is named."""
+        """Remove what find_cleanup found, and say how much was freed."""
         return await knowledge.upkeep.cleanup(remove)
 
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from homeport_shared.documents import passed_over
 from homeport_shared.errors import HomeportError
 from homeport_shared.folders import Folder
 from homeport_shared.paths import Root, Roots, explained
-
-SKIPPED = frozenset({"node_modules", "__pycache__", "site-packages", "venv"})  # besides all that begin with a dot
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,8 @@ def locate(path: str, folders: Sequence[str], home: str) -> str:
 def scan(path: str, folders: Sequence[str], home: str, wanted: Callable[[str], bool]) -> tuple[list[Found], int]:
     """Return the files below the folder `path` whose name is `wanted`, and how many others were left out.
 
-    Hidden files and folders, links, and what is neither file nor folder are passed over. When `path` is a file, it is
-    returned itself, wanted or not.
+    Hidden files and folders, installed code, links, and what is neither file nor folder are passed over. When `path`
+    is a file, it is returned itself, wanted or not.
 
     Raises:
         HomeportError: `denied` or `not_found`, also when a folder vanished since it was asked for.
@@ -106,11 +105,6 @@ def vanished(folder: str, folders: Sequence[str], home: str) -> tuple[list[Found
         if not spot.is_folder():
             raise HomeportError("not_found", f"{folder!r} is gone.", "Check the path.")
     return [], 0
-
-
-def passed_over(name: str) -> bool:
-    """Tell whether files and folders of this name are never looked at."""
-    return name.startswith(".") or name in SKIPPED
 
 
 def _walk(folder: Folder, path: Path) -> Iterator[Found]:

@@ -191,8 +191,8 @@ def search(
                     cache = _caches[database, collection] = CollectionCache(place, model, collection, len(question))
                 connection.execute("BEGIN")  # one state of the database for all that is read
                 cache.refresh(connection, graph_from)
+                hits += cache.search(connection, question, k)
                 connection.execute("COMMIT")
-                hits += cache.index.search(question, k)
     except sqlite3.Error as error:
         raise explain(error, Path(database)) from error
     return heapq.nlargest(k, hits, key=lambda hit: (hit[1], -hit[0]))

@@ -21,10 +21,11 @@ from homeport_rag.appointment import Appointment
 from homeport_rag.ingest import Order
 from homeport_rag.results import Ingested
 from homeport_rag.settings import RagSettings
-from homeport_rag.sources import locate, passed_over
+from homeport_rag.sources import locate
 from homeport_rag.store import Store
 from homeport_shared.bursts import Batch
 from homeport_shared.context import ServerContext
+from homeport_shared.documents import passed_over
 from homeport_shared.errors import HomeportError
 from homeport_shared.jobs import FINAL, Job, Jobs
 

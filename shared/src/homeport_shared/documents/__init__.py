@@ -18,8 +18,18 @@ reads untrusted files: call `extract_bytes` through a `workers.Worker` with a me
 """
 
 from homeport_shared.documents.decoding import Decoded, decode
-from homeport_shared.documents.detection import supported
+from homeport_shared.documents.detection import passed_over, supported
 from homeport_shared.documents.extraction import extract, extract_bytes
 from homeport_shared.documents.model import Block, BlockKind, Document
 
-__all__ = ["Block", "BlockKind", "Decoded", "Document", "decode", "extract", "extract_bytes", "supported"]
+__all__ = [
+    "Block",
+    "BlockKind",
+    "Decoded",
+    "Document",
+    "decode",
+    "extract",
+    "extract_bytes",
+    "passed_over",
+    "supported",
+]

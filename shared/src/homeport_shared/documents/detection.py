@@ -50,6 +50,8 @@ _SUFFIXES = {
 _BARE_NAMES = {"readme", "license", "copying", "authors", "changelog", "changes", "news", "todo", "notice", "install"}
 _BARE_CODE = {"makefile", "dockerfile", "gemfile", "rakefile", "justfile"}
 
+_INSTALLED = {"node_modules", "__pycache__", "site-packages", "venv"}
+
 # First bytes of what people often have and this cannot read: what it is, and what to do.
 _FOREIGN = (
     (b"\x89PNG", "a PNG picture"),
@@ -80,6 +82,11 @@ def supported(name: str) -> bool:
     """Say whether a file called `name` is worth reading: whether its suffix, or its bare name, promises text."""
     path = PurePath(name)
     return path.suffix.lower() in _SUFFIXES or path.name.lower() in _BARE_NAMES | _BARE_CODE
+
+
+def passed_over(name: str) -> bool:
+    """Say whether what is called `name` stays out when a folder is taken in: hidden, or installed code."""
+    return name.startswith(".") or name in _INSTALLED
 
 
 def promised(name: str) -> str:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
+import zipfile
 from typing import Any
 
 from homeport_shared.documents import archive
 from homeport_shared.documents.detection import password_needed
 from homeport_shared.documents.model import FullError, Writer, row
 from homeport_shared.errors import HomeportError
+
+_CHUNK, _OVERLAP = 1 << 20, 1 << 10  # bytes; what is looked for is hardly longer than the overlap
+# A cell with a formula and no value. With t="str" the value is there: the empty text.
+_UNCALCULATED = re.compile(
+    rb'<c (?![^>]*t="str")[^>]*>\s*<f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>'
+)
 
 
 def read(data: bytes, writer: Writer) -> None:
@@ -18,6 +26,11 @@ def read(data: bytes, writer: Writer) -> None:
 
     if data.startswith(b"PK"):
         archive.check(data, writer.name, whole=True)
+        if _is_uncalculated(data):
+            writer.warnings.append(
+                f"Formulas of {writer.name} have no values yet and read as empty: open it in a program that calculates,"
+                " and save it."
+            )
     try:
         book: Any = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
         _read_sheets(book, writer)
@@ -42,6 +55,20 @@ def _read_sheets(book: Any, writer: Writer) -> None:
         lines = [line for cells in rows if (line := row([_shown(cell) for cell in cells]))]
         writer.add(name, "heading", level=2, page=page)
         writer.add("\n".join(lines), "table", page=page)
+
+
+def _is_uncalculated(data: bytes) -> bool:
+    """Say whether a sheet holds a formula without a value, as programs write it that do not calculate."""
+    with zipfile.ZipFile(io.BytesIO(data)) as container:
+        for name in container.namelist():
+            if name.startswith("xl/worksheets/"):
+                with container.open(name) as part:
+                    before = b""
+                    while chunk := part.read(_CHUNK):
+                        if _UNCALCULATED.search(before + chunk):
+                            return True
+                        before = chunk[-_OVERLAP:]
+    return False
 
 
 def _shown(value: Any) -> str:

@@ -2,7 +2,7 @@
 import { details, KINDS } from "./automation-details.js";
 import { form } from "./automation-form.js";
 import { settings } from "./settings.js";
-import { empty, h, moment, problem, released, skeleton } from "./dom.js";
+import { empty, gather, h, moment, problem, released, skeleton } from "./dom.js";
 import { call, change as alter, confirm, navigate, notify, open, saveFile, watch } from "./shim.js";
 
 const app = document.getElementById("app");
@@ -12,7 +12,7 @@ let coming = [];
 let timer = 0;
 
 const say = (text, kind) => notify("io.homeport/toast", { text, kind });
-const later = (work, wait = 200) => { clearTimeout(timer); timer = setTimeout(work, wait); };
+const later = (work) => { clearTimeout(timer); timer = setTimeout(work, 200); };
 const attempt = (work, then = refresh) => async () => { try { await work(); await then(); } catch (error) { say(error.message, "error"); } };
 const button = (text, work, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: attempt(work) }, text);
 const choice = (label, options) => h("select", { "aria-label": label, onchange: () => list() }, options.map(([value, text]) => h("option", { value }, text)));
@@ -189,7 +189,7 @@ async function refresh() {
 app.append(h("header", { class: "bar" }, badge, countdown, h("span", { class: "spacer" }), h("button", { type: "button", class: "button small primary", onclick: () => edit() }, "New automation"), pauseAll, runNow, button("Export", () => save()), h("button", { type: "button", class: "button small", onclick: () => file.click() }, "Import"), file, button("Configure defaults", () => settings("Settings of the scheduler", say))), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Automation"), split));
 setInterval(tick, 1000);
 open("homeport-scheduler").then(async (args) => {
-  watch(["scheduler://jobs", "scheduler://status"], () => later(refresh, 150));
+  watch(["scheduler://jobs", "scheduler://status"], gather(refresh, 150));
   box.replaceChildren(skeleton("Reading the jobs"));
   await refresh();
   if (args.job) read(args.job);

@@ -34,11 +34,28 @@ export function icon(name) {
 }
 
 let pressed = null;
-addEventListener("pointerdown", () => { pressed ??= Promise.withResolvers(); }, true);
-for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => setTimeout(() => { pressed?.resolve(); pressed = null; }), true);
+let dragged = false;
+const press = () => { pressed ??= Promise.withResolvers(); };
+const letGo = () => setTimeout(() => { pressed?.resolve(); pressed = null; }); // a click comes after its button is up
+addEventListener("pointerdown", press, true);
+addEventListener("pointerup", letGo, true);
+addEventListener("pointercancel", () => { if (!dragged) letGo(); }, true);
+addEventListener("dragstart", () => { dragged = true; press(); }, true);
+addEventListener("dragend", () => { dragged = false; letGo(); }, true);
 
-/** Wait until no button is pressed: what is redrawn under a pointer loses its click. */
+/** Wait while something is pressed or dragged: what is drawn anew under a pointer loses its click, or ends the drag. */
 export const released = () => pressed?.promise;
+
+/** Return a function that has `work` done once, `wait` ms after it was called first: news that never pause are shown all the same. */
+export function gather(work, wait) {
+  let due = 0;
+  let again = false;
+  const turn = async () => {
+    again = false;
+    try { await work(); } finally { due = again ? setTimeout(turn, wait) : 0; }
+  };
+  return () => { again = true; due ||= setTimeout(turn, wait); };
+}
 
 export const empty = (shape, title, text, ...actions) =>
   h("div", { class: "empty" }, h("span", { class: "empty-icon" }, icon(shape)), h("h2", {}, title), h("p", {}, text), actions.length ? h("div", { class: "row" }, ...actions) : null);

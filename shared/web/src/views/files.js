@@ -1,5 +1,5 @@
 // Files: browse, search, look at any document, upload, change, and take it back.
-import { empty, h, icon, moment, problem, size, skeleton } from "./dom.js";
+import { empty, gather, h, icon, moment, problem, released, size, skeleton } from "./dom.js";
 import { filters } from "./filters.js";
 import { card, columns, line, nameOf, titleOf } from "./listing.js";
 import { attaching, cleanUp, locations, questions, storage, syncState, tagging } from "./panels.js";
@@ -34,19 +34,13 @@ const count = h("p", { class: "muted grow", role: "status" });
 const bulk = h("div", { class: "row wrap bulk", hidden: true });
 
 const later = (does) => { clearTimeout(timer); timer = setTimeout(does, 200); };
+const news = gather(() => state.query || chosen.size ? null : again(), 200);
 const parentOf = (path) => path.split("/").slice(0, -1).join("/");
 const say = (text, kind) => notify("io.homeport/toast", { text, kind });
 const fail = (error) => say(error.message, "error");
 const address = () => navigate({ path: state.file || state.path, line: state.line || "", q: state.query, in: state.query ? state.mode : "" }, nameOf(state.file || state.path) || "Files");
 
-let dragging = false;
-addEventListener("dragstart", () => { dragging = true; });
-addEventListener("dragend", () => { dragging = false; });
-/** Wait until nothing is dragged: what is drawn anew meanwhile would end the drag. */
-const still = () => dragging ? new Promise((resolve) => addEventListener("dragend", resolve, { once: true })) : null;
-
 const does = {
-  still,
   go, read, remove, rename, move, newFolder, vectorize, download, index,
   tag: (paths, entry) => tagging(paths, entry, (result) => change(() => result, `${paths.length === 1 ? nameOf(paths[0]) : `${paths.length} files`}: tags saved.`)).catch(fail),
   current: () => state.file,
@@ -60,10 +54,10 @@ async function shown(pane, label, content, put = (made) => pane.replaceChildren(
   const turn = Symbol(label);
   newest.set(pane, turn); // what comes later than something newer is not shown
   const show = (work) => { if (newest.get(pane) === turn) work(); };
-  const slow = setTimeout(() => { if (label) show(() => pane.replaceChildren(skeleton(label))); }, 150);
+  const slow = setTimeout(() => { if (label && !released()) show(() => pane.replaceChildren(skeleton(label))); }, 150);
   try {
     const made = await content();
-    await still();
+    await released();
     show(() => put(made));
   } catch (error) {
     show(() => pane.replaceChildren(problem(error, () => shown(pane, label, content))));
@@ -382,7 +376,7 @@ function listen() {
   watch(["files://roots", "files://history", "files://recent", "files://tags", ...[...running.keys()].map((id) => `files://jobs/${id}`)], ({ uri = "" }) => {
     const job = running.get(uri.split("files://jobs/")[1]);
     if (job) job();
-    else if (!uri.startsWith("files://jobs/")) later(() => { if (!state.query && !chosen.size) again(); });
+    else if (!uri.startsWith("files://jobs/")) news();
   });
 }
 

@@ -40,7 +40,7 @@ export function upload(collections, say) {
   return dialog("Upload documents", zone, list, h("div", { class: "fields" }, labelled("Collection", collection), labelled("Category", category), labelled("Splitter", splitter), labelled("Tokens per passage", tokens)), h("label", { class: "row" }, embed, "Embed after upload"), h("label", { class: "row" }, language, "Detect the language"), h("div", { class: "row end" }, go)).closed;
 }
 
-export function tester(collections, read) {
+export function tester(collections, read, say) {
   const field = h("input", { type: "search", "aria-label": "Query", placeholder: "What to look for" });
   const top = h("input", { type: "range", min: 1, max: 10, value: 5, "aria-label": "Top K", oninput: () => { shown.textContent = top.value; } });
   const shown = h("output", {}, "5");
@@ -82,7 +82,11 @@ export function tester(collections, read) {
   };
   const save = async () => {
     const name = await confirm({ title: "Save this search", text: "Under which name? You are told when a new document fits it.", field: field.value, yes: "Save" });
-    if (name) await call("save_query", { name, ...asked(), alert: true });
+    if (!name) return;
+    try {
+      await call("save_query", { name, ...asked(), alert: true });
+      say(`${name} is saved.`);
+    } catch (error) { say(error.message, "error"); }
   };
   field.onkeydown = (event) => { if (event.key === "Enter") run(); };
   const shown_box = dialog("Test a query", field, h("div", { class: "fields" }, labelled("Mode", mode), labelled("Collection", place), labelled("Metadata filter", filter), h("label", { class: "row" }, "Top K", top, shown)), h("label", { class: "row" }, rerank, "Use Reranker"), h("label", { class: "row" }, parts, "Display Embedding Similarity"), h("label", { class: "row" }, explain, "Include Agent Explanation"), h("div", { class: "row wrap" }, h("button", { type: "button", class: "button primary", onclick: run }, "Search"), h("button", { type: "button", class: "button", onclick: save }, "Save"), h("span", { class: "grow" }, expected), h("button", { type: "button", class: "button", onclick: why }, "Why not found?")), said, results);
@@ -90,7 +94,7 @@ export function tester(collections, read) {
 }
 
 export async function cleanup(say) {
-  const { found } = await call("cleanup");
+  const { found } = await call("find_cleanup");
   if (!found.length) return say("There is nothing to clean up.");
   const boxes = found.map((item) => [item, h("input", { type: "checkbox", checked: true })]);
   const remove = async () => {

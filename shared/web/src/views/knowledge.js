@@ -1,6 +1,6 @@
 // Knowledge: search passages, read documents at the place, see what is indexed and how far.
 import { chunks, metadata, overview as facts, relations, searches, versions } from "./document.js";
-import { empty, fileName, h, icon, lines, moment, problem, size, skeleton } from "./dom.js";
+import { empty, fileName, gather, h, icon, lines, moment, problem, released, size, skeleton } from "./dom.js";
 import { settings } from "./settings.js";
 import { cleanup, kept, memories, rebuild, tester, upkeep, upload } from "./knowledge-tools.js";
 import { badge, library, statusOf } from "./library.js";
@@ -19,7 +19,8 @@ const mode = h("select", { "aria-label": "How to search", onchange: () => { stat
 const collection = h("select", { "aria-label": "Collection", hidden: true, onchange: () => { state.collection = collection.value; draw(); } }, h("option", { value: "" }, "All collections"));
 let names = [];
 let timer = 0;
-let renewing = 0;
+let looks = 0;
+let newest = 0;
 
 const later = (work) => { clearTimeout(timer); timer = setTimeout(work, 200); };
 const say = (text, kind) => notify("io.homeport/toast", { text, kind });
@@ -27,9 +28,10 @@ const place = (hit) => hit.page ? `page ${hit.page}` : hit.end_line > hit.line ?
 const address = (title) => navigate({ q: state.query, mode: state.query && state.mode !== "hybrid" ? state.mode : "", collection: state.collection, document: state.document, line: state.line || "" }, title || "Knowledge");
 
 async function shown(pane, label, work) {
-  const slow = setTimeout(() => pane.replaceChildren(skeleton(label)), 150);
+  const slow = setTimeout(() => { if (!released()) pane.replaceChildren(skeleton(label)); }, 150);
   try {
     const content = await work();
+    await released();
     clearTimeout(slow);
     pane.replaceChildren(...content.filter(Boolean));
   } catch (error) {
@@ -39,7 +41,10 @@ async function shown(pane, label, work) {
 }
 
 async function overview() {
+  const look = ++looks;
   const [stats, { jobs }, { queries }] = await Promise.all([call("overview"), call("jobs"), call("list_saved_queries")]);
+  if (look < newest) return; // a later one knew more
+  newest = look;
   names = stats.collections.map((item) => item.name);
   if ([...collection.options].slice(1).map((option) => option.value).join() !== names.join()) {
     collection.replaceChildren(h("option", { value: "" }, "All collections"), ...names.map((name) => h("option", { value: name }, name)));
@@ -57,6 +62,7 @@ async function overview() {
   const model = stats.model ? null : h("div", { class: "note" }, h("div", { class: "row" }, h("span", {}, stats.why || "Without an embedding model, search finds words but not meaning."), /being prepared/.test(stats.why) ? null : h("button", { type: "button", class: "button small", onclick: install }, "Get the model")));
   const warnings = stats.warnings.map((text) => h("div", { class: "note warn", role: "alert" }, text));
   const news = queries.filter((item) => item.fresh.length).map((item) => h("div", { class: "note", role: "status" }, h("div", { class: "row" }, h("span", {}, `The saved search “${item.name}” found ${item.fresh.length} new ${item.fresh.length === 1 ? "document" : "documents"}.`), h("button", { type: "button", class: "button small", onclick: () => again_for(item) }, "Show"))));
+  await released();
   status.replaceChildren(...[line, ...warnings, ...news, ...running, model].filter(Boolean));
 }
 
@@ -199,6 +205,7 @@ async function refresh() {
   const top = side.scrollTop;
   const content = await table.draw(true).catch((error) => [problem(error, refresh)]);
   if (!content) return; // far down in a long list: a button offers to show the news
+  await released();
   results.replaceChildren(...content);
   side.scrollTop = top;
   if (focused) requestAnimationFrame(() => side.querySelector(`[data-document="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true }));
@@ -206,7 +213,7 @@ async function refresh() {
 
 async function start() {
   const args = await open("homeport-rag");
-  watch(["rag://stats", "rag://collections", "rag://queries"], () => { clearTimeout(renewing); renewing = setTimeout(refresh, 300); });
+  watch(["rag://stats", "rag://collections", "rag://queries"], gather(refresh, 300));
   field.value = args.q ?? "";
   state.collection = args.collection ?? "";
   if (args.mode) state.mode = mode.value = args.mode;
@@ -227,6 +234,6 @@ async function at(args) {
 
 const action = (text, work) => h("button", { type: "button", class: "button small", onclick: async () => { try { await work(); await refresh(); } catch (error) { say(error.message, "error"); } } }, text);
 const table = library(side, state, { known, read, say, refresh, addFolder, draw });
-const actions = [action("Upload Documents", async () => upload(await known(), say)), action("Rebuild Index", () => rebuild(say)), action("Settings", () => settings("Settings of the knowledge base", say)), action("Test Query", async () => tester(await known(), read)), action("Cleanup", () => cleanup(say)), action("Searches", () => kept(again_for)), action("Index", () => upkeep(say)), action("Memory", memories)];
+const actions = [action("Upload Documents", async () => upload(await known(), say)), action("Rebuild Index", () => rebuild(say)), action("Settings", () => settings("Settings of the knowledge base", say)), action("Test Query", async () => tester(await known(), read, say)), action("Cleanup", () => cleanup(say)), action("Searches", () => kept(again_for)), action("Index", () => upkeep(say)), action("Memory", memories)];
 app.append(h("header", { class: "bar" }, h("div", { class: "search" }, icon("search"), field, ideas), mode, collection, ...actions), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Knowledge"), split));
 start();

@@ -1,12 +1,12 @@
 // The tree of folders: how many files, how large, how new; right click or the menu key offers what can be done with one.
-import { h, icon, size } from "./dom.js";
+import { h, icon, released, size } from "./dom.js";
 import { titleOf } from "./listing.js";
 import { menu } from "./menu.js";
 import { call } from "./shim.js";
 
 const about = ({ files, bytes, modified }) => files === undefined ? "Counting …" : [`${files.toLocaleString()} ${files === 1 ? "file" : "files"}`, size(bytes), modified && new Date(modified).toLocaleDateString([], { dateStyle: "short" })].filter(Boolean).join(" · ");
 
-/** @param does { still, go, newFolder, rename, remove, index, move } what is done with a folder. */
+/** @param does { go, newFolder, rename, remove, index, move } what is done with a folder. */
 export function tree(does) {
   const list = h("ul", { class: "tree", role: "tree", "aria-label": "Folders" });
   const open = new Set();
@@ -29,7 +29,7 @@ export function tree(does) {
     const first = list.childElementCount ? [] : roots.map((root) => node({ path: root.name }));
     if (first.length) list.replaceChildren(...first); // each shows its totals once it is counted
     const items = await Promise.all(roots.map((root, n) => branch(root.name).then((item) => { first[n]?.replaceWith(item); return item; })));
-    await does.still();
+    await released();
     if (number !== drawn) return; // a later one is under way
     const took = performance.now() - began;
     pause = took > 500 ? performance.now() + 10 * took : 0;
