@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FrameLocator, Page, expect
 
+from homeport_files import knowledge
+
 from .accessibility import sound
 from .conftest import Site
 
@@ -126,6 +128,7 @@ def test_the_list_has_its_columns_and_each_row_its_actions(site: Site, page: Pag
     read(site, "documents/notes.md")
     view = opened(site, page, "documents")
     head = ["Name", "Type", "Size", "Modified", "Vectorized", "Tags", "Accessed by"]
+    expect(view.locator(".pane > .columns span").filter(has_text="Accessed by")).to_be_visible()
     assert [text for text in view.locator(".pane > .columns span").all_inner_texts() if text] == head
     row = view.locator("li", has=view.locator("[data-path='documents/notes.md']"))
     for text in ("MD", "40 B", "No", "reports", "librarian"):
@@ -161,8 +164,10 @@ def test_the_list_has_its_columns_and_each_row_its_actions(site: Site, page: Pag
     assert not (site.folder / "notes.md").exists()
 
 
-@pytest.mark.timeout(180)  # the knowledge base starts in it
-def test_the_tree_shows_totals_and_offers_four_things_to_do(site: Site, page: Page) -> None:
+def test_the_tree_shows_totals_and_offers_four_things_to_do(
+    site: Site, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knowledge, "TRIES", 2)  # nobody waits for a knowledge base that does not come
     (site.folder / "reports" / "2026").mkdir(parents=True)
     (site.folder / "reports" / "2026" / "a.txt").write_text("12345", "utf-8")
     (site.folder / "letters").mkdir()

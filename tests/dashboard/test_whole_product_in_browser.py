@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from .product import homeport, program
+from .product import follow, homeport, program
 
 pytestmark = pytest.mark.browser
 MODEL = [
@@ -56,7 +56,7 @@ server.run("stdio")
 
 def ask(page: Page, text: str) -> None:
     """Say something in a new chat."""
-    page.get_by_role("link", name="Chat", exact=True).first.click()
+    follow(page.get_by_role("link", name="Chat", exact=True).first)
     page.get_by_label("Message", exact=True).fill(text)
     page.keyboard.press("Enter")
 

@@ -104,7 +104,8 @@ function again() {
   around().catch(fail);
   return shown(side, "", () => state.path ? table(true, old?.near()) : roots(), (made) => {
     const top = side.scrollTop;
-    const at = side.contains(document.activeElement) ? document.activeElement.dataset.path : "";
+    const focused = side.contains(document.activeElement) ? document.activeElement : null;
+    const n = Number(focused?.closest("li[data-n]")?.dataset.n ?? -1);
     if (state.path && bulk.isConnected) {
       while (bulk.nextSibling) bulk.nextSibling.remove();
       bulk.after(...made);
@@ -112,7 +113,9 @@ function again() {
     side.scrollTop = top;
     if (old?.wanted() >= 0) virtual?.to(old.wanted());
     else virtual?.paint();
-    if (at) side.querySelector(`[data-path="${CSS.escape(at)}"]`)?.focus({ preventScroll: true });
+    const same = focused?.dataset.path && side.querySelector(`[data-path="${CSS.escape(focused.dataset.path)}"]`);
+    if (same) same.focus({ preventScroll: true });
+    else if (n >= 0 && !(old?.wanted() >= 0)) virtual?.to(n); // it is drawn once its window is there
   });
 }
 

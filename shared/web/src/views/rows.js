@@ -100,7 +100,7 @@ export function rows(pane, source, draw, { height = 52, across = () => 1 } = {})
   }
 
   list.addEventListener("keydown", (event) => {
-    const n = Number(event.target.closest("li")?.dataset.n);
+    const n = wish >= 0 ? wish : Number(event.target.closest("li")?.dataset.n); // the row of the key before may be on its way
     const page = Math.max(1, Math.floor(pane.clientHeight / height) - 1) * wide;
     const step = { ArrowDown: n + wide, ArrowUp: n - wide, Home: 0, End: source.total - 1, PageDown: n + page, PageUp: n - page, ...(wide > 1 && { ArrowRight: n + 1, ArrowLeft: n - 1 }) }[event.key];
     if (step === undefined || Number.isNaN(n) || event.target.matches("input, select")) return;
