@@ -42,7 +42,7 @@ def main() -> int:
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
     measured = ("coverage", "run", "-m") if CI else ()
     # Each worker goes through the files in order, so that the tests of a module share what it starts.
-    arguments = ("-n", "3", "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
+    arguments = ("-n", "2", "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
     status = pytest(*arguments, through=measured)
     if status == 1:
         status = run_alone(failed(ROOT / "junit.xml"))

@@ -96,6 +96,7 @@ def test_home_names_the_data_root(alone: Cli, tmp_path: Path, monkeypatch: pytes
 
 def test_stop_says_when_no_host_was_running(alone: Cli) -> None:
     assert alone("stop").stdout == "No host was running.\n"
+    assert json.loads(alone("stop", "--json").stdout) == {"stopped": False}
 
 
 def test_doctor_names_what_is_wrong_before_it_starts_a_host(alone: Cli, box: Any) -> None:
@@ -135,6 +136,7 @@ def test_doctor_names_a_server_that_is_down(cli: Cli) -> None:
 
 
 def test_internet_is_switched_for_all_agents(cli: Cli) -> None:
+    assert json.loads(cli("internet", "off", "--json").stdout) == {"internet": False}
     for state in ("off", "on"):
         assert cli("internet", state).stdout == f"Internet access for agents is {state}.\n"
     assert cli("internet", "maybe").exit_code == 2
@@ -230,6 +232,9 @@ def test_servers_test_tells_what_a_server_offers(cli: Cli, notebook: str) -> Non
     assert cli("servers", "add", "far", "--url", "http://127.0.0.1:9/mcp").stdout.startswith("Added far: ")
     assert cli("servers", "test", "far", "--json").exit_code == 4
     assert cli("servers", "remove", "far").stdout == "Removed far.\n"
+    added = json.loads(cli("servers", "add", "far", "--url", "http://127.0.0.1:9/mcp", "--json").stdout)
+    assert (added["name"], added["state"]) == ("far", "down")
+    assert json.loads(cli("servers", "remove", "far", "--json").stdout) == {"removed": "far"}
 
 
 def test_read_prints_text_as_it_is(cli: Cli, notebook: str) -> None:

@@ -169,6 +169,22 @@ def test_ask_streams_an_answer_with_its_sources(cli: Cli, as_json: Json, model: 
     assert found["steps"] >= 2
 
 
+def test_ask_says_how_to_take_back_what_it_did_to_files(cli: Cli, model: ModelDouble, documents: Path) -> None:
+    path = f"{documents.name}/keeper.md"
+    model.script = Script.of(
+        [
+            on("who keeps it", call("files__write", path=path, content="Ada"), "It is written down."),
+            on("name the files", call("files__list", path=documents.name), "There are some."),
+        ]
+    )
+    told = cli("ask", "note who keeps it", "--yes", "files__write").stdout
+    assert (documents / "keeper.md").read_text() == "Ada"
+    [_, given] = told.split("1 file was changed. To take it back: homeport call files__undo ")
+    assert cli("call", "files__undo", given.strip().strip("'")).exit_code == 0
+    assert not (documents / "keeper.md").exists()
+    assert "take it back" not in cli("ask", "name the files").stdout
+
+
 def test_ask_takes_another_model_and_a_stored_agent(
     cli: Cli, as_json: Json, shared_box: Any, model: ModelDouble
 ) -> None:

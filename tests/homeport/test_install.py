@@ -46,6 +46,8 @@ def test_a_second_install_changes_nothing_and_no_backup_takes_the_place_of_anoth
     first = path.with_name("mcp.json.homeport-backup")
     assert alone("install", "cursor").exit_code == 0
     assert "has it already" in alone("install", "cursor").stdout
+    told = json.loads(alone("install", "cursor", "--json").stdout)
+    assert told == {"file": str(path), "changed": [], "backup": ""}
     assert [each.name for each in path.parent.glob("*backup*")] == [first.name]
     assert alone("install", "cursor", "--server", "files").exit_code == 0
     assert set(entries(first.read_text())) == {"other"}

@@ -203,7 +203,7 @@ def test_a_memory_reads_back_as_it_was_written() -> None:
 async def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
         result = await client.call_tool("recall", {"since": "yesterday"})
-        assert result.is_error and "'yesterday' is no time." in result.content[0].text
+        assert result.is_error and "'yesterday' is no date." in result.content[0].text
         await call(client, "remember", text="Anna likes tea.")
         assert await texts(client, since="2020-01-31") == ["Anna likes tea."]
         assert await texts(client, since="2099-01-31T10:00:00Z") == []

@@ -92,6 +92,7 @@ class Steering:
                 await self._enter(run, state)
             case "cancel":
                 await self._runs.cancel(run)
+                self._before.pop(run, None)
             case "retry":
                 return await self._retry(row, step)
         return run

@@ -20,7 +20,7 @@ from homeport_rag.meaning import Meaning
 from homeport_rag.records import Source
 from homeport_rag.results import Memories, MemoryEntry, MemoryKind, Named
 from homeport_rag.retrieval import Question, Retrieval
-from homeport_rag.search import Filters
+from homeport_rag.search import Filters, require_date
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, memories
 from homeport_rag.store.dialect import Connection
@@ -104,10 +104,10 @@ class Memory:
         Memories that have faded are left out, unless there is no query.
 
         Raises:
-            HomeportError: `invalid`, when `choice.since` is no time.
+            HomeportError: `invalid`, when `choice.since` is no date.
         """
         owner = self._owner()
-        _refuse_no_time(choice.since)
+        require_date(choice.since)
         why = await self._take_edits(owner, Choice())
         found = await self._store.read(memories.chosen, owner, choice)
         by_id = {entry.memory_id: self._strong(entry) for entry in found}
@@ -228,10 +228,3 @@ def _refuse_job() -> None:
 
 def _none(identifier: str) -> HomeportError:
     return HomeportError("not_found", f"There is no memory {identifier!r} of yours.", "recall names them.")
-
-
-def _refuse_no_time(since: str) -> None:
-    try:
-        datetime.fromisoformat(since or "2026-01-01")
-    except ValueError as error:
-        raise HomeportError("invalid", f"{since!r} is no time.", "Write a date such as 2026-01-31.") from error

@@ -49,11 +49,20 @@ class Filters:
     documents: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        for bound in filter(None, (self.after, self.before)):
-            try:
-                datetime.fromisoformat(bound)
-            except ValueError as error:
-                raise HomeportError("invalid", f"{bound!r} is no date.", "Write it like 2026-11-05.") from error
+        require_date(self.after)
+        require_date(self.before)
+
+
+def require_date(text: str) -> None:
+    """Refuse a bound that is no date; an empty one is none.
+
+    Raises:
+        HomeportError: `invalid`.
+    """
+    try:
+        datetime.fromisoformat(text or "2026-01-01")
+    except ValueError as error:
+        raise HomeportError("invalid", f"{text!r} is no date.", "Write it like 2026-11-05.") from error
 
 
 def searchable(text: str) -> str:

@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from homeport.api import FINAL, Host, Run, RunEvent, failure_of
 from homeport.cli.output import confirm, console, interrupted, json_option, run, show_json
+from homeport_shared.errors import HomeportError
 
 
 @click.command()
@@ -39,9 +40,11 @@ async def _ask(
     """Return the ended run; None when Ctrl+C stopped it."""
     async with Host.connect() as host:
         started = await host.start(agent, question, model=model, yes=yes, interactive=interactive)
+        used_files = False
         try:
             with interrupted() as scope:
                 async for event in started.events():
+                    used_files |= event.kind == "call" and event.data["tool"].startswith("files__")
                     if not quiet:
                         await _show(event, started, interactive=interactive)
             if scope.cancelled_caught:
@@ -53,6 +56,8 @@ async def _ask(
             raise
         if not quiet:
             _show_sources(started)
+            if used_files:
+                await _show_undo(host, started)
         return started
 
 
@@ -85,6 +90,18 @@ def _show_sources(finished: Run) -> None:
         place = escape(f"{citation['title']}, {citation['place']}")
         source = escape(citation.get("source") or citation["uri"])
         console.print(f"[bold]\\[{citation['n']}][/] {place}  [dim]{source}[/]", highlight=False)
+
+
+async def _show_undo(host: Host, finished: Run) -> None:
+    """Say how to take back what a run did to files."""
+    try:
+        changed = (await host.call("files__changes", change_set=finished.id))["files"]
+    except HomeportError:  # it changed nothing
+        return
+    if changed:
+        files = "1 file was" if len(changed) == 1 else f"{len(changed)} files were"
+        given = json.dumps({"change_set": finished.id})
+        console.print(f"[dim]{files} changed. To take it back: homeport call files__undo '{given}'[/]", highlight=False)
 
 
 def _as_object(finished: Run) -> dict[str, Any]:

@@ -38,15 +38,20 @@ def status(as_json: bool) -> None:
 
 
 @click.command()
-def stop() -> None:
+@json_option
+def stop(as_json: bool) -> None:
     """Stop the host that runs in the background."""
     was_running = run(lambda: process.stop(settings.home_folder()))
+    if as_json:
+        show_json({"stopped": was_running})
+        return
     console.print("Stopped." if was_running else "No host was running.")
 
 
 @click.command()
 @click.argument("state", type=click.Choice(["on", "off"]))
-def internet(state: str) -> None:
+@json_option
+def internet(state: str, as_json: bool) -> None:
     """Allow agents and other programs the web tools, or refuse them all at once."""
 
     async def work() -> None:
@@ -54,6 +59,9 @@ def internet(state: str) -> None:
             await call(client, "homeport__set_internet", allowed=state == "on")
 
     run(work)
+    if as_json:
+        show_json({"internet": state == "on"})
+        return
     console.print(f"Internet access for agents is {state}.")
 
 

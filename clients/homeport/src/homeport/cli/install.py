@@ -9,7 +9,7 @@ from typing import cast
 import click
 
 from homeport import desktop
-from homeport.cli.output import console
+from homeport.cli.output import console, json_option, show_json
 from homeport_shared import settings
 from homeport_shared.errors import HomeportError
 
@@ -19,7 +19,8 @@ from homeport_shared.errors import HomeportError
 @click.option("--server", "names", multiple=True, metavar="NAME", help="One server alone instead of the whole host.")
 @click.option("--print", "only_print", is_flag=True, help="Only print the configuration.")
 @click.option("--uninstall", is_flag=True, help="Take it out again: everything of Homeport, or each --server.")
-def install(client: str, names: tuple[str, ...], only_print: bool, uninstall: bool) -> None:
+@json_option
+def install(client: str, names: tuple[str, ...], only_print: bool, uninstall: bool, as_json: bool) -> None:
     """Add Homeport to CLIENT: merged into its configuration, the rest kept, with a backup."""
     path = desktop.config_path(cast("desktop.ClientName", client))
     if uninstall:
@@ -35,6 +36,9 @@ def install(client: str, names: tuple[str, ...], only_print: bool, uninstall: bo
             return
         done, backup = desktop.add(path, entries)
         told = f"Added {', '.join(done)} to {path}" if done else f"{path} has it already."
+    if as_json:
+        show_json({"file": str(path), "changed": done, "backup": str(backup or "")})
+        return
     console.print(told + (f" (backup: {backup})" if backup else ""))
     if done:
         console.print(f"Restart {client} to see it.")

@@ -40,11 +40,22 @@ def list_servers(as_json: bool = False) -> None:
 @click.option("--url", help="The address of a streamable HTTP server.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable of its environment.")
 @click.option("--from-json", type=click.Path(exists=True, path_type=Path), help="Take it from an mcpServers file.")
-def add(name: str, command: tuple[str, ...], url: str | None, env: tuple[str, ...], from_json: Path | None) -> None:
+@json_option
+def add(
+    name: str,
+    command: tuple[str, ...],
+    url: str | None,
+    env: tuple[str, ...],
+    from_json: Path | None,
+    as_json: bool,
+) -> None:
     """Add the server NAME, run by COMMAND (after --) or reached at --url."""
     config = _config(name, command, url, env, from_json)
     known = _call("homeport__add_server", name=name, config=config)["servers"]
     added = known[-1]
+    if as_json:
+        show_json(added)
+        return
     console.print(escape(f"Added {added['name']}: {_state(added)}"), highlight=False)
 
 
@@ -84,9 +95,13 @@ def _pair(text: str) -> tuple[str, str]:
 
 @servers.command()
 @click.argument("name")
-def remove(name: str) -> None:
+@json_option
+def remove(name: str, as_json: bool) -> None:
     """Remove the server NAME."""
     _call("homeport__remove_server", name=name)
+    if as_json:
+        show_json({"removed": name})
+        return
     console.print(f"Removed {name}.")
 
 
