@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from homeport_shared.errors import HomeportError
 
 from .conftest import Site
+from .product import follow
 
 pytestmark = pytest.mark.browser
 
@@ -178,7 +179,7 @@ def test_sessions_are_renamed_duplicated_archived_and_restored(site: Site, page:
     expect(page.get_by_role("heading", name="New name (copy)")).to_be_visible()
     choose("Archive")
     expect(page.locator(".session-list")).not_to_contain_text("(copy)")
-    page.get_by_role("link", name="Show archived").click()
+    follow(page.get_by_role("link", name="Show archived"))
     expect(page.locator(".session-list")).to_contain_text("New name (copy)")
 
 

@@ -105,7 +105,7 @@ def fill(page: Page, prompt: str, *, priority: str = "Normal", tags: str = "", r
 
 
 def start(page: Page, prompt: str, *, state: str = "completed", **how: Any) -> None:
-    fill(page, prompt, **how).get_by_role("button", name="Create & run").click()
+    follow(fill(page, prompt, **how).get_by_role("button", name="Create & run"))
     expect(page.locator("#task-detail header .state")).to_have_text(state, timeout=40_000)
 
 
@@ -119,18 +119,18 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     expect(table.locator(".task-counts")).to_have_text("0 Running / 1 Completed / 0 Failed / 0 Queued")
 
     start(page, "Look at the cellar")
-    detail.get_by_role("link", name="Log").click()
+    follow(detail.get_by_role("link", name="Log"))
     expect(detail.locator(".task-log")).to_contain_text("files__write ok")
     detail.get_by_label("Search the log").fill("the answer is")
     expect(detail.locator(".task-log li:visible")).to_have_count(1)
     with page.expect_download() as download:
         detail.get_by_role("link", name="Download").click()
     assert "the answer is complete" in download.value.path().read_text("utf-8")
-    detail.get_by_role("link", name="Resources").click()
+    follow(detail.get_by_role("link", name="Resources"))
     expect(detail).to_contain_text("Processor")
     sound(page)
 
-    detail.get_by_role("button", name="Retry").click()
+    follow(detail.get_by_role("button", name="Retry"))
     expect(rows).to_have_count(3)
     expect(rows.locator('[data-depth="1"]')).to_have_count(1)
     expect(detail.get_by_role("link", name="View parent task")).to_be_visible()
@@ -147,7 +147,8 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     expect(rows).to_have_count(1)
     follow(page.get_by_role("link", name="Executions"))
     page.get_by_label("Search titles and prompts").fill("cellar look")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     expect(rows).to_have_count(2)
     table.get_by_label("Select all").check()
     table.get_by_role("button", name="Delete").click()
@@ -203,7 +204,8 @@ def test_a_task_is_written_down_checked_kept_reviewed_and_made_a_workflow(page: 
     menu = page.get_by_role("menu", name="Task")
     expect(menu.get_by_role("menuitem")).to_have_text(["Open", "View logs", "Inspect inputs", "Retry", "Delete"])
     page.keyboard.press("ArrowDown")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     expect(detail.locator(".task-log")).to_contain_text("sent back by")
     detail.get_by_role("button", name="Promote to workflow").click()
     page.get_by_role("dialog").get_by_role("textbox").fill("Roof")
@@ -225,11 +227,11 @@ def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> No
     start(page, "Look at the barn")
     detail, table = page.locator("#task-detail"), page.locator("#task-list")
     rows = table.locator(".task-row")
-    detail.get_by_role("link", name="Progress").click()
+    follow(detail.get_by_role("link", name="Progress"))
     expect(detail.locator("progress")).to_have_attribute("value", "100.0")
     expect(detail.locator(".task-timeline")).to_contain_text("files__write")
     expect(detail.locator(".call-name")).to_have_text("files__write")
-    detail.get_by_role("link", name="Artifacts").click()
+    follow(detail.get_by_role("link", name="Artifacts"))
     file = detail.locator("[data-artifact]").filter(has_text="barn.txt")
     file.get_by_role("button", name="Preview").click()
     expect(file.locator("[data-shown]")).to_have_text("dry")
@@ -241,11 +243,11 @@ def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> No
 
     follow(page.get_by_role("link", name="Executions"))
     follow(rows.first)  # an execution with its steps, log and artifacts as they were recorded
-    detail.get_by_role("link", name="Progress").click()
+    follow(detail.get_by_role("link", name="Progress"))
     expect(detail.locator(".task-timeline")).to_contain_text("files__write")
-    detail.get_by_role("link", name="Log").click()
+    follow(detail.get_by_role("link", name="Log"))
     expect(detail.locator(".task-log")).to_contain_text("the answer is complete")
-    detail.get_by_role("link", name="Artifacts").click()
+    follow(detail.get_by_role("link", name="Artifacts"))
     expect(detail.get_by_text("answer.md").first).to_be_visible()
     with page.expect_download() as download:
         detail.locator("[data-artifact]").filter(has_text="answer.md").get_by_role("link", name="Download").click()
