@@ -95,6 +95,10 @@ class Browser:
         Raises:
             HomeportError: When it is outside the roots, missing or no folder; `invalid`, for a date that is none.
         """
+        with self._workspace.waited_for():
+            return await self._window(path, wanted, offset, limit, fresh=fresh)
+
+    async def _window(self, path: str, wanted: Wanted, offset: int, limit: int, *, fresh: bool) -> Window:
         now = self._clock.now().timestamp()
         known = self._folders.get(path)
         watched = known is not None and self._workspace.outside.watch_of(known.place.root) > 0

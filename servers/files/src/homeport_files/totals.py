@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import anyio.to_thread
@@ -80,14 +80,17 @@ class Stats(BaseModel):
     most_used: list[Used] = []
 
 
-def tree(roots: Roots, path: str, *, depth: int) -> Tree:
-    """Return the folder at `path` and those up to `depth` levels below it, with the totals of everything in them."""
+def tree(roots: Roots, path: str, *, depth: int, check: Callable[[], None]) -> Tree:
+    """Return the folder at `path` and those up to `depth` levels below it, with the totals of everything in them.
+
+    `check` is called now and then, and raises to stop.
+    """
     totals: dict[tuple[str, ...], FolderTotal] = {}
     newest: dict[tuple[str, ...], float] = {}
     with explained(path), roots.find(path) as spot:
         top = spot.place
         totals[top.parts] = FolderTotal(path=str(top))
-        for entry in walk(spot.enter(), top, check=check_cancelled):
+        for entry in walk(spot.enter(), top, check=check):
             parts = entry.place.parts
             if entry.kind == "folder" and len(parts) - len(top.parts) <= depth:
                 totals[parts] = FolderTotal(path=str(entry.place))
@@ -104,7 +107,7 @@ def tree(roots: Roots, path: str, *, depth: int) -> Tree:
 
 async def marked_tree(workspace: Workspace, path: str, jobs: Sequence[Job], *, depth: int) -> Tree:
     """Return `tree` with what the knowledge base holds of the folders that are kept in step with it."""
-    found = await anyio.to_thread.run_sync(lambda: tree(workspace.roots, path, depth=depth))
+    found = await anyio.to_thread.run_sync(lambda: tree(workspace.roots, path, depth=depth, check=workspace.give_way))
     indexed = {str(mark.place): mark.value for mark in await workspace.marks.having("indexed")}
     newest = {path: job for job in reversed(jobs) if job.kind == "vectorize" for path in job.params["paths"]}
     for folder in found.folders:
