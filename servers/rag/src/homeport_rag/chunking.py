@@ -202,7 +202,7 @@ def _at(pattern: re.Pattern[str]) -> Callable[[_Piece], Iterator[_Piece]]:
 
 
 def _at_characters(piece: _Piece) -> Iterator[_Piece]:
-    """Divide a word without an end into parts of about eight tokens: fewer would be many, more would leave gaps."""
+    """Divide a word without an end into parts of about eight tokens: single ones are many in millions of letters."""
     width = max(1, 8 * len(piece.text) // piece.tokens)
     for start in range(0, len(piece.text), width):
         before = "" if start else piece.before
