@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homeport_rag.graph_files import GraphFiles
 from homeport_rag.search import Ranking
@@ -15,9 +15,7 @@ from homeport_rag.vectors import TRAINING, Flat, Graph, VectorIndex
 from homeport_shared.errors import HomeportError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[Any, np.dtype[np.float32]]
+    from homeport_rag.vectors import Floats
 
 MOST_DEAD = 0.2
 MOST_UNSAVED = 0.1
