@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from tests.node import SCRIPTS, environment, installed
 
 from homeport_host import process
 from homeport_host.gateway.config import bundled
 
 HERE = Path(__file__).parent
 SUITE = HERE / "node_modules" / "@modelcontextprotocol" / "conformance"
-SCRIPTS = Path(sysconfig.get_path("scripts"))
 FRONT = HERE.parent / "host" / "gateway" / "fixtures" / "stdio_front.py"
 REVISIONS = pytest.mark.parametrize("revision", ["2026-07-28", "2025-11-25"])
 # What holds for every server; the other scenarios call tools that only the fixture server has.
@@ -76,18 +73,10 @@ TIMED = {
 pytestmark = [pytest.mark.slow, pytest.mark.subprocess, pytest.mark.timeout(240)]
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PATH": os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", "")])}
-
-
 @pytest.fixture(scope="module", autouse=True)
 def suite() -> None:
-    """Install the suite as its lock says, unless it is there."""
-    installed = HERE / "node_modules" / ".package-lock.json"
-    with FileLock(HERE / ".installing"):  # two that install into one folder at the same time spoil it
-        if not installed.exists() or installed.stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime:
-            command = [SCRIPTS / "npm", "ci", "--no-audit", "--no-fund", "--prefer-offline"]
-            subprocess.run(command, cwd=HERE, env=environment(), check=True)
+    """Install the suite."""
+    installed(HERE)
 
 
 def free_port() -> int:

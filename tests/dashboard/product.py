@@ -48,3 +48,13 @@ def follow(link: Locator) -> None:
     """Click what leads to another page, and wait until that is there with its scripts."""
     with link.page.expect_navigation():
         link.click()
+
+
+def drag(source: Locator, target: Locator) -> None:
+    """Drag by hand: what is dropped on hears of it by the second move of the pointer over it, not surely by the first."""
+    mouse = source.page.mouse
+    source.hover()
+    mouse.down()
+    target.hover()
+    target.hover()
+    mouse.up()

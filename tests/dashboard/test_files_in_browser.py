@@ -19,6 +19,7 @@ from homeport_files import knowledge
 
 from .accessibility import sound
 from .conftest import Site
+from .product import drag
 
 pytestmark = pytest.mark.browser
 
@@ -187,10 +188,10 @@ def test_the_tree_shows_totals_and_offers_four_things_to_do(
     page.keyboard.press("Enter")
     moved = view.locator("[data-folder='documents/reports/2027']")
     expect(moved).to_be_visible()
-    moved.drag_to(view.locator("[data-folder='documents/letters'] .branch"))
+    drag(moved, view.locator("[data-folder='documents/letters'] .branch"))
     expect(view.get_by_text("2027 moved to documents/letters.")).to_be_visible()
     assert (site.folder / "letters" / "2027" / "a.txt").is_file()
-    view.locator("[data-path='documents/lease.txt']").drag_to(reports.locator(".branch").first)
+    drag(view.locator("[data-path='documents/lease.txt']"), reports.locator(".branch").first)
     expect(view.get_by_text("lease.txt moved to documents/reports.")).to_be_visible()
     reports.focus()
     page.keyboard.press("ContextMenu")

@@ -95,7 +95,7 @@ def test_only_a_person_uses_person_only_tools(kind: CallerKind) -> None:
     assert decide(Caller(kind, "x"), approve, "d").policy == "person-only"
 
 
-def test_what_is_made_for_a_page_is_used_by_persons_and_by_jobs_that_a_person_saved_with_it() -> None:
+def test_what_is_made_for_a_page_is_used_by_persons_by_clients_with_pages_and_by_jobs_saved_with_it() -> None:
     definition = {"_meta": {"ui": {"visibility": ["app"]}, "io.homeport/labels": ["can-be-taken-back"]}}
     labels = labels_of(definition, bundled=True)
     assert labels == {"page-only", "can-be-taken-back"}
@@ -111,6 +111,11 @@ def test_what_is_made_for_a_page_is_used_by_persons_and_by_jobs_that_a_person_sa
         Caller("chat", "assistant", approved=(f"rag__rebuild#{wanted}",)),
     ):
         assert decide(caller, rebuild, wanted).policy == "person-only"
+    assert decide(Caller("client", "desktop", views=True), rebuild, wanted).effect == "allow"
+    assert decide(Caller("client", "desktop"), rebuild, wanted).policy == "person-only"
+    assert decide(Caller("chat", "assistant", views=True), rebuild, wanted).policy == "person-only"
+    watched = tool("person-only", "page-only", name="files__add_root")
+    assert decide(Caller("client", "desktop", views=True), watched, wanted).policy == "person-only"
     job = Caller("job", "nightly", approved=(f"rag__rebuild#{wanted}",))
     assert decide(job, tool("person-only", "page-only", name="rag__rebuild"), wanted).effect == "deny"
 

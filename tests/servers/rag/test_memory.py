@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 
 from homeport_rag.notebook import parsed, rendered
-from homeport_rag.results import MemoryEntry
+from homeport_rag.results.memories import MemoryEntry
 from homeport_rag.server import build_server
 from homeport_shared.context import open_context
 from homeport_shared.identity import Identity

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from anyio.abc import TaskGroup
 from mcp import MCPError
+from mcp.server.apps import client_supports_apps
 from mcp.server.caching import CacheHint
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
@@ -150,7 +151,7 @@ class Front:
 
     def _caller(self, context: Context, elicit: Elicit | None = None) -> Caller:
         self.listening.seen(context)
-        caller = self._caller_of(context)
+        caller = replace(self._caller_of(context), views=client_supports_apps(context))
         return replace(caller, ask=approval_question(elicit)) if elicit is not None else caller
 
     async def _may_follow(self, context: Context, uri: str) -> bool:

@@ -41,6 +41,7 @@ class Caller:
         tools: Patterns such as `files__*` that narrow what may be called; empty = no narrowing.
         approved: Tools whose questions were answered beforehand: `--yes TOOL`, or for a job `TOOL#digest`, which also
             fixes the arguments.
+        views: It is a client that shows the pages of servers (MCP Apps), whose buttons call tools.
         interactive: A person waits for this call and can be asked; False for `ask` without a terminal.
         ask: Puts a held call to the person who waits, where there is one: True, False, or None = cannot ask.
     """
@@ -51,6 +52,7 @@ class Caller:
     exposure: str = "all"
     tools: tuple[str, ...] = ()
     approved: tuple[str, ...] = ()
+    views: bool = False
     interactive: bool = True
     ask: Question | None = None
 

@@ -94,12 +94,14 @@ def decide(
 def only_for_others(caller: Caller, tool: Tool) -> bool:
     """Say whether a tool is for persons and `caller` is none.
 
-    What is made for a page costs models no context; a job may use it where a person saved it with just this tool.
+    What is made for a page costs models no context: a client that shows pages calls it for its person, and a job where
+    a person saved it with just this tool.
     """
     if caller.kind == "person" or not tool.labels & {"person-only", "page-only"}:
         return False
+    shows = caller.kind == "client" and caller.views
     saved = caller.kind == "job" and any(each.startswith(f"{tool.name}#") for each in caller.approved)
-    return "person-only" in tool.labels or not saved
+    return "person-only" in tool.labels or not (shows or saved)
 
 
 def decide_model(mode: Mode, name: str, *, cloud: bool) -> Decision:

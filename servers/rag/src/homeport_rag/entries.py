@@ -13,7 +13,7 @@ import anyio.to_thread
 from homeport_rag import reading
 from homeport_rag.library import Library
 from homeport_rag.meaning import Meaning
-from homeport_rag.results import Added, Review, Reviews
+from homeport_rag.results.documents import Added, Review, Reviews
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, ingests, reviews
 from homeport_shared import identity

@@ -9,15 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from homeport_rag.records import Space
-from homeport_rag.results import (
-    Document,
-    Export,
-    History,
-    Hit,
-    Reason,
-    SearchResult,
-    Suggestions,
-)
+from homeport_rag.results.documents import Document
+from homeport_rag.results.searches import Export, History, Hit, Reason, SearchResult, Suggestions
 from homeport_rag.retrieval import Question, Retrieval
 from homeport_rag.search import Filters, query_words, threes
 from homeport_rag.store import Store, collections, documents, matching, queries

@@ -22,7 +22,8 @@ from homeport_rag.memory import Memory
 from homeport_rag.overview import overview
 from homeport_rag.relations import Relations
 from homeport_rag.reranking import Reranker
-from homeport_rag.results import JobInfo, Model, ModelList, Named, Overview
+from homeport_rag.results.documents import Named
+from homeport_rag.results.upkeep import JobInfo, Model, ModelList, Overview
 from homeport_rag.retrieval import Retrieval
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate

@@ -14,7 +14,8 @@ from homeport_rag.chunking import MIN_LIMIT
 from homeport_rag.ingest import Ingest
 from homeport_rag.meaning import Meaning
 from homeport_rag.records import CollectionSettings
-from homeport_rag.results import Added, Changed, Chunks, Deleted, DocumentList, DocumentText, Hit, Named, Versions
+from homeport_rag.results.documents import Added, Changed, Chunks, Deleted, DocumentList, DocumentText, Named, Versions
+from homeport_rag.results.searches import Hit
 from homeport_rag.store import Store, collections, documents, matching
 from homeport_rag.store.documents import Wanted
 from homeport_shared import identity, paging

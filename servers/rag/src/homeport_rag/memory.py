@@ -18,7 +18,8 @@ import anyio.to_thread
 from homeport_rag import notebook, reading
 from homeport_rag.meaning import Meaning
 from homeport_rag.records import Source
-from homeport_rag.results import Memories, MemoryEntry, MemoryKind, Named
+from homeport_rag.results.documents import Named
+from homeport_rag.results.memories import Memories, MemoryEntry, MemoryKind
 from homeport_rag.retrieval import Question, Retrieval
 from homeport_rag.search import Filters, require_date
 from homeport_rag.settings import RagSettings

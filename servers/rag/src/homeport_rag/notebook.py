@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from homeport_rag.results import MemoryEntry
+from homeport_rag.results.memories import MemoryEntry
 from homeport_shared.atomic import write_atomically
 
 _FIELDS = ("kind", "subject", "tags", "source", "at", "importance")

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from homeport_rag.embedding import Embedder
 from homeport_rag.meaning import Meaning
-from homeport_rag.results import Collection, Overview
+from homeport_rag.results.upkeep import Collection, Overview
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, queries
 from homeport_shared.context import ServerContext

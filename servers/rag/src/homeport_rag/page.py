@@ -8,33 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from homeport_rag.knowledge import Knowledge
-from homeport_rag.results import (
+from homeport_rag.results.documents import (
     Added,
     Changed,
     Chunks,
-    Cleanup,
     Details,
     DocumentList,
-    Export,
-    Graph,
-    History,
-    Ingested,
-    Memories,
-    Mode,
-    Model,
-    ModelList,
     Named,
-    Overview,
-    Reason,
     Reviews,
-    SavedList,
-    SimilarList,
-    Suggestions,
     Upload,
     Uploads,
-    Validation,
     Versions,
 )
+from homeport_rag.results.memories import Memories
+from homeport_rag.results.searches import Export, Graph, History, Mode, Reason, SavedList, SimilarList, Suggestions
+from homeport_rag.results.upkeep import Cleanup, Ingested, Model, ModelList, Overview, Validation
 from homeport_rag.retrieval import Question
 from homeport_rag.search import Filters
 from homeport_rag.store import documents

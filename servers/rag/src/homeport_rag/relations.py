@@ -10,7 +10,7 @@ from homeport_rag.embedding import Embedder
 from homeport_rag.meaning import Meaning
 from homeport_rag.records import Space
 from homeport_rag.remote import cosine, stored
-from homeport_rag.results import Edge, Graph, Similar, SimilarList
+from homeport_rag.results.searches import Edge, Graph, Similar, SimilarList
 from homeport_rag.search import Filters
 from homeport_rag.store import Store, collections, documents, embeddings, matching
 

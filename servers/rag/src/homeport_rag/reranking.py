@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport_rag.remote import connect, cosine, request
-from homeport_rag.results import Hit
+from homeport_rag.results.searches import Hit
 from homeport_shared.errors import HomeportError
 
 CHARACTERS = 4_000  # of a passage that are sent

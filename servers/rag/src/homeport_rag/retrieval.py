@@ -12,7 +12,7 @@ from homeport_rag.languages import seems_english
 from homeport_rag.meaning import Meaning
 from homeport_rag.records import Space
 from homeport_rag.reranking import Reranker
-from homeport_rag.results import Mode, SearchResult
+from homeport_rag.results.searches import Mode, SearchResult
 from homeport_rag.search import Filters, Ranking, fuse, relative, threes
 from homeport_rag.store import Store, collections, matching
 from homeport_shared.errors import HomeportError

@@ -10,20 +10,10 @@ from pydantic import Field
 
 from homeport_rag import page
 from homeport_rag.knowledge import Knowledge
-from homeport_rag.results import (
-    Added,
-    Brief,
-    BriefList,
-    Deleted,
-    DocumentText,
-    JobList,
-    MemoryKind,
-    Mode,
-    Named,
-    Recalled,
-    SearchResult,
-    Stats,
-)
+from homeport_rag.results.documents import Added, Brief, BriefList, Deleted, DocumentText, Named
+from homeport_rag.results.memories import MemoryKind, Recalled
+from homeport_rag.results.searches import Mode, SearchResult
+from homeport_rag.results.upkeep import JobList, Stats
 from homeport_rag.retrieval import Question
 from homeport_rag.search import Filters
 from homeport_rag.settings import RagSettings

@@ -13,7 +13,8 @@ from homeport_rag import reading
 from homeport_rag.ingest import Ingest
 from homeport_rag.meaning import Meaning
 from homeport_rag.records import Source, Space
-from homeport_rag.results import Cleanup, Document, Finding, Validation
+from homeport_rag.results.documents import Document
+from homeport_rag.results.upkeep import Cleanup, Finding, Validation
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, embeddings, integrity
 from homeport_rag.store.dialect import Connection

@@ -17,7 +17,7 @@ from homeport_rag.library import Library
 from homeport_rag.meaning import Meaning
 from homeport_rag.reading import Dividing
 from homeport_rag.records import Source, Space
-from homeport_rag.results import Upload, UploadOutcome, Uploads
+from homeport_rag.results.documents import Upload, UploadOutcome, Uploads
 from homeport_rag.settings import RagSettings
 from homeport_rag.store import Store, collections, documents, ingests
 from homeport_rag.store.dialect import Connection

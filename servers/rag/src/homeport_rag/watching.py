@@ -19,7 +19,7 @@ import anyio.to_thread
 
 from homeport_rag.appointment import Appointment
 from homeport_rag.ingest import Order
-from homeport_rag.results import Ingested
+from homeport_rag.results.upkeep import Ingested
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import locate
 from homeport_rag.store import Store

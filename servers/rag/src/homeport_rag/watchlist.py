@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 
 from homeport_rag.insight import asked, asking
-from homeport_rag.results import Named, SavedList
+from homeport_rag.results.documents import Named
+from homeport_rag.results.searches import SavedList
 from homeport_rag.retrieval import Question, Retrieval
 from homeport_rag.store import Store, queries
 from homeport_shared.clock import iso

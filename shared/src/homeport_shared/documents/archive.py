@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable
 
 from homeport_shared.errors import HomeportError
 
 MAX_UNPACKED = 300_000_000
 MAX_MEMBERS = 20_000
-_CHUNK = 1 << 20
+_PIECE = 1 << 20  # bytes
 
 
-def check(data: bytes, name: str, *, whole: bool = False) -> None:
+def check(data: bytes, name: str, *, see: Callable[[str, bytes], object] | None = None) -> None:
     """Look at the sizes that the archive states.
 
     Args:
         data: The archive.
         name: The document's name, for messages.
-        whole: Also unpack everything once and compare with what is stated, for a parser that does not do so itself.
+        see: Gets every piece of every part with the part's name: everything is unpacked once and compared with what is
+            stated, for a parser that does not do so itself.
 
     Raises:
         HomeportError: `too_large`, or `denied` when members are encrypted.
-        zipfile.BadZipFile: When `whole` and a member is not what is stated.
+        zipfile.BadZipFile: With `see`, when a member is not what is stated.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
@@ -37,8 +39,8 @@ def check(data: bytes, name: str, *, whole: bool = False) -> None:
             raise HomeportError(
                 "denied", f"{name} is protected by a password.", "Save a copy without the password and use that."
             )
-        if whole:
+        if see:
             for member in members:
                 with archive.open(member) as part:
-                    while part.read(_CHUNK):
-                        pass
+                    while piece := part.read(_PIECE):
+                        see(member.filename, piece)

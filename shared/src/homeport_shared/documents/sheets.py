@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import re
-import zipfile
 from typing import Any
 
 from homeport_shared.documents import archive
@@ -13,7 +12,7 @@ from homeport_shared.documents.detection import password_needed
 from homeport_shared.documents.model import FullError, Writer, row
 from homeport_shared.errors import HomeportError
 
-_CHUNK, _OVERLAP = 1 << 20, 1 << 10  # bytes; what is looked for is hardly longer than the overlap
+_OVERLAP = 1 << 10  # bytes between two pieces; what is looked for is hardly longer
 # A cell with a formula and no value. With t="str" the value is there: the empty text.
 _UNCALCULATED = re.compile(
     rb'<c (?![^>]*t="str")[^>]*>\s*<f(?:\s[^>]*)?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>'
@@ -25,8 +24,9 @@ def read(data: bytes, writer: Writer) -> None:
     import python_calamine
 
     if data.startswith(b"PK"):
-        archive.check(data, writer.name, whole=True)
-        if _is_uncalculated(data):
+        formulas = _Formulas()
+        archive.check(data, writer.name, see=formulas.see)
+        if formulas.uncalculated:
             writer.warnings.append(
                 f"Formulas of {writer.name} have no values yet and read as empty: open it in a program that calculates,"
                 " and save it."
@@ -57,18 +57,17 @@ def _read_sheets(book: Any, writer: Writer) -> None:
         writer.add("\n".join(lines), "table", page=page)
 
 
-def _is_uncalculated(data: bytes) -> bool:
-    """Say whether a sheet holds a formula without a value, as programs write it that do not calculate."""
-    with zipfile.ZipFile(io.BytesIO(data)) as container:
-        for name in container.namelist():
-            if name.startswith("xl/worksheets/"):
-                with container.open(name) as part:
-                    before = b""
-                    while chunk := part.read(_CHUNK):
-                        if _UNCALCULATED.search(before + chunk):
-                            return True
-                        before = chunk[-_OVERLAP:]
-    return False
+class _Formulas:
+    """Looks for a formula without a value, as programs write it that do not calculate."""
+
+    uncalculated = False
+    _before = ("", b"")
+
+    def see(self, part: str, piece: bytes) -> None:
+        if part.startswith("xl/worksheets/") and not self.uncalculated:
+            name, end = self._before
+            self.uncalculated = _UNCALCULATED.search(end + piece if name == part else piece) is not None
+            self._before = part, piece[-_OVERLAP:]
 
 
 def _shown(value: Any) -> str:

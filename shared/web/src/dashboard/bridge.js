@@ -92,11 +92,6 @@ function connect(server, launch) {
       history.replaceState(null, "", words.size ? `?${words}` : location.pathname);
       if (title) document.title = `${title} · Homeport`;
     },
-    "io.homeport/save": ({ name, type, text }) => { // a sandboxed frame may not start a download itself
-      const link = Object.assign(document.createElement("a"), { download: String(name), href: URL.createObjectURL(new Blob([String(text)], { type: String(type) })) });
-      link.click();
-      URL.revokeObjectURL(link.href);
-    },
     "io.homeport/open": ({ uri, folder }) => { location.href = `/open?${new URLSearchParams({ uri, ...(folder ? { folder: "1" } : {}) })}`; },
     "io.homeport/chat": ({ session }) => { location.href = `/chat/${encodeURIComponent(session)}`; },
     "io.homeport/toast": ({ text, kind }) => toast(String(text), kind === "error" ? "error" : "note"),

@@ -1,6 +1,6 @@
 // One job: what it is, when it runs, what it is given, how its runs went.
-import { h, icon, moment } from "./dom.js";
-import { hosted, openSource, saveFile } from "./shim.js";
+import { h, icon, latest, moment, rested } from "./dom.js";
+import { hosted, openSource, saveFile, say } from "./shim.js";
 
 export const KINDS = { tool: "Tool", agent: "Agent", workflow: "Workflow", event: "Event" };
 
@@ -20,19 +20,19 @@ function overview({ definition, job, figures, created, after, upcoming }) {
     ...fact("May act alone", job.agreed ? "yes, as a person saved it" : "only what can be taken back, until a person saves it"))];
 }
 
-function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alter, say }) {
+function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alter }) {
   const trigger = definition.trigger;
   const name = trigger.cron ? "cron" : trigger.every ? "every" : trigger.at ? "at" : "event";
   const field = h("input", { type: "text", value: trigger[name], "aria-label": "Schedule" });
   const seen = h("div", { "aria-live": "polite" }, upcoming.length ? times(upcoming) : h("p", { class: "muted" }, "Not planned."));
   const validate = async () => {
-    try {
-      const checked = await call("validate_job", { definition: { ...definition, trigger: { ...trigger, [name]: field.value } } });
-      seen.replaceChildren(...checked.problems.map((text) => h("p", { class: "problem" }, text)), ...checked.warnings.map((text) => h("p", { class: "note" }, text)), times(checked.upcoming));
-    } catch (error) { say(error.message, "error"); }
+    const checked = await call("validate_job", { definition: { ...definition, trigger: { ...trigger, [name]: field.value } } });
+    seen.replaceChildren(...checked.problems.map((text) => h("p", { class: "problem" }, text)), ...checked.warnings.map((text) => h("p", { class: "note" }, text)), times(checked.upcoming));
   };
   const save = async () => {
-    try { await alter("edit_job", { job: definition.name, changes: { trigger: { ...trigger, [name]: field.value } } }); field.defaultValue = field.value; say("The schedule is saved."); } catch (error) { say(error.message, "error"); }
+    await alter("edit_job", { job: definition.name, changes: { trigger: { ...trigger, [name]: field.value } } });
+    field.defaultValue = field.value;
+    say("The schedule is saved.");
   };
   return [h("div", { class: "row pad" }, field, h("button", { type: "button", class: "button", onclick: validate }, "Validate schedule"), h("button", { type: "button", class: "button", onclick: save }, "Save")),
     h("h3", {}, "Next runs"), seen,
@@ -44,28 +44,29 @@ function schedule({ definition, recent, upcoming, time_zone: zone }, { call, alt
 const given = (action) => action.prompt ? { prompt: action.prompt, tools: action.tools } : action.arguments;
 const acting = (action, value) => ({ ...action, ...(action.prompt ? value : { arguments: value }) });
 
-function parameters(job, { call, alter, say, refresh }) {
+function parameters(job, { call, alter, refresh }) {
   const { definition } = job;
-  const field = h("textarea", { class: "mono", rows: 8, spellcheck: "false", "aria-label": "Arguments as JSON", "aria-describedby": "arguments-checked", oninput: () => { clearTimeout(timer); timer = setTimeout(check, 300); } });
+  const field = h("textarea", { class: "mono", rows: 8, spellcheck: "false", "aria-label": "Arguments as JSON", "aria-describedby": "arguments-checked", oninput: rested(() => check()) });
   field.defaultValue = JSON.stringify(given(definition.action), null, 2);
   const told = h("div", { id: "arguments-checked", class: "checked", "aria-live": "polite" });
   const saving = h("button", { type: "button", class: "button", disabled: true, onclick: () => save() }, "Save parameters");
-  let timer = 0, latest = 0; // answers may overtake each other: only the last question's counts
   const tell = (ok, ...lines) => { told.dataset.ok = ok ? "yes" : "no"; told.replaceChildren(h("ul", {}, lines.map((line) => h("li", {}, line)))); saving.disabled = !ok; };
   const written = () => {
     const value = JSON.parse(field.value);
     if (value === null || typeof value !== "object" || Array.isArray(value)) throw new SyntaxError("Arguments are an object: {\"name\": value}.");
     return acting(definition.action, value);
   };
-  const check = async () => {
-    const asked = ++latest;
-    try {
-      const found = await call("validate_job", { definition: { ...definition, action: written() } });
-      if (asked === latest) tell(found.ok, ...(found.ok ? ["This works."] : found.problems), ...found.warnings);
-    } catch (error) { if (asked === latest) tell(false, error instanceof SyntaxError ? `This is no JSON for arguments: ${error.message}` : error.message); }
+  const validated = async () => {
+    try { return await call("validate_job", { definition: { ...definition, action: written() } }); } catch (error) {
+      return { ok: false, problems: [error instanceof SyntaxError ? `This is no JSON for arguments: ${error.message}` : error.message], warnings: [] };
+    }
   };
+  const check = latest(validated, (found) => tell(found.ok, ...(found.ok ? ["This works."] : found.problems), ...found.warnings));
   const save = async () => {
-    try { await alter("edit_job", { job: definition.name, changes: { action: written() } }); field.defaultValue = field.value; say("The parameters are saved."); await refresh(); } catch (error) { say(error.message, "error"); }
+    await alter("edit_job", { job: definition.name, changes: { action: written() } });
+    field.defaultValue = field.value;
+    say("The parameters are saved.");
+    await refresh();
   };
   return [h("div", { class: "pad" }, field, told, h("div", { class: "row end pad" }, saving)),
     h("h3", {}, "Linked"), linked(job),
@@ -88,24 +89,24 @@ function linked({ definition: { action, after }, recent }) {
     calls.map((run) => line(action.prompt ? "Agent call" : action.workflow ? "Run of the workflow" : "Call", place(moment(run.started), `run://${run.host_run}`), ` ${run.state}`)));
 }
 
-function logs(job, { call, say }) {
+function logs(job, { call }) {
   const shown = h("ul", { class: "runs" });
   if (log.job !== job.job.id) log = { job: job.job.id, state: "", open: new Set(), runs: [] };
   const list = () => shown.replaceChildren(...log.runs.map((run) => entry(run, call)));
-  const draw = async () => {
-    log.runs = (await call("list_runs", { job: job.job.id, state: log.state, limit: 50 })).runs;
+  const draw = latest(() => call("list_runs", { job: job.job.id, state: log.state, limit: 50 }), ({ runs }) => {
+    log.runs = runs;
     list();
     if (!log.runs.length) shown.append(h("li", { class: "muted" }, "No runs."));
-  };
-  const state = h("select", { "aria-label": "State of runs", onchange: () => { log.state = state.value; draw().catch((error) => say(error.message, "error")); } }, ["", "completed", "failed", "skipped", "cancelled", "running", "queued"].map((value) => h("option", { value, selected: value === log.state }, value || "Any state")));
+  });
+  const state = h("select", { "aria-label": "State of runs", onchange: () => { log.state = state.value; draw(); } }, ["", "completed", "failed", "skipped", "cancelled", "running", "queued"].map((value) => h("option", { value, selected: value === log.state }, value || "Any state")));
   const save = (suffix) => () => {
     const lines = log.runs.map((run) => [run.planned, run.state, run.seconds, run.category, run.detail]);
     const quote = (value) => `"${String(value).replaceAll('"', '""')}"`;
     const text = suffix === "csv" ? [["planned", "state", "seconds", "category", "detail"], ...lines].map((line) => line.map(quote).join(",")).join("\n") : lines.map((line) => line.join("  ")).join("\n");
-    saveFile(`runs.${suffix}`, suffix === "csv" ? "text/csv" : "text/plain", text);
+    return saveFile(`runs.${suffix}`, new Blob([text], { type: suffix === "csv" ? "text/csv" : "text/plain" }));
   };
   list();
-  draw().catch((error) => say(error.message, "error"));
+  draw();
   return [h("div", { class: "row pad" }, state, h("button", { type: "button", class: "button small", onclick: save("csv") }, "CSV"), h("button", { type: "button", class: "button small", onclick: save("txt") }, "TXT")), shown];
 }
 
@@ -148,7 +149,7 @@ export function details(pane, job, acts, tab = shownTab) {
     if (next) { next.focus(); next.click(); }
   } }, Object.keys(TABS).map((name) => h("button", { type: "button", role: "tab", onclick: () => show(name) }, name)));
   const state = row.running ? "running" : row.last_state === "failed" ? "failed" : "idle";
-  const act = (text, work, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: async () => { try { await work(); await acts.refresh(); } catch (error) { acts.say(error.message, "error"); } } }, text);
+  const act = (text, work, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: async () => { await work(); await acts.refresh(); } }, text);
   pane.replaceChildren(
     h("header", { class: "doc-head" }, h("div", { class: "row" }, h("h2", { class: "grow" }, row.name), h("button", { type: "button", class: "icon-button", "aria-label": "Close job", onclick: acts.close }, icon("close"))),
       h("div", { class: "row wrap" }, h("span", { class: "tag" }, KINDS[row.kind]), h("span", { class: "state", "data-state": state }, { running: "Running", failed: "Failed", idle: "Idle" }[state]), row.enabled ? null : h("span", { class: "tag" }, "off")), bar),

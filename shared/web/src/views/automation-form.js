@@ -1,5 +1,5 @@
 // The dialog that makes or changes a job.
-import { h } from "./dom.js";
+import { h, latest, rested } from "./dom.js";
 
 const labelled = (text, control) => h("label", { class: "stack" }, text, control);
 const options = (pairs, chosen) => pairs.map(([value, text]) => h("option", { value, selected: value === chosen }, text));
@@ -51,17 +51,14 @@ export function form(known, { call, alter }) {
   const tell = (ok, ...content) => { checked.dataset.ok = ok ? "yes" : "no"; checked.replaceChildren(...content); };
   const plain = (error) => tell(false, error instanceof SyntaxError ? "Arguments and filter must be JSON." : error.message);
   const next = (times) => h("ul", {}, times.map((each) => h("li", {}, each.local.replace("T", " "), each.note ? ` – ${each.note}` : "")));
-  let latest = 0; // answers may overtake each other: only the last question's counts
-  const preview = async () => {
-    const asked = ++latest;
-    if (!["cron", "every", "at"].includes(when.value)) return tell(true);
+  const planned = async () => {
+    if (!["cron", "every", "at"].includes(when.value)) return () => tell(true);
     try {
       const seen = await call("preview", { trigger: definition().trigger, time_zone: zone.value.trim(), count: 3 });
-      if (asked === latest) tell(true, "Next runs:", next(seen.upcoming));
-    } catch (error) { if (asked === latest) plain(error); }
+      return () => tell(true, "Next runs:", next(seen.upcoming));
+    } catch (error) { return () => plain(error); }
   };
-  let timer = 0;
-  const changed = () => { clearTimeout(timer); timer = setTimeout(preview, 250); };
+  const changed = rested(latest(planned, (show) => show()));
   for (const field of [cron, every, at, zone]) field.oninput = changed;
 
   const shape = () => {

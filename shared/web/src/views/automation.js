@@ -2,18 +2,15 @@
 import { details, KINDS } from "./automation-details.js";
 import { form } from "./automation-form.js";
 import { settings } from "./settings.js";
-import { empty, gather, h, moment, problem, released, skeleton } from "./dom.js";
-import { call, change as alter, confirm, navigate, notify, open, saveFile, watch } from "./shim.js";
+import { empty, gather, h, moment, problem, released, rested, skeleton } from "./dom.js";
+import { call, change as alter, confirm, navigate, open, saveFile, say, watch } from "./shim.js";
 
 const app = document.getElementById("app");
 const state = { job: "", cursor: "", count: 100 };
 const picked = new Set();
 let coming = [];
-let timer = 0;
 
-const say = (text, kind) => notify("io.homeport/toast", { text, kind });
-const later = (work) => { clearTimeout(timer); timer = setTimeout(work, 200); };
-const attempt = (work, then = refresh) => async () => { try { await work(); await then(); } catch (error) { say(error.message, "error"); } };
+const attempt = (work) => async () => { try { await work(); } finally { await refresh(); } }; // what failed is seen as it is
 const button = (text, work, kind = "") => h("button", { type: "button", class: `button small ${kind}`, onclick: attempt(work) }, text);
 const choice = (label, options) => h("select", { "aria-label": label, onchange: () => list() }, options.map(([value, text]) => h("option", { value }, text)));
 const span = (seconds) => seconds < 1 ? `${Math.round(seconds * 1000)} ms` : seconds < 120 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`;
@@ -25,7 +22,7 @@ const countdown = h("details", { class: "countdown" });
 const pauseAll = h("button", { type: "button", class: "button small" });
 const runNow = h("select", { "aria-label": "Run a job now", onchange: () => { const name = runNow.value; runNow.value = ""; if (name) start(name)(); } });
 const file = h("input", { type: "file", accept: "application/json", hidden: true, onchange: () => take(file.files[0]) });
-const search = h("input", { type: "search", placeholder: "Search jobs", "aria-label": "Search jobs", oninput: () => later(list) });
+const search = h("input", { type: "search", placeholder: "Search jobs", "aria-label": "Search jobs", oninput: rested(() => list()) });
 const trigger = choice("Trigger", [["", "Any trigger"], ["cron", "Cron"], ["interval", "Interval"], ["date", "Date"], ["event", "Event"], ["manual", "On demand"]]);
 const kind = choice("Type", [["", "Any type"], ["tool", "Tool"], ["agent", "Agent"], ["workflow", "Workflow"], ["event", "Event"]]);
 const enabled = choice("State", [["", "On and off"], ["yes", "On"], ["no", "Off"]]);
@@ -128,7 +125,7 @@ async function remove(ids, name) {
 
 async function save(names = []) {
   const { document: jobs } = await call("export_jobs", { names });
-  saveFile("automation.json", "application/json", JSON.stringify(jobs, null, 1));
+  await saveFile("automation.json", new Blob([JSON.stringify(jobs, null, 1)], { type: "application/json" }));
 }
 
 async function take(chosen) {
@@ -149,7 +146,7 @@ function close() {
   for (const item of box.querySelectorAll("[aria-current]")) item.removeAttribute("aria-current");
 }
 
-const acts = { call, alter, change, close, edit, remove, start, say, refresh: () => refresh() };
+const acts = { call, alter, change, close, edit, remove, start, refresh: () => refresh() };
 
 async function read(id, tab) {
   const again = state.job === id && detail.isConnected;
@@ -168,14 +165,12 @@ async function read(id, tab) {
 }
 
 async function edit(id) {
-  try {
-    const known = id ? (await call("get_job", { job: id })).detail : null;
-    const saved = await form(known, { call, alter });
-    if (!saved) return;
-    say(saved.warnings.length ? saved.warnings.join(" ") : `${saved.job.name} is saved.`);
-    await refresh();
-    read(saved.job.id);
-  } catch (error) { say(error.message, "error"); }
+  const known = id ? (await call("get_job", { job: id })).detail : null;
+  const saved = await form(known, { call, alter });
+  if (!saved) return;
+  say(saved.warnings.length ? saved.warnings.join(" ") : `${saved.job.name} is saved.`);
+  await refresh();
+  read(saved.job.id);
 }
 
 /** Whether something is being written that a new drawing would lose. */
@@ -186,7 +181,7 @@ async function refresh() {
   if (state.job && !editing()) await read(state.job);
 }
 
-app.append(h("header", { class: "bar" }, badge, countdown, h("span", { class: "spacer" }), h("button", { type: "button", class: "button small primary", onclick: () => edit() }, "New automation"), pauseAll, runNow, button("Export", () => save()), h("button", { type: "button", class: "button small", onclick: () => file.click() }, "Import"), file, button("Configure defaults", () => settings("Settings of the scheduler", say))), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Automation"), split));
+app.append(h("header", { class: "bar" }, badge, countdown, h("span", { class: "spacer" }), h("button", { type: "button", class: "button small primary", onclick: () => edit() }, "New automation"), pauseAll, runNow, button("Export", () => save()), h("button", { type: "button", class: "button small", onclick: () => file.click() }, "Import"), file, button("Configure defaults", () => settings("Settings of the scheduler"))), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Automation"), split));
 setInterval(tick, 1000);
 open("homeport-scheduler").then(async (args) => {
   watch(["scheduler://jobs", "scheduler://status"], gather(refresh, 150));

@@ -1,21 +1,19 @@
 // One document: what is known about it, its chunks, metadata, relations, searches and former versions.
-import { h, moment, size } from "./dom.js";
+import { h, latest, moment, rested, size } from "./dom.js";
 import { graph } from "./graph.js";
-import { call, confirm } from "./shim.js";
+import { call, confirm, say } from "./shim.js";
 
 const fact = ([name, value]) => [h("dt", {}, name), h("dd", {}, value || value === 0 ? value : "–")];
 const facts = (title, found) => [h("h3", {}, title), h("dl", { class: "facts" }, found.flatMap(fact))];
 const language = (code) => code ? new Intl.DisplayNames([navigator.language, "en"], { type: "language" }).of(code) : "";
 
-export async function overview(id, read, say) {
+export async function overview(id, read) {
   const item = await call("show_document", { document_id: id });
   const outline = item.headings.map((each) => h("li", { style: `padding-left:${(each.level - 1) * 16}px` }, h("button", { type: "button", class: "link", onclick: () => read(id, each.line, each.line) }, each.text)));
   const scan = item.error.includes("text layer") ? h("button", { type: "button", class: "button", onclick: async () => {
-    try {
-      await call("change_settings", { values: { ocr: true } });
-      await call("rebuild", { document_ids: [id] });
-      say("Its pages are being read by text recognition.");
-    } catch (error) { say(error.message, "error"); }
+    await call("change_settings", { values: { ocr: true } });
+    await call("rebuild", { document_ids: [id] });
+    say("Its pages are being read by text recognition.");
   } }, "Read it by text recognition (OCR)") : null;
   const waiting = item.chunks - item.embedded;
   return [
@@ -32,23 +30,20 @@ export async function overview(id, read, say) {
 export async function chunks(id) {
   const list = h("ul", { class: "list", "aria-live": "polite" });
   const more = h("button", { type: "button", class: "button" }, "Show more");
-  let timer = 0;
-  const field = h("input", { type: "search", placeholder: "Search in the chunks", "aria-label": "Search in the chunks", oninput: () => { clearTimeout(timer); timer = setTimeout(begin, 200); } });
+  const field = h("input", { type: "search", placeholder: "Search in the chunks", "aria-label": "Search in the chunks", oninput: rested(() => draw(0)) });
   const item = (hit) => {
     const place = [hit.page ? `page ${hit.page}` : "", `lines ${hit.line}–${hit.end_line}`, hit.header, hit.model ? `embedded by ${hit.model.split("@")[0]}` : "waits to be embedded", moment(hit.updated)];
     const known = Object.entries(hit.metadata).filter(([, value]) => typeof value !== "object").map(([name, value]) => `${name}: ${value}`).join(" · ");
     return h("li", {}, h("details", { class: "chunk" }, h("summary", {}, h("span", { class: "tag" }, `#${hit.vector_id}`), " ", hit.text.slice(0, 200), hit.text.length > 200 ? "…" : "", h("small", {}, place.filter(Boolean).join(" · "))), known ? h("p", { class: "muted" }, known) : null, h("pre", {}, hit.text)));
   };
-  const add = async () => {
-    const page = await call("list_chunks", { document_id: id, text: field.value.trim(), after: Number(more.dataset.next ?? 0) });
+  const draw = latest(async (after) => [after, await call("list_chunks", { document_id: id, text: field.value.trim(), after })], ([after, page]) => {
+    if (!after) list.replaceChildren();
     list.append(...page.chunks.map(item));
     if (!list.children.length) list.append(h("li", { class: "pad" }, "No chunk holds that."));
-    more.dataset.next = page.next;
+    more.onclick = () => draw(page.next);
     more.hidden = !page.next;
-  };
-  const begin = async () => { list.replaceChildren(); more.dataset.next = 0; await add(); };
-  more.onclick = add;
-  await add();
+  });
+  await draw(0);
   return [h("div", { class: "row pad" }, field), list, more];
 }
 
@@ -69,14 +64,15 @@ export async function relations(id, open) {
   const shown = h("output", {});
   const picture = h("div", {});
   const list = h("ul", { class: "list" });
-  const draw = async () => {
+  const draw = latest(() => {
     shown.textContent = Number(threshold.value).toFixed(2);
-    const found = await call("document_graph", { document_id: id, threshold: Number(threshold.value), k: 14 });
+    return call("document_graph", { document_id: id, threshold: Number(threshold.value), k: 14 });
+  }, (found) => {
     const others = found.documents.slice(1);
     picture.replaceChildren(others.length ? graph(found, open) : "");
     list.replaceChildren(...others.map((item) => h("li", {}, h("button", { type: "button", class: "list-row", onclick: () => open(item.document_id) }, h("span", { class: "grow" }, h("span", { class: "title" }, item.title), h("small", {}, item.collection)), h("meter", { min: 0, max: 1, value: item.similarity, "aria-label": "Similarity" }), item.similarity.toFixed(2)))));
     if (!others.length) list.append(h("li", { class: "pad" }, found.why || "No document is that similar."));
-  };
+  });
   await draw();
   return [h("label", { class: "row pad" }, "Least similarity", threshold, shown), picture, list];
 }

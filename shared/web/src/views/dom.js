@@ -57,6 +57,22 @@ export function gather(work, wait) {
   return () => { again = true; due ||= setTimeout(turn, wait); };
 }
 
+/** Return a function that has `work` done once nobody has called it for 200 ms: a search waits for a pause in the typing. */
+export function rested(work) {
+  let timer = 0;
+  return () => { clearTimeout(timer); timer = setTimeout(work, 200); };
+}
+
+/** Return a function that gives what `ask` finds to `show`, unless it was called again meanwhile: answers may overtake each other. */
+export function latest(ask, show) {
+  let turns = 0;
+  return async (...given) => {
+    const turn = ++turns;
+    const found = await ask(...given);
+    if (turn === turns) await show(found);
+  };
+}
+
 export const empty = (shape, title, text, ...actions) =>
   h("div", { class: "empty" }, h("span", { class: "empty-icon" }, icon(shape)), h("h2", {}, title), h("p", {}, text), actions.length ? h("div", { class: "row" }, ...actions) : null);
 
@@ -64,6 +80,26 @@ export const problem = (error, retry) =>
   h("div", { class: "problem", role: "alert" }, icon("warning"), h("div", {}, error.message), retry ? h("button", { class: "button small", type: "button", onclick: retry }, "Try again") : null);
 
 export const skeleton = (label) => h("div", { class: "skeleton pad", role: "status", "aria-label": label }, h("i"), h("i"), h("i"), h("i"));
+
+const newest = new WeakMap();
+
+/**
+ * Show the elements that `content` finds in a pane, a skeleton while that takes long, and why it failed.
+ * @param put how they get into the pane. What comes later than something newer is not shown.
+ */
+export async function shown(pane, label, content, put = (made) => pane.replaceChildren(...made)) {
+  const turn = Symbol(label);
+  newest.set(pane, turn);
+  const show = (work) => { if (newest.get(pane) === turn) work(); };
+  const slow = setTimeout(() => { if (label && !released()) show(() => pane.replaceChildren(skeleton(label))); }, 150);
+  try {
+    const made = (await content()).filter(Boolean);
+    await released();
+    show(() => put(made));
+  } catch (error) {
+    show(() => pane.replaceChildren(problem(error, () => shown(pane, label, content))));
+  } finally { clearTimeout(slow); }
+}
 
 export function size(bytes) {
   for (const unit of ["B", "KB", "MB", "GB"]) {
@@ -86,6 +122,27 @@ export function ask({ title, text = "", yes = "OK", field }) {
   });
 }
 
+const note = h("div", { class: "said", popover: "manual" });
+let hush = 0;
+
+/** Say something at the foot of the view, above an open dialog, too; `undo` takes it back. */
+export function tell(text, { kind = "note", undo } = {}) {
+  clearTimeout(hush);
+  note.setAttribute("role", kind === "error" ? "alert" : "status");
+  note.dataset.kind = kind;
+  document.body.append(note);
+  note.showPopover();
+  note.replaceChildren(h("span", {}, text), undo ? h("button", { type: "button", class: "button small", onclick: undo }, "Undo") : "", h("button", { type: "button", class: "icon-button small", "aria-label": "Dismiss", onclick: () => note.hidePopover() }, icon("close")));
+  const end = () => { if (note.contains(document.activeElement)) hush = setTimeout(end, 2000); else note.hidePopover(); };
+  hush = setTimeout(end, kind === "error" ? 20_000 : 12_000);
+}
+
+/** A field with the button that Enter presses; no form, since the frame of a client may not submit one. */
+export function withButton(field, button) {
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter") button.click(); });
+  return h("div", { class: "row" }, field, button);
+}
+
 /** Text with line numbers, the wanted lines marked. */
 export function lines(text, first, marked = [0, 0]) {
   const rows = text.replace(/\n$/, "").split("\n").map((line, i) => {
@@ -106,10 +163,10 @@ export function fileName(uri) {
   }
 }
 
-/** Open a dialog of its own for `content`; `closed` resolves when it was closed. */
+/** Open a dialog with a heading and a button that closes it; `closed` resolves when it was closed. */
 export function dialog(title, ...content) {
   const box = h("dialog", { class: "ask wide", "aria-label": title }, h("div", { class: "row" }, h("h2", { class: "grow" }, title), h("button", { type: "button", class: "button small", onclick: () => box.close() }, "Close")), ...content);
   document.body.append(box);
   box.showModal();
-  return { close: () => box.close(), closed: new Promise((resolve) => { box.onclose = () => { box.remove(); resolve(); }; }) };
+  return { box, closed: new Promise((resolve) => { box.onclose = () => { box.remove(); resolve(); }; }) };
 }

@@ -1,68 +1,51 @@
 // Files: browse, search, look at any document, upload, change, and take it back.
-import { empty, gather, h, icon, moment, problem, released, size, skeleton } from "./dom.js";
+import { empty, gather, h, icon, moment, problem, rested, shown, size, tell } from "./dom.js";
 import { filters } from "./filters.js";
 import { card, columns, line, nameOf, titleOf } from "./listing.js";
 import { attaching, cleanUp, locations, questions, storage, syncState, tagging } from "./panels.js";
 import { preview } from "./preview.js";
 import { rows, windows } from "./rows.js";
-import { call, confirm, navigate, notify, open, watch } from "./shim.js";
+import { call, confirm, navigate, notify, open, saveFile, say, watch } from "./shim.js";
 import { tree } from "./tree.js";
 import { upload } from "./upload.js";
 
 const app = document.getElementById("app");
-const state = { path: "", file: "", line: 0, query: "", mode: "name", sort: "name", descending: false, filters: {}, view: "list", size: 160 };
+const state = { alone: false, path: "", file: "", line: 0, query: "", mode: "name", sort: "name", descending: false, filters: {}, view: "list", size: 160 };
 const chosen = new Set();
 const running = new Map();
-const newest = new Map();
 let virtual = null;
 let searching = Promise.resolve();
 let taken = null;
-let timer = 0;
-let hush = 0;
 
 const button = (text, onclick, more = "") => h("button", { type: "button", class: `button small ${more}`, onclick }, text);
+/** Mark what needs the other servers: a server that runs alone does not offer it. */
+const needy = (element) => { element.dataset.needs = "host"; return element; };
 const side = h("section", { class: "pane", "aria-label": "Folder", tabindex: "0" });
 const reader = h("section", { class: "pane reader", "aria-label": "File", tabindex: "0" });
 const split = h("div", { class: "split single" }, side);
-const field = h("input", { type: "search", placeholder: "Search here", "aria-label": "Search files", oninput: () => later(find) });
-const mode = h("select", { "aria-label": "Search in", onchange: () => { state.mode = mode.value; if (field.value) find(); } }, [["name", "Names"], ["content", "Contents"], ["tag", "Tags"], ["meaning", "Meaning"]].map(([value, name]) => h("option", { value }, name)));
+const field = h("input", { type: "search", placeholder: "Search here", "aria-label": "Search files", oninput: rested(() => find()) });
+const mode = h("select", { "aria-label": "Search in", onchange: () => { state.mode = mode.value; if (field.value) find(); } }, [["name", "Names"], ["content", "Contents"], ["tag", "Tags"], ["meaning", "Meaning"]].map(([value, name]) => h("option", { value, "data-needs": value === "meaning" ? "host" : null }, name)));
 const trail = h("nav", { "aria-label": "Folder path" });
 const space = h("span", { role: "status", "aria-label": "Storage" });
 const work = h("div", { class: "work", role: "status", "aria-label": "Jobs" });
-const said = h("div", { class: "said", role: "status", hidden: true });
 const count = h("p", { class: "muted grow", role: "status" });
 const bulk = h("div", { class: "row wrap bulk", hidden: true });
 
-const later = (does) => { clearTimeout(timer); timer = setTimeout(does, 200); };
 const news = gather(() => state.query || chosen.size ? null : again(), 200);
 const parentOf = (path) => path.split("/").slice(0, -1).join("/");
-const say = (text, kind) => notify("io.homeport/toast", { text, kind });
 const fail = (error) => say(error.message, "error");
 const address = () => navigate({ path: state.file || state.path, line: state.line || "", q: state.query, in: state.query ? state.mode : "" }, nameOf(state.file || state.path) || "Files");
 
 const does = {
   go, read, remove, rename, move, newFolder, vectorize, download, index,
-  tag: (paths, entry) => tagging(paths, entry, (result) => change(() => result, `${paths.length === 1 ? nameOf(paths[0]) : `${paths.length} files`}: tags saved.`)).catch(fail),
+  tag: (paths, entry) => tagging(paths, entry, (result) => change(() => result, `${paths.length === 1 ? nameOf(paths[0]) : `${paths.length} files`}: tags saved.`)),
+  alone: () => state.alone,
   current: () => state.file,
   chosen: (path) => chosen.has(path),
   choose: (path, on) => { if (on) chosen.add(path); else chosen.delete(path); drawBulk(); },
 };
 const folders = tree(does);
 const narrowing = filters((wanted) => { state.filters = wanted; if (state.query) find(); else list(false); });
-
-async function shown(pane, label, content, put = (made) => pane.replaceChildren(...made)) {
-  const turn = Symbol(label);
-  newest.set(pane, turn); // what comes later than something newer is not shown
-  const show = (work) => { if (newest.get(pane) === turn) work(); };
-  const slow = setTimeout(() => { if (label && !released()) show(() => pane.replaceChildren(skeleton(label))); }, 150);
-  try {
-    const made = await content();
-    await released();
-    show(() => put(made));
-  } catch (error) {
-    show(() => pane.replaceChildren(problem(error, () => shown(pane, label, content))));
-  } finally { clearTimeout(slow); }
-}
 
 function drawTrail() {
   for (const each of buttons.querySelectorAll("[data-in-folder]")) each.disabled = !state.path;
@@ -92,7 +75,7 @@ const list = (fresh = true) => {
   address();
   chosen.clear();
   drawBulk();
-  if (fresh) { folders.draw(state.path).catch(fail); around().catch(fail); }
+  if (fresh) { folders.draw(state.path); around(); }
   side.scrollTop = 0;
   return shown(side, "Reading the folder", () => state.path ? folder(fresh) : roots());
 };
@@ -100,8 +83,8 @@ const list = (fresh = true) => {
 /** Look at the folder again; what is in sight, focused, or about to be, stays so. */
 function again() {
   const old = virtual;
-  folders.draw(state.path).catch(fail);
-  around().catch(fail);
+  folders.draw(state.path);
+  around();
   return shown(side, "", () => state.path ? table(true, old?.near()) : roots(), (made) => {
     const top = side.scrollTop;
     const focused = side.contains(document.activeElement) ? document.activeElement : null;
@@ -163,14 +146,14 @@ function order() {
 
 async function keep(changed) {
   Object.assign(state, changed);
-  call("layout", { chosen: { view: state.view, size: state.size } }).catch(fail);
+  call("layout", { chosen: { view: state.view, size: state.size } });
   await list(false);
 }
 
 function drawBulk() {
   bulk.hidden = !chosen.size;
   const all = () => [...chosen];
-  bulk.replaceChildren(h("span", { class: "grow" }, `${chosen.size} selected`), button("Vectorize selected", () => vectorize(all())), button("Tag selected", () => does.tag(all())), button("Download selected", () => download(all())), button("Move selected", () => moveAll(all())), button("Delete selected", () => remove(all()), "danger"));
+  bulk.replaceChildren(h("span", { class: "grow" }, `${chosen.size} selected`), needy(button("Vectorize selected", () => vectorize(all()))), button("Tag selected", () => does.tag(all())), button("Download selected", () => download(all())), button("Move selected", () => moveAll(all())), button("Delete selected", () => remove(all()), "danger"));
 }
 
 function find() {
@@ -198,8 +181,8 @@ function read(path, at = 0) {
   return shown(reader, "Reading the file", async () => {
     const info = await call("info", { path });
     if (info.kind === "folder") { setTimeout(() => go(path)); return []; }
-    const inside = await preview(path, info, at, say).catch((error) => [problem(error, () => read(path, at))]);
-    const content = [head(path, info), questions(path, follow), ...inside, await past(path, info)];
+    const inside = await preview(path, info, at).catch((error) => [problem(error, () => read(path, at))]);
+    const content = [head(path, info), state.alone ? null : questions(path, follow), ...inside, await past(path, info)];
     setTimeout(() => reader.querySelector(".hit")?.scrollIntoView({ block: "center" }));
     return content.filter(Boolean);
   });
@@ -211,7 +194,7 @@ function head(path, info) {
     h("div", { class: "row" }, h("h2", { class: "grow" }, titleOf(path)), h("button", { type: "button", class: "icon-button", "aria-label": "Close file", onclick: close }, icon("close"))),
     h("p", { class: "muted" }, [parentOf(path), size(info.size), info.media_type, info.encoding, moment(info.modified), info.accessed_by && `used by ${info.accessed_by}`, known].filter(Boolean).join(" · ")),
     info.tags.length || info.category ? h("p", { class: "row wrap" }, info.category ? h("span", { class: "tag" }, `${info.category}:`) : "", info.tags.map((tag) => h("span", { class: "tag" }, tag))) : "",
-    h("div", { class: "row" }, button("Rename", () => rename(path)), button("Move", () => moveAll([path])), button("Tags", () => does.tag([path], info)), button("Vectorize", () => vectorize([path])), button("Download", () => download([path])), button("Attach to chat", () => attach(path)), button("Delete", () => remove([path]), "danger")));
+    h("div", { class: "row" }, button("Rename", () => rename(path)), button("Move", () => moveAll([path])), button("Tags", () => does.tag([path], info)), needy(button("Vectorize", () => vectorize([path]))), button("Download", () => download([path])), needy(button("Attach to chat", () => attach(path))), button("Delete", () => remove([path]), "danger")));
 }
 
 async function past(path, info) {
@@ -225,19 +208,16 @@ async function change(act, done, undo) {
   try {
     const result = await act();
     folders.changed();
-    tell(typeof done === "function" ? done(result) : done, undo && (() => undo(result)));
+    report(typeof done === "function" ? done(result) : done, undo && (() => undo(result)));
     await (state.query ? find() : list());
     if (state.file) await read(state.file, state.line);
     if (result?.failed?.length) say(result.failed.join(" "), "error");
   } catch (error) { fail(error); }
 }
 
-function tell(text, undo) {
-  clearTimeout(hush);
+function report(text, undo) {
   taken = undo ?? null;
-  said.replaceChildren(h("span", {}, text), undo ? button("Undo", back) : "", h("button", { type: "button", class: "icon-button small", "aria-label": "Dismiss", onclick: () => { said.hidden = true; } }, icon("close")));
-  said.hidden = false;
-  hush = setTimeout(() => { if (!said.contains(document.activeElement)) said.hidden = true; }, 12000);
+  tell(text, { undo: undo && back });
 }
 
 function back() {
@@ -297,27 +277,23 @@ async function newFolder(inside = state.path) {
 }
 
 async function download(paths) {
-  try {
-    const parts = [];
-    const failed = [];
-    let found = { next: "" };
-    do {
-      found = await call("download", { paths, cursor: found.next });
-      parts.push(Uint8Array.from(atob(found.content), (character) => character.charCodeAt(0)));
-      failed.push(...found.failed);
-    } while (found.next);
-    const link = h("a", { download: found.name, href: URL.createObjectURL(new Blob(parts)) });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-    say([`${paths.length - failed.length} of ${paths.length} downloaded as ${found.name}.`, ...failed].join(" "), failed.length ? "error" : "note");
-  } catch (error) { fail(error); }
+  const parts = [];
+  const failed = [];
+  let found = { next: "" };
+  do {
+    found = await call("download", { paths, cursor: found.next });
+    parts.push(Uint8Array.from(atob(found.content), (character) => character.charCodeAt(0)));
+    failed.push(...found.failed);
+  } while (found.next);
+  await saveFile(found.name, new Blob(parts));
+  say([`${paths.length - failed.length} of ${paths.length} downloaded as ${found.name}.`, ...failed].join(" "), failed.length ? "error" : "note");
 }
 
-const attach = (path) => attaching(path, (chat) => notify("io.homeport/chat", { session: chat.session_id })).catch(fail);
+const attach = (path) => attaching(path, (chat) => notify("io.homeport/chat", { session: chat.session_id }));
 
 /** Follow a job, with its progress in sight, until it has ended. */
 async function follow(id) {
-  const stop = button("Stop", () => call("cancel_job", { job_id: id }).catch(fail));
+  const stop = button("Stop", () => call("cancel_job", { job_id: id }));
   const label = h("span", { class: "grow" }, "Waiting");
   const bar = h("progress", { max: "1", "aria-label": "Progress" });
   const note = h("div", { class: "note" }, h("div", { class: "row" }, label, stop), bar);
@@ -336,13 +312,11 @@ async function follow(id) {
 }
 
 async function vectorize(paths) {
-  try {
-    const job = await follow((await call("vectorize", { paths })).job_id);
-    await change(() => {
-      if (job.state !== "completed") throw new Error(job.error || `Vectorizing was ${job.state}.`);
-      return { failed: job.notes };
-    }, `${job.counters.vectorized ?? 0} vectorized${job.counters.failed ? `, ${job.counters.failed} not` : ""}.`);
-  } catch (error) { fail(error); }
+  const job = await follow((await call("vectorize", { paths })).job_id);
+  await change(() => {
+    if (job.state !== "completed") throw new Error(job.error || `Vectorizing was ${job.state}.`);
+    return { failed: job.notes };
+  }, `${job.counters.vectorized ?? 0} vectorized${job.counters.failed ? `, ${job.counters.failed} not` : ""}.`);
 }
 
 async function index(path, on) {
@@ -350,13 +324,11 @@ async function index(path, on) {
 }
 
 async function sync() {
-  try {
-    const job = await follow((await call("sync", { path: state.path })).job_id);
-    const { created = 0, changed = 0, deleted = 0, conflicts = 0 } = job.counters;
-    await list();
-    tell(job.error || `${created} new, ${changed} changed, ${deleted} gone, ${conflicts} conflicts.`);
-    if (conflicts || job.notes.length) await syncState();
-  } catch (error) { fail(error); }
+  const job = await follow((await call("sync", { path: state.path })).job_id);
+  const { created = 0, changed = 0, deleted = 0, conflicts = 0 } = job.counters;
+  await list();
+  report(job.error || `${created} new, ${changed} changed, ${deleted} gone, ${conflicts} conflicts.`);
+  if (conflicts || job.notes.length) await syncState();
 }
 
 const places = () => locations(go, () => list());
@@ -369,9 +341,9 @@ addEventListener("keydown", (event) => {
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z" && !event.target.closest("input, textarea") && taken) { event.preventDefault(); back(); }
 });
 const head_button = (text, onclick, inFolder = false) => h("button", { type: "button", class: "button small", "data-in-folder": inFolder ? "" : null, onclick }, text);
-const buttons = h("div", { class: "row wrap does" }, head_button("Upload Files", () => bring([]), true), head_button("New folder", () => newFolder(), true), head_button("Vectorize", () => vectorize(chosen.size ? [...chosen] : [state.file || state.path]), true), head_button("Sync Folder", sync), head_button("Clean Temp Files", () => cleanUp(state.path, follow).then(() => list()).catch(fail)), head_button("Manage Locations", places), space);
+const buttons = h("div", { class: "row wrap does" }, head_button("Upload Files", () => bring([]), true), head_button("New folder", () => newFolder(), true), needy(head_button("Vectorize", () => vectorize(chosen.size ? [...chosen] : [state.file || state.path]), true)), head_button("Sync Folder", sync), head_button("Clean Temp Files", () => cleanUp(state.path, follow).then(() => list())), head_button("Manage Locations", places), space);
 const left = h("details", { class: "pane left", open: innerWidth > 760 }, h("summary", { class: "only-small" }, "Folders and filters"), folders.list, narrowing.form);
-app.append(h("header", { class: "bar" }, trail, h("div", { class: "search" }, icon("search"), field), mode, buttons), work, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), left, split), said);
+app.append(h("header", { class: "bar" }, trail, h("div", { class: "search" }, icon("search"), field), mode, buttons), work, h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Files"), left, split));
 start();
 
 /** Hear of changes of files, and of each job that is followed. */
@@ -389,6 +361,7 @@ async function start() {
   setInterval(() => { if (!document.hidden) around().catch(() => {}); }, 30_000); // others fill the disk, too
   const kept = await call("layout").catch(() => ({}));
   Object.assign(state, kept);
+  document.documentElement.toggleAttribute("data-alone", state.alone);
   if (args.q) { field.value = state.query = args.q; state.mode = mode.value = args.in || "name"; }
   const path = args.path ?? "";
   if (!path) { await (args.q ? find() : list()); return; }

@@ -1,10 +1,10 @@
 // Knowledge: search passages, read documents at the place, see what is indexed and how far.
 import { chunks, metadata, overview as facts, relations, searches, versions } from "./document.js";
-import { empty, fileName, gather, h, icon, lines, moment, problem, released, size, skeleton } from "./dom.js";
+import { empty, fileName, gather, h, icon, lines, moment, problem, released, rested, shown, size } from "./dom.js";
 import { settings } from "./settings.js";
 import { cleanup, kept, memories, rebuild, tester, upkeep, upload } from "./knowledge-tools.js";
 import { badge, library, statusOf } from "./library.js";
-import { call, confirm, hosted, navigate, notify, open, openSource, saveFile, watch } from "./shim.js";
+import { call, confirm, hosted, navigate, open, openSource, saveFile, say, watch } from "./shim.js";
 
 const app = document.getElementById("app");
 const state = { query: "", mode: "hybrid", collection: "", document: "", line: 0, chunk: 0 };
@@ -14,31 +14,17 @@ const side = h("section", { class: "pane", "aria-label": "Documents", tabindex: 
 const reader = h("section", { class: "pane reader", "aria-label": "Document", tabindex: "0" });
 const split = h("div", { class: "split single" }, side);
 const ideas = h("datalist", { id: "ideas" });
-const field = h("input", { type: "search", placeholder: "Search passages", "aria-label": "Search passages", list: "ideas", oninput: () => { later(draw); suggest(); } });
+const field = h("input", { type: "search", placeholder: "Search passages", "aria-label": "Search passages", list: "ideas", oninput: () => { typed(); suggest(); } });
 const mode = h("select", { "aria-label": "How to search", onchange: () => { state.mode = mode.value; draw(); } }, h("option", { value: "hybrid" }, "Words and meaning"), h("option", { value: "lexical" }, "Words"), h("option", { value: "vector" }, "Meaning"), h("option", { value: "name" }, "File names"), h("option", { value: "all" }, "Names, words, meaning"));
 const collection = h("select", { "aria-label": "Collection", hidden: true, onchange: () => { state.collection = collection.value; draw(); } }, h("option", { value: "" }, "All collections"));
 let names = [];
-let timer = 0;
 let looks = 0;
 let newest = 0;
 
-const later = (work) => { clearTimeout(timer); timer = setTimeout(work, 200); };
-const say = (text, kind) => notify("io.homeport/toast", { text, kind });
+const typed = rested(() => draw());
+const counted = (number, what) => `${number.toLocaleString()} ${what}${number === 1 ? "" : "s"}`;
 const place = (hit) => hit.page ? `page ${hit.page}` : hit.end_line > hit.line ? `lines ${hit.line}–${hit.end_line}` : `line ${hit.line}`;
 const address = (title) => navigate({ q: state.query, mode: state.query && state.mode !== "hybrid" ? state.mode : "", collection: state.collection, document: state.document, line: state.line || "" }, title || "Knowledge");
-
-async function shown(pane, label, work) {
-  const slow = setTimeout(() => { if (!released()) pane.replaceChildren(skeleton(label)); }, 150);
-  try {
-    const content = await work();
-    await released();
-    clearTimeout(slow);
-    pane.replaceChildren(...content.filter(Boolean));
-  } catch (error) {
-    clearTimeout(slow);
-    pane.replaceChildren(problem(error, () => shown(pane, label, work)));
-  }
-}
 
 async function overview() {
   const look = ++looks;
@@ -54,7 +40,7 @@ async function overview() {
   const embedded = stats.collections.reduce((sum, item) => sum + item.embedded, 0);
   const share = stats.chunks && stats.percent_embedded < 100 ? ` (${stats.percent_embedded} % of ${stats.chunks.toLocaleString()})` : "";
   const line = h("p", { class: "stats-line" },
-    h("span", { class: "counts" }, h("strong", {}, `${stats.documents.toLocaleString()} documents / ${embedded.toLocaleString()} chunks embedded`), share),
+    h("span", { class: "counts" }, h("strong", {}, `${counted(stats.documents, "document")} / ${counted(embedded, "chunk")} embedded`), share),
     h("span", { class: "model" }, stats.model_name || "Search by words only"),
     h("span", { class: "disk" }, h("strong", {}, size(stats.bytes)), ` on disk, ${size(stats.free_bytes)} free (${stats.disk_percent} % used)`),
     stats.rebuilt ? h("span", {}, `rebuilt ${moment(stats.rebuilt)}`) : null);
@@ -83,13 +69,13 @@ async function suggest() {
 const NAMES = { ingest: "Reading documents", auto_ingest: "Auto-ingest", upload: "Reading uploads", embed: "Embedding", rebuild: "Index rebuild", vacuum: "Vacuum", install_model: "Getting the model" };
 
 function progress(job) {
-  const stop = h("button", { type: "button", class: "button small", onclick: () => call("cancel_job", { job_id: job.job_id }).catch((error) => say(error.message, "error")) }, "Stop");
+  const stop = h("button", { type: "button", class: "button small", onclick: () => call("cancel_job", { job_id: job.job_id }) }, "Stop");
   return h("div", { class: "note" }, h("div", { class: "row" }, h("span", {}, `${job.message || NAMES[job.kind] || "Working"} – ${job.done} of ${job.total || "?"}`), stop), h("progress", { max: job.total || 1, value: job.done, "aria-label": "Progress" }));
 }
 
 async function install() {
   if (!await confirm({ title: "Get the embedding model?", text: "About 90 MB are downloaded from the model's own hub and checked. Nothing is sent.", yes: "Download" })) return;
-  try { await call("install_model", { consent: true }); await overview(); } catch (error) { say(error.message, "error"); }
+  await call("install_model", { consent: true }); await overview();
 }
 
 function draw() {
@@ -159,7 +145,7 @@ function read(id, line = 0, end = line, tab = "Text") {
 
 function tabs(id, content) {
   const text = [...content.childNodes];
-  const show = { Text: async () => text, Overview: () => facts(id, read, say), Chunks: () => chunks(id), Metadata: () => metadata(id, () => open_tab("Metadata")), Relationships: () => relations(id, (other) => read(other, 0, 0, "Relationships")), Queries: () => searches(id), Versions: () => versions(id, () => read(id)) };
+  const show = { Text: async () => text, Overview: () => facts(id, read), Chunks: () => chunks(id), Metadata: () => metadata(id, () => open_tab("Metadata")), Relationships: () => relations(id, (other) => read(other, 0, 0, "Relationships")), Queries: () => searches(id), Versions: () => versions(id, () => read(id)) };
   const open_tab = (name) => {
     for (const button of bar.children) button.setAttribute("aria-selected", String(button.textContent === name));
     return shown(content, name, show[name]);
@@ -173,25 +159,23 @@ function tabs(id, content) {
 }
 
 async function again(id) {
-  try { await call("rebuild", { document_ids: [id] }); say("It is being embedded anew."); } catch (error) { say(error.message, "error"); }
+  await call("rebuild", { document_ids: [id] }); say("It is being embedded anew.");
 }
 
 async function save(id) {
-  try {
-    const file = await call("export_document", { document_id: id });
-    saveFile(file.name, file.media_type, file.text);
-  } catch (error) { say(error.message, "error"); }
+  const file = await call("export_document", { document_id: id });
+  await saveFile(file.name, new Blob([file.text], { type: file.media_type }));
 }
 
 async function remove(id, title) {
   if (!await confirm({ title: `Remove ${title}?`, text: "The file itself stays; only what is indexed of it goes.", yes: "Remove", danger: true })) return;
-  try { await call("delete", { document_ids: [id] }); close(); say("Removed from knowledge."); await refresh(); } catch (error) { say(error.message, "error"); }
+  await call("delete", { document_ids: [id] }); close(); say("Removed from knowledge."); await refresh();
 }
 
 async function addFolder() {
   const path = await confirm({ title: "Add a folder", text: "Its full path on this machine.", field: "", yes: "Add" });
   if (!path) return;
-  try { await call("add_folder", { path }); await call("sync_folder", { path }); await refresh(); } catch (error) { say(error.message, "error"); }
+  await call("add_folder", { path }); await call("sync_folder", { path }); await refresh();
 }
 
 async function refresh() {
@@ -232,8 +216,8 @@ async function at(args) {
   return read(args.document, Number(args.line) || 0, Number(args.end) || Number(args.line) || 0);
 }
 
-const action = (text, work) => h("button", { type: "button", class: "button small", onclick: async () => { try { await work(); await refresh(); } catch (error) { say(error.message, "error"); } } }, text);
-const table = library(side, state, { known, read, say, refresh, addFolder, draw });
-const actions = [action("Upload Documents", async () => upload(await known(), say)), action("Rebuild Index", () => rebuild(say)), action("Settings", () => settings("Settings of the knowledge base", say)), action("Test Query", async () => tester(await known(), read, say)), action("Cleanup", () => cleanup(say)), action("Searches", () => kept(again_for)), action("Index", () => upkeep(say)), action("Memory", memories)];
+const action = (text, work) => h("button", { type: "button", class: "button small", onclick: async () => { await work(); await refresh(); } }, text);
+const table = library(side, state, { known, read, refresh, addFolder, draw });
+const actions = [action("Upload Documents", async () => upload(await known())), action("Rebuild Index", () => rebuild()), action("Settings", () => settings("Settings of the knowledge base")), action("Test Query", async () => tester(await known(), read)), action("Cleanup", () => cleanup()), action("Searches", () => kept(again_for)), action("Index", () => upkeep()), action("Memory", memories)];
 app.append(h("header", { class: "bar" }, h("div", { class: "search" }, icon("search"), field, ideas), mode, collection, ...actions), h("main", { class: "body" }, h("h1", { class: "sr-only" }, "Knowledge"), split));
 start();

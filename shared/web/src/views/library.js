@@ -1,7 +1,7 @@
 // The table of documents: columns, sorting, filters, what can be done with one or several of them.
-import { empty, fileName, h, icon, moment, size } from "./dom.js";
+import { empty, fileName, h, icon, size } from "./dom.js";
 import { pages, rows } from "./rows.js";
-import { call, confirm, hosted, openSource } from "./shim.js";
+import { call, confirm, hosted, openSource, say } from "./shim.js";
 
 const SOURCES = { folder: "Folder", upload: "Uploaded", email: "Email", text: "Text" };
 const KINDS = [["", "Any type"], ["pdf", "PDF"], ["docx", "Word"], ["xlsx", "Excel"], ["pptx", "PowerPoint"], ["html", "HTML"], ["md", "Markdown"], ["txt", "Text"], ["csv", "CSV"], ["eml", "Mail"]];
@@ -21,7 +21,7 @@ export const badge = (item) => h("span", { class: "kind", "data-kind": kindOf(it
 export const statusOf = (item) => h("span", { class: "state", "data-state": { embedded: "ready", pending: "pending", failed: "failed" }[item.status], title: item.error }, item.archived ? "Archived" : item.status[0].toUpperCase() + item.status.slice(1));
 const day = (text) => text ? new Date(text).toLocaleDateString([], { dateStyle: "medium" }) : "";
 
-/** Make the table; `does` has known, read, chunks, say, refresh, addFolder. */
+/** Make the table; `does` has known, read, refresh, addFolder, draw. */
 export function library(pane, state, does) {
   const picked = new Set();
   const bulk = h("div", { class: "row wrap pad", hidden: true });
@@ -75,10 +75,10 @@ export function library(pane, state, does) {
   async function actions(item, at) {
     const names = await does.known();
     const ids = { document_ids: [item.document_id] };
-    const act = (text, work, danger) => h("button", { type: "button", role: "menuitem", class: danger ? "danger" : "", onclick: async () => { menu.hidePopover(); try { await work(); } catch (error) { does.say(error.message, "error"); } } }, text);
-    const target = h("select", { "aria-label": `Move ${item.title} to`, onchange: async () => { menu.hidePopover(); try { await call("move_documents", { ...ids, collection: target.value }); await does.refresh(); } catch (error) { does.say(error.message, "error"); } } }, h("option", { value: "" }, "Move to collection …"), names.filter((name) => name !== item.collection).map((name) => h("option", { value: name }, name)));
+    const act = (text, work, danger) => h("button", { type: "button", role: "menuitem", class: danger ? "danger" : "", onclick: () => { menu.hidePopover(); return work(); } }, text);
+    const target = h("select", { "aria-label": `Move ${item.title} to`, onchange: async () => { menu.hidePopover(); await call("move_documents", { ...ids, collection: target.value }); await does.refresh(); } }, h("option", { value: "" }, "Move to collection …"), names.filter((name) => name !== item.collection).map((name) => h("option", { value: name }, name)));
     menu.replaceChildren(
-      act("Re-embed", async () => { await call("rebuild", ids); does.say("It is being embedded anew."); }),
+      act("Re-embed", async () => { await call("rebuild", ids); say("It is being embedded anew."); }),
       act("Preview chunks", () => does.read(item.document_id, 0, 0, "Chunks")),
       target,
       hosted() && item.source.startsWith("file:") ? act("Open file location", () => openSource(item.source, true)) : "",
@@ -101,7 +101,7 @@ export function library(pane, state, does) {
   async function offer() {
     const names = await does.known();
     const ids = () => [...picked];
-    const act = (work) => async () => { try { await work(); picked.clear(); offer(); await does.refresh(); } catch (error) { does.say(error.message, "error"); } };
+    const act = (work) => async () => { await work(); picked.clear(); offer(); await does.refresh(); };
     const target = h("select", { "aria-label": "Move to collection", onchange: act(() => call("move_documents", { document_ids: ids(), collection: target.value })) }, h("option", { value: "" }, "Move to …"), ...names.map((name) => h("option", { value: name }, name)));
     const drop = act(async () => { if (await confirm({ title: `Remove ${picked.size} documents?`, text: "The files themselves stay.", yes: "Remove", danger: true })) await call("delete", { document_ids: ids() }); });
     bulk.hidden = !picked.size;

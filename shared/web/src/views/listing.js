@@ -13,12 +13,12 @@ const ending = (entry) => entry.kind === "folder" ? "Folder" : /\.([^./]+)$/.exe
 const thumbnails = new Map();
 
 /** The heading of the list's columns. */
-export const columns = () => h("div", { class: "columns", "aria-hidden": "true" }, ["", "Name", "Type", "Size", "Modified", "Vectorized", "Tags", "Accessed by", ""].map((name) => h("span", {}, name)));
+export const columns = () => h("div", { class: "columns", "aria-hidden": "true" }, ["", "Name", "Type", "Size", "Modified", "Vectorized", "Tags", "Accessed by", ""].map((name) => h("span", { "data-needs": name === "Vectorized" ? "host" : null }, name)));
 
 /** What can be done with one file, or folder, under its button. */
 export const choices = (entry, does) => [
   ...(entry.kind === "folder" ? [] : [["Preview", () => does.read(entry.path)]]),
-  ["Vectorize", () => does.vectorize([entry.path])],
+  ...(does.alone() ? [] : [["Vectorize", () => does.vectorize([entry.path])]]),
   ["Tag/Categorize", () => does.tag([entry.path], entry)],
   ["Download", () => does.download([entry.path])],
   ["Delete", () => does.remove([entry.path])],
@@ -59,7 +59,7 @@ export function line(entry, does) {
   return h("div", { class: "columns" }, tick(entry, does),
     main(entry, does, shape(entry), h("span", { class: "grow" }, h("span", { class: "title" }, titleOf(entry.path)), h("small", { class: "narrow" }, about))),
     h("span", { title: entry.media_type }, ending(entry)), h("span", {}, entry.kind === "folder" ? "" : size(entry.size)), h("span", { title: moment(entry.modified) }, new Date(entry.modified).toLocaleDateString([], { dateStyle: "medium" })),
-    h("span", {}, entry.kind === "folder" ? "" : entry.vectorized ? "Yes" : "No"), h("span", { title: tags.join(" ") }, tags.map((tag) => h("span", { class: "tag" }, tag))), h("span", {}, entry.accessed_by), more(entry, does));
+    h("span", { "data-needs": "host" }, entry.kind === "folder" ? "" : entry.vectorized ? "Yes" : "No"), h("span", { title: tags.join(" ") }, tags.map((tag) => h("span", { class: "tag" }, tag))), h("span", {}, entry.accessed_by), more(entry, does));
 }
 
 /** One card of the grid; pictures show themselves, larger while the pointer rests on them. */

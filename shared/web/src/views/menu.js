@@ -20,11 +20,3 @@ export function menu(owner, items, { x, y } = {}) {
   list.style.top = `${Math.max(4, Math.min(y ?? box.bottom, innerHeight - list.offsetHeight - 4))}px`;
   list.firstElementChild.focus();
 }
-
-/** A dialog of the view with a heading and a button that closes it; resolves when it is closed. */
-export function dialog(title, ...content) {
-  const box = h("dialog", { class: "ask wide", "aria-label": title }, h("div", { class: "row" }, h("h2", { class: "grow" }, title), h("button", { type: "button", class: "button small", onclick: () => box.close() }, "Close")), ...content);
-  document.body.append(box);
-  box.showModal();
-  return { box, closed: new Promise((resolve) => { box.onclose = () => { box.remove(); resolve(); }; }) };
-}

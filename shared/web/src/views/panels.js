@@ -1,6 +1,5 @@
 // What the buttons of the Files page open: locations, clean-up, the state of the sync, tags, questions about a file.
-import { h, moment, size } from "./dom.js";
-import { dialog } from "./menu.js";
+import { dialog, h, moment, size, withButton } from "./dom.js";
 import { call } from "./shim.js";
 
 const problems = () => h("p", { class: "problem", role: "alert", hidden: true });
@@ -19,7 +18,7 @@ export function locations(go, changed) {
   const list = h("ul", { class: "list" });
   const path = h("input", { type: "text", placeholder: "/full/path/of/a/folder", "aria-label": "Path of the folder" });
   const wrong = problems();
-  const { box } = dialog("Manage locations", list, wrong, h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); act(() => call("add_root", { folder: path.value.trim() })); } }, path, h("button", { class: "button primary" }, "Add folder")), h("div", { class: "row wrap" }, h("button", { type: "button", class: "button small", onclick: () => act(async () => { saved = (await call("back_up")).backups; }) }, "Back up tags and history")));
+  const { box } = dialog("Manage locations", list, wrong, withButton(path, h("button", { type: "button", class: "button primary", onclick: () => act(() => call("add_root", { folder: path.value.trim() })) }, "Add folder")), h("div", { class: "row wrap" }, h("button", { type: "button", class: "button small", onclick: () => act(async () => { saved = (await call("back_up")).backups; }) }, "Back up tags and history")));
   let saved = [];
   async function act(work) {
     wrong.hidden = true;
@@ -58,7 +57,7 @@ export async function syncState() {
   const status = h("p", { role: "status" });
   const draw = (state) => {
     status.textContent = state.at ? `Last sync ${moment(state.at)}: ${state.files.toLocaleString()} files. ${state.errors.join(" ")} ${state.conflicts.length ? "" : "No conflicts."}` : "There was no sync yet.";
-    const choose = (path, keep, text) => h("button", { type: "button", class: "button small", onclick: async () => { try { draw(await call("resolve", { path, keep })); } catch (error) { status.textContent = error.message; } } }, text);
+    const choose = (path, keep, text) => h("button", { type: "button", class: "button small", onclick: async () => draw(await call("resolve", { path, keep })) }, text);
     list.replaceChildren(...state.conflicts.map((item) => h("li", { class: "list-row" }, h("span", { class: "grow" }, h("span", { class: "title" }, item.path), h("small", {}, `Changed by ${item.by || "Homeport"} and by another program`)), choose(item.path, "disk", "Keep the disk"), choose(item.path, "homeport", "Keep Homeport's"), choose(item.path, "both", "Keep both"))));
   };
   draw(await call("sync_state"));
@@ -104,6 +103,6 @@ export function questions(path, follow) {
       place.lastChild.replaceWith(markdown(job.notes.join("\n")));
     } catch (error) { place.lastChild.textContent = error.message; }
   }
-  const form = h("form", { class: "row", onsubmit: (event) => { event.preventDefault(); const question = field.value.trim(); if (question) { field.value = ""; ask("answer", question); } } }, field, h("button", { class: "button small" }, "Ask"));
+  const form = withButton(field, h("button", { type: "button", class: "button small", onclick: () => { const question = field.value.trim(); if (question) { field.value = ""; ask("answer", question); } } }, "Ask"));
   return h("details", { class: "questions" }, h("summary", {}, "Ask an agent"), h("div", { class: "row wrap pad" }, h("button", { type: "button", class: "button small", onclick: () => ask("summary") }, "Summarize Document"), h("button", { type: "button", class: "button small", onclick: () => ask("entities") }, "Extract Entities")), form, shown);
 }

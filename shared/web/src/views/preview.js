@@ -1,14 +1,14 @@
 // What a file looks like: text, code, a table, a picture, pages, or its first bytes.
-import { h, lines } from "./dom.js";
+import { h, latest, lines, rested } from "./dom.js";
 import { code, markdown } from "./rendered.js";
 import { call } from "./shim.js";
 
 /** Return the elements that show the file; `line` marks a line of its text. */
-export async function preview(path, info, line, say) {
+export async function preview(path, info, line) {
   if (line) return text(path, await call("read", { path, start_line: Math.max(1, line - 200) }), line);
   const shown = await call("preview", { path, edge: Math.min(2048, Math.round(Math.max(600, innerWidth) * devicePixelRatio)) });
   const notes = shown.warnings.map((warning) => h("p", { class: "note" }, warning));
-  const parts = { picture: () => picture(shown), page: () => pages(path, shown, say), table: () => table(path, shown, say), binary: () => bytes(shown), markdown: () => rendered(path, shown), code: () => words(path, shown), text: () => words(path, shown) }[shown.kind]();
+  const parts = { picture: () => picture(shown), page: () => pages(path, shown), table: () => table(path, shown), binary: () => bytes(shown), markdown: () => rendered(path, shown), code: () => words(path, shown), text: () => words(path, shown) }[shown.kind]();
   return [...notes, ...parts];
 }
 
@@ -65,25 +65,27 @@ function pan(box) {
   return box;
 }
 
-function pages(path, shown, say) {
+function pages(path, shown) {
   const image = h("img", { src: shown.image, alt: `Page ${shown.page} of ${shown.pages}` });
   const box = h("div", { class: "canvas page" , tabindex: "0", role: "group", "aria-label": "Page" }, image);
   const label = h("span", { class: "muted", role: "status" }, `Page ${shown.page} of ${shown.pages}`);
-  async function go(step) {
-    const page = Math.max(1, Math.min(shown.pages, shown.page + step));
-    if (page === shown.page || box.hidden) return;
-    try {
-      shown = await call("preview", { path, page });
-      image.src = shown.image;
-      image.alt = label.textContent = `Page ${shown.page} of ${shown.pages}`;
-    } catch (error) { say(error.message, "error"); }
-  }
+  let wanted = shown.page;
+  const turn = latest(() => call("preview", { path, page: wanted }), (found) => {
+    image.src = found.image;
+    image.alt = label.textContent = `Page ${found.page} of ${found.pages}`;
+  });
+  const go = (step) => {
+    const page = Math.max(1, Math.min(shown.pages, wanted + step));
+    if (page === wanted || box.hidden) return;
+    wanted = page;
+    turn();
+  };
   const other = h("div", { hidden: true });
   const toggle = h("button", { type: "button", class: "button small", "aria-pressed": "false", onclick: async () => {
     box.hidden = !box.hidden;
     other.hidden = !box.hidden;
     toggle.setAttribute("aria-pressed", String(box.hidden));
-    if (box.hidden && !other.childElementCount) try { other.append(...text(path, await call("read", { path }))); } catch (error) { say(error.message, "error"); }
+    if (box.hidden && !other.childElementCount) other.append(...text(path, await call("read", { path })));
   } }, "Text");
   box.addEventListener("keydown", (event) => { const step = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 }[event.key]; if (step) { event.preventDefault(); go(step); } });
   const bar = tools([["Previous page", () => go(-1)], ["Next page", () => go(1)]], "");
@@ -93,19 +95,17 @@ function pages(path, shown, say) {
 
 const tools = (buttons, note) => h("div", { class: "row tools" }, buttons.map(([name, onclick]) => h("button", { type: "button", class: "button small", onclick }, name)), note ? h("span", { class: "muted" }, note) : null);
 
-function table(path, shown, say) {
+function table(path, shown) {
   const wanted = { path, limit: 100, offset: 0, filters: {}, sheet: shown.sheet };
   const label = h("span", { class: "muted", role: "status" });
   const body = h("tbody", {});
   const heads = h("tr", {});
   const fields = h("tr", {});
-  let timer = 0;
-  async function load() {
-    try { shown = await call("preview", wanted); draw(); } catch (error) { say(error.message, "error"); }
-  }
+  const load = latest(() => call("preview", wanted), (found) => { shown = found; draw(); });
+  const typed = rested(load);
   function head() {
     heads.replaceChildren(...shown.columns.map((name, i) => h("th", { scope: "col" }, h("button", { type: "button", class: "sort", onclick: () => { Object.assign(wanted, { sort: i, descending: wanted.sort === i && !wanted.descending, offset: 0 }); load(); } }, name || `Column ${i + 1}`))));
-    fields.replaceChildren(...shown.columns.map((name, i) => h("td", {}, h("input", { type: "text", "aria-label": `Filter ${name || `column ${i + 1}`}`, placeholder: "Filter", oninput: (event) => { wanted.filters = { ...wanted.filters, [i]: event.target.value }; if (!event.target.value) delete wanted.filters[i]; wanted.offset = 0; clearTimeout(timer); timer = setTimeout(load, 250); } }))));
+    fields.replaceChildren(...shown.columns.map((name, i) => h("td", {}, h("input", { type: "text", "aria-label": `Filter ${name || `column ${i + 1}`}`, placeholder: "Filter", oninput: (event) => { wanted.filters = { ...wanted.filters, [i]: event.target.value }; if (!event.target.value) delete wanted.filters[i]; wanted.offset = 0; typed(); } }))));
   }
   function draw() {
     const last = shown.offset + shown.rows.length;

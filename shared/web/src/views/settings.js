@@ -1,6 +1,6 @@
 // The settings of a server, each with what it means; a wrong one is refused before anything changes.
 import { dialog, h } from "./dom.js";
-import { call } from "./shim.js";
+import { call, say } from "./shim.js";
 
 function control({ name, value, fixed }) {
   const kept = { disabled: fixed, "aria-label": name, name };
@@ -15,7 +15,7 @@ function control({ name, value, fixed }) {
 }
 
 /** Show the settings that the tools `show_settings` and `change_settings` read and store. */
-export async function settings(title, say) {
+export async function settings(title) {
   const found = (await call("show_settings")).settings;
   const fields = found.map((item) => { const [input, read] = control(item); return { item, input, read }; });
   const wrong = h("div", { "aria-live": "assertive" });
@@ -25,11 +25,11 @@ export async function settings(title, say) {
     try {
       if (Object.keys(values).length) await call("change_settings", { values });
       say("The settings are stored.");
-      shown.close();
+      box.close();
     } catch (error) { wrong.replaceChildren(h("p", { class: "note warn", role: "alert" }, error.message)); }
   };
-  const shown = dialog(title,
+  const { box, closed } = dialog(title,
     h("div", { class: "settings" }, fields.map(({ item, input }) => h("label", { class: "setting" }, h("span", {}, h("strong", {}, item.name), h("small", {}, item.about, item.fixed ? " (set on the command line)" : "")), input))),
     wrong, h("div", { class: "row end" }, h("button", { type: "button", class: "button primary", onclick: save }, "Save")));
-  return shown.closed;
+  return closed;
 }

@@ -64,7 +64,7 @@ export function tree(does) {
     ["New Folder", () => does.newFolder(folder.path)],
     ["Rename", () => does.rename(folder.path)],
     ["Delete", () => does.remove([folder.path])],
-    ["Mark for Indexing", () => does.index(folder.path, !folder.indexed), Boolean(folder.indexed)],
+    ...(does.alone() ? [] : [["Mark for Indexing", () => does.index(folder.path, !folder.indexed), Boolean(folder.indexed)]]),
   ], clientX ? { x: clientX, y: clientY } : {});
 
   function toggle(path) {

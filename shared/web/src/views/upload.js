@@ -1,23 +1,15 @@
 // The dialog that uploads files: chosen or dropped, with tags and destination; each has its own progress and result.
-import { h, icon, size } from "./dom.js";
-import { dialog } from "./menu.js";
-import { call } from "./shim.js";
+import { dialog, h, icon, size } from "./dom.js";
+import { call, dataOf } from "./shim.js";
 
 const PART = 512 * 1024;
 const BATCH = 50;
-
-const base64 = (blob) => new Promise((resolve, reject) => {
-  const reader = new FileReader();
-  reader.onload = () => resolve(String(reader.result).split(",", 2)[1] ?? "");
-  reader.onerror = () => reject(new Error("The file can no longer be read."));
-  reader.readAsDataURL(blob);
-});
 
 async function send(file, progress) {
   let state = { upload: "", received: 0 };
   do {
     const part = file.slice(state.received, state.received + PART);
-    state = await call("upload_part", { name: file.name, total: file.size, offset: state.received, content: file.size ? await base64(part) : "", upload: state.upload });
+    state = await call("upload_part", { name: file.name, total: file.size, offset: state.received, content: file.size ? await dataOf(part) : "", upload: state.upload });
     progress(file.size ? state.received / file.size : 1);
   } while (state.received < file.size);
   return state.upload;
@@ -84,7 +76,7 @@ export function upload(dropped, folder, ended) {
   const zone = h("div", { class: "drop", ondragover: (event) => event.preventDefault(), ondrop: (event) => { event.preventDefault(); add(event.dataTransfer.files); } }, h("p", {}, "Drop files here, or choose them."), picker);
   const field = (name, input) => h("label", { class: "stack" }, name, input);
   add(dropped);
-  return dialog("Upload files", zone, list, h("div", { class: "fields" }, field("Destination folder", place), field("Category", category), field("Tags", tags)), h("label", { class: "row" }, vectorize, "Vectorize after the upload"), h("label", { class: "row" }, overwrite, "Overwrite existing files"), h("div", { class: "row" }, status, go)).closed;
+  return dialog("Upload files", zone, list, h("div", { class: "fields" }, field("Destination folder", place), field("Category", category), field("Tags", tags)), h("label", { class: "row", "data-needs": "host" }, vectorize, "Vectorize after the upload"), h("label", { class: "row" }, overwrite, "Overwrite existing files"), h("div", { class: "row" }, status, go)).closed;
 }
 
 const row = (file) => h("li", { class: "upload" }, icon("file"), h("span", { class: "grow" }, h("span", { class: "title" }, file.name), h("progress", { max: "1", value: "0", "aria-label": `Upload of ${file.name}` }), h("small", {}, size(file.size))));

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from homeport_rag.records import CollectionSettings, Space
-from homeport_rag.results import Collection
+from homeport_rag.results.upkeep import Collection
 from homeport_rag.store import documents, full_text
 from homeport_rag.store.dialect import Connection
 from homeport_rag.store.full_text import INDEX

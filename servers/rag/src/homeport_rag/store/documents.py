@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport_rag.records import Outcome, Source
-from homeport_rag.results import Details, Document, Version
+from homeport_rag.results.documents import Details, Document, Version
 from homeport_rag.store import full_text
 from homeport_rag.store.dialect import Connection, without_case
 from homeport_rag.store.full_text import INDEX

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from homeport_rag.records import Space
-from homeport_rag.results import Finding
+from homeport_rag.results.upkeep import Finding
 from homeport_rag.store import documents, full_text
 from homeport_rag.store.dialect import Connection, bytes_of, is_sqlite
 from homeport_rag.store.full_text import INDEX, TOKENIZER

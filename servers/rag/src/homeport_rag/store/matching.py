@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from homeport_rag.results import Chunk, Hit
+from homeport_rag.results.documents import Chunk
+from homeport_rag.results.searches import Hit
 from homeport_rag.search import Filters
 from homeport_rag.store import full_text
 from homeport_rag.store.dialect import Connection, has_value

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from homeport_rag.results import MemoryEntry
+from homeport_rag.results.memories import MemoryEntry
 from homeport_rag.store import documents
 from homeport_rag.store.dialect import ALL, Connection
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from homeport_rag.results import Asked, Saved, SearchResult
+from homeport_rag.results.searches import Asked, Saved, SearchResult
 from homeport_rag.store.dialect import Connection
 from homeport_shared.clock import iso
 

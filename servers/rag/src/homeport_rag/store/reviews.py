@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from homeport_rag.results import Review
+from homeport_rag.results.documents import Review
 from homeport_rag.store.dialect import Connection
 
 KEPT = 1_000
