@@ -51,7 +51,7 @@ def follow(link: Locator) -> None:
 
 
 def drag(source: Locator, target: Locator) -> None:
-    """Drag by hand: what is dropped on hears of it by the second move of the pointer over it, not surely by the first."""
+    """Drag by hand: what is dropped on surely hears of it by the second move over it, not by the first."""
     mouse = source.page.mouse
     source.hover()
     mouse.down()

@@ -37,6 +37,8 @@ FOR_PAGES = {
     "resolve",
     "leftovers",
     "clean_up",
+    "version_space",
+    "forget_versions",
     "back_up",
     "restore_backup",
     "jobs",

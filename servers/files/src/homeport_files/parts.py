@@ -19,6 +19,7 @@ from homeport_files.questions import Questions
 from homeport_files.store import Version
 from homeport_files.syncing import Syncer
 from homeport_files.uploads import Uploads
+from homeport_files.versions import Versions
 from homeport_files.workspace import Workspace
 from homeport_shared.context import ServerContext
 from homeport_shared.jobs import Jobs
@@ -41,6 +42,7 @@ class Parts:
         self.layouts = Layouts(context.folder)
         self.packer = Packer(self.workspace)
         self.backups = Backups(self.workspace)
+        self.versions = Versions(self.workspace)
         self.knowledge = Knowledge(self.workspace)
         self.attacher = Attacher(self.workspace)
         self.questions = Questions(self.workspace)
@@ -65,6 +67,7 @@ class Parts:
         self.workspace.outside.on_change += [self.browser.heard, self.lookup.indexer.heard, self.knowledge.heard]
         for work in (self.knowledge.follow, self.cleaner.schedule, self.syncer.schedule):
             context.tasks.start_soon(partial(work, self.jobs))
+        context.tasks.start_soon(self.versions.schedule)
 
     async def _changed(self, version: Version) -> None:
         await self.browser.heard(version.kind, version.place, version.came_from)

@@ -151,8 +151,30 @@ class Ledger:
             return self._blob(sha256).open("rb")
         except FileNotFoundError:
             raise HomeportError(
-                "damaged", f"The kept content {sha256[:12]} is missing from {self._blobs}.", "Restore it from a backup."
+                "damaged",
+                f"The kept content {sha256[:12]} is missing from {self._blobs}.",
+                "It may have been cleaned up as an old version; else restore it from a backup.",
             ) from None
+
+    def kept(self, before: str) -> tuple[dict[str, int], dict[str, int]]:
+        """Return the bytes of each kept content by its SHA-256: of all, and of those that can go.
+
+        These are only in changes made before `before`, RFC 3339 in UTC, and are not what a path holds now.
+        """
+        files = (entry for folder in self._blobs.glob("??") for entry in os.scandir(folder))
+        kept = {entry.name: entry.stat().st_size for entry in files}
+        needed = self._connection.execute(
+            "SELECT before FROM changes WHERE at >= :at UNION SELECT after FROM changes WHERE at >= :at UNION"
+            " SELECT after FROM changes WHERE version IN (SELECT max(version) FROM changes GROUP BY root, path)",
+            {"at": before},
+        )
+        names = {row[0] for row in needed}
+        return kept, {name: size for name, size in kept.items() if name not in names}
+
+    def forget(self, before: str) -> None:
+        """Remove the contents that `kept` says can go; the rows of their changes stay."""
+        for name in self.kept(before)[1]:
+            self._blob(name).unlink(missing_ok=True)
 
     def last(self, place: Place) -> Version | None:
         """Return the newest change at `place`, also when that moved it away."""

@@ -14,9 +14,10 @@ from homeport_files.questions import Ask
 from homeport_files.results import JobRow, JobRows, job_row
 from homeport_files.syncing import Side, SyncState
 from homeport_files.uploads import Options, Piece, StoredFiles, Uploaded
+from homeport_files.versions import VersionSpace
 from homeport_shared.jobs import NEWS
 from homeport_shared.server import Server
-from homeport_shared.tools import APP, APP_WRITE, CREATE, PERSON, READ
+from homeport_shared.tools import APP, APP_DESTROY, APP_WRITE, CREATE, DESTROY, PERSON, READ
 
 NONE: list[str] = []  # the SDK copies defaults; a shared list is never changed
 ALL: list[Why] = []
@@ -114,6 +115,16 @@ def _upkeep(server: Server, parts: Parts) -> None:
     async def clean_up(paths: list[str], confirm: int) -> Leftovers:  # pyright: ignore[reportUnusedFunction]
         """Remove files that `leftovers` listed as a job; `confirm` repeats how many. They can be restored."""
         return await parts.cleaner.remove(paths, confirm, parts.jobs)
+
+    @server.tool(title="Room of versions", annotations=READ, meta=APP)
+    async def version_space(days: int = 90) -> VersionSpace:  # pyright: ignore[reportUnusedFunction]
+        """Tell how much room earlier contents take, and those that are at least some days old."""
+        return await parts.versions.space(days)
+
+    @server.tool(title="Forget versions", annotations=DESTROY, meta=APP_DESTROY)
+    async def forget_versions(days: int, confirm: int) -> VersionSpace:  # pyright: ignore[reportUnusedFunction]
+        """Remove the earlier contents that `version_space` counted as old, for good; `confirm` repeats how many."""
+        return await parts.versions.forget(days, confirm)
 
     @server.resource("files://sync", title="State of the sync", mime_type="application/json")
     async def sync_resource() -> str:  # pyright: ignore[reportUnusedFunction]

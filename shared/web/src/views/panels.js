@@ -1,6 +1,6 @@
 // What the buttons of the Files page open: locations, clean-up, the state of the sync, tags, questions about a file.
-import { dialog, h, moment, size, withButton } from "./dom.js";
-import { call } from "./shim.js";
+import { dialog, h, latest, moment, rested, size, withButton } from "./dom.js";
+import { call, confirm, hosted } from "./shim.js";
 
 const problems = () => h("p", { class: "problem", role: "alert", hidden: true });
 const told = (place, error) => { place.textContent = error.message; place.hidden = false; };
@@ -48,7 +48,27 @@ export async function cleanUp(path, follow) {
       status.textContent = `${job.counters.files} files removed, ${size(job.counters.bytes)} freed, ${job.counters.errors} errors. ${job.notes.join(" ")} They can be restored.`;
     } catch (error) { status.textContent = error.message; }
   } }, "Remove the selected files");
-  return dialog("Clean temporary files", status, h("ul", { class: "list scrolling" }, ticks.map(([item, tick]) => h("li", {}, h("label", { class: "list-row" }, tick, h("span", { class: "grow" }, h("span", { class: "title" }, item.path), h("small", {}, `${words[item.why]}${item.of ? `: ${item.of}` : ""} · ${size(item.size)}`)))))), h("div", { class: "row end" }, remove)).closed;
+  return dialog("Clean temporary files", status, h("ul", { class: "list scrolling" }, ticks.map(([item, tick]) => h("li", {}, h("label", { class: "list-row" }, tick, h("span", { class: "grow" }, h("span", { class: "title" }, item.path), h("small", {}, `${words[item.why]}${item.of ? `: ${item.of}` : ""} · ${size(item.size)}`)))))), h("div", { class: "row end" }, remove), ...room()).closed;
+}
+
+/** How much room earlier versions take; those older than some days can go for good. */
+function room() {
+  const days = h("input", { type: "number", min: "0", value: "90", "aria-label": "Days", oninput: rested(() => draw()) });
+  const told = h("p", { role: "status" });
+  let old = 0;
+  const show = (found) => {
+    old = found.old;
+    told.textContent = `${found.contents.toLocaleString()} earlier contents take ${size(found.bytes)}; ${old ? `${old.toLocaleString()} of them, ${size(found.old_bytes)}, are` : "none of them is"} older than ${found.days} days.`;
+    remove.disabled = !old;
+  };
+  const draw = latest(() => call("version_space", { days: Number(days.value) }), show);
+  const remove = h("button", { type: "button", class: "button danger", disabled: true, onclick: async () => {
+    // Homeport asks by itself before something is destroyed.
+    if (!hosted() && !await confirm({ title: `Remove ${old} versions?`, text: "They cannot be brought back. The files themselves stay.", yes: "Remove", danger: true })) return;
+    show(await call("forget_versions", { days: Number(days.value), confirm: old }));
+  } }, "Remove these versions");
+  draw();
+  return [h("h3", {}, "Earlier versions"), told, h("div", { class: "row" }, h("label", { class: "row grow" }, "Older than", days, "days"), remove)];
 }
 
 /** The last sync, its errors, and the conflicts with a choice for each. */
