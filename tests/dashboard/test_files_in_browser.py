@@ -298,7 +298,7 @@ def test_disk_and_page_follow_each_other_and_sync_and_cleanup_report(site: Site,
     box.get_by_label("Days").fill("0")
     expect(box).to_contain_text("1 of them, 3 B, are older than 0 days")
     box.get_by_role("button", name="Remove these versions").click()
-    expect(box).to_contain_text("none of them is older than 0 days")
+    expect(box).to_contain_text("No earlier contents are kept.")
     box.get_by_role("button", name="Close", exact=True).click()
     called(site, "write", path="documents/lease.txt", content="ours", overwrite=True)
     (site.folder / "lease.txt").write_text("theirs", "utf-8")
@@ -409,10 +409,14 @@ def test_names_show_what_they_hide_and_a_file_without_a_preview_can_still_be_han
 
 
 def test_markdown_is_shown_as_it_is_meant_and_as_its_source(site: Site, page: Page) -> None:
-    (site.folder / "m.md").write_text("# Title\n\n[go](javascript:alert(1)) ![p](http://x/y.png) <b>raw</b>\n", "utf-8")
+    tasks = "- [x] sown\n- [ ] reaped\n\n3. three\n"
+    (site.folder / "m.md").write_text(f"# Title\n\n{tasks}\n[go](javascript:alert(1)) ![p](http://x/y.png) <b>raw</b>\n", "utf-8")
     view = opened(site, page, "documents/m.md")
     expect(view.locator(".rendered h1")).to_have_text("Title")
     expect(view.locator(".rendered :is(a[href], img, b)")).to_have_count(0)
+    expect(view.get_by_role("listitem").filter(has_text="sown").get_by_role("checkbox", name="Done")).to_be_checked()
+    expect(view.get_by_role("checkbox", name="To do")).not_to_be_checked()
+    expect(view.locator(".rendered ol")).to_have_attribute("start", "3")
     view.get_by_role("button", name="Source").click()
     expect(view.locator(".lines")).to_contain_text("[go](javascript:alert(1))")
 

@@ -38,7 +38,7 @@ export async function cleanUp(path, follow) {
   const ticks = found.found.map((item) => [item, h("input", { type: "checkbox", checked: item.why !== "duplicate" })]);
   const words = { temporary: "Old temporary file", orphaned: "Its document is gone", duplicate: "Same content" };
   const status = h("p", { role: "status" }, found.found.length ? `${found.found.length} files, ${size(found.bytes)}` : "There is nothing to clean up.");
-  const remove = h("button", { type: "button", class: "button danger", disabled: !found.found.length, onclick: async () => {
+  const remove = h("button", { type: "button", class: "button danger", onclick: async () => {
     const paths = ticks.filter(([, tick]) => tick.checked).map(([item]) => item.path);
     if (remove.dataset.sure !== String(paths.length)) { remove.dataset.sure = String(paths.length); remove.textContent = `Really remove ${paths.length} files?`; return; }
     remove.disabled = true;
@@ -48,17 +48,17 @@ export async function cleanUp(path, follow) {
       status.textContent = `${job.counters.files} files removed, ${size(job.counters.bytes)} freed, ${job.counters.errors} errors. ${job.notes.join(" ")} They can be restored.`;
     } catch (error) { status.textContent = error.message; }
   } }, "Remove the selected files");
-  return dialog("Clean temporary files", status, h("ul", { class: "list scrolling" }, ticks.map(([item, tick]) => h("li", {}, h("label", { class: "list-row" }, tick, h("span", { class: "grow" }, h("span", { class: "title" }, item.path), h("small", {}, `${words[item.why]}${item.of ? `: ${item.of}` : ""} · ${size(item.size)}`)))))), h("div", { class: "row end" }, remove), ...room()).closed;
+  return dialog("Clean temporary files", status, h("ul", { class: "list scrolling" }, ticks.map(([item, tick]) => h("li", {}, h("label", { class: "list-row" }, tick, h("span", { class: "grow" }, h("span", { class: "title" }, item.path), h("small", {}, `${words[item.why]}${item.of ? `: ${item.of}` : ""} · ${size(item.size)}`)))))), found.found.length ? h("div", { class: "row end" }, remove) : "", ...room()).closed;
 }
 
 /** How much room earlier versions take; those older than some days can go for good. */
 function room() {
-  const days = h("input", { type: "number", min: "0", value: "90", "aria-label": "Days", oninput: rested(() => draw()) });
+  const days = h("input", { type: "number", class: "days", min: "0", value: "90", "aria-label": "Days", oninput: rested(() => draw()) });
   const told = h("p", { role: "status" });
   let old = 0;
   const show = (found) => {
     old = found.old;
-    told.textContent = `${found.contents.toLocaleString()} earlier contents take ${size(found.bytes)}; ${old ? `${old.toLocaleString()} of them, ${size(found.old_bytes)}, are` : "none of them is"} older than ${found.days} days.`;
+    told.textContent = !found.contents ? "No earlier contents are kept." : `${found.contents.toLocaleString()} earlier contents take ${size(found.bytes)}; ${old ? `${old.toLocaleString()} of them, ${size(found.old_bytes)}, are` : "none of them is"} older than ${found.days} days.`;
     remove.disabled = !old;
   };
   const draw = latest(() => call("version_space", { days: Number(days.value) }), show);
@@ -68,7 +68,7 @@ function room() {
     show(await call("forget_versions", { days: Number(days.value), confirm: old }));
   } }, "Remove these versions");
   draw();
-  return [h("h3", {}, "Earlier versions"), told, h("div", { class: "row" }, h("label", { class: "row grow" }, "Older than", days, "days"), remove)];
+  return [h("h3", {}, "Earlier versions"), told, h("div", { class: "row" }, h("span", {}, "Older than"), days, h("span", { class: "grow" }, "days"), remove)];
 }
 
 /** The last sync, its errors, and the conflicts with a choice for each. */

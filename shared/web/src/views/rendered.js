@@ -23,12 +23,15 @@ for (const [name, language] of Object.entries(languages)) hljs.registerLanguage(
 export function markdown(text) {
   const target = h("div", { class: "rendered" });
   const renderer = smd.default_renderer(target);
-  const { add_token } = renderer;
+  const { add_token, set_attr } = renderer;
   renderer.add_token = (data, type) => add_token(data, type === smd.IMAGE ? smd.LINK : type);
-  renderer.set_attr = () => {};
+  renderer.set_attr = (data, type, value) => {
+    if (type === smd.CHECKED || (type === smd.START && /^\d{1,9}$/.test(value))) set_attr(data, type, value);
+  };
   const parser = smd.parser(renderer);
   smd.parser_write(parser, text);
   smd.parser_end(parser);
+  for (const box of target.querySelectorAll("input")) box.setAttribute("aria-label", box.checked ? "Done" : "To do");
   return target;
 }
 
