@@ -410,7 +410,9 @@ def test_names_show_what_they_hide_and_a_file_without_a_preview_can_still_be_han
 
 def test_markdown_is_shown_as_it_is_meant_and_as_its_source(site: Site, page: Page) -> None:
     tasks = "- [x] sown\n- [ ] reaped\n\n3. three\n"
-    (site.folder / "m.md").write_text(f"# Title\n\n{tasks}\n[go](javascript:alert(1)) ![p](http://x/y.png) <b>raw</b>\n", "utf-8")
+    (site.folder / "m.md").write_text(
+        f"# Title\n\n{tasks}\n[go](javascript:alert(1)) ![p](http://x/y.png) <b>raw</b>\n", "utf-8"
+    )
     view = opened(site, page, "documents/m.md")
     expect(view.locator(".rendered h1")).to_have_text("Title")
     expect(view.locator(".rendered :is(a[href], img, b)")).to_have_count(0)

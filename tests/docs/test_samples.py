@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
+import psutil
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -209,8 +210,10 @@ def reader(tmp_path: Path, double: ModelDouble) -> Generator[Reader]:
         "COLUMNS": "200",
     }
     yield Reader(work, environment)
-    if (home / "host").exists():
-        subprocess.run([BIN / "homeport", "stop"], env=environment, check=True, capture_output=True, timeout=60)
+    if record := process.running(home):
+        host = psutil.Process(record.pid)
+        host.terminate()
+        host.wait(60)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_an_archive_that_lies_about_its_sizes_is_damaged() -> None:
     lie = bomb.replace((5_000_000).to_bytes(4, "little"), (5_000).to_bytes(4, "little"))
     assert lie != bomb
     with pytest.raises(zipfile.BadZipFile):  # before the parser, which would unpack all of it, sees a byte
-        archive.check(lie, "lie.xlsx", see=lambda *_: None)
+        list(archive.pieces(lie, "lie.xlsx"))
     refused("damaged", lie, "lie.xlsx", "damaged")
 
 

@@ -25,7 +25,8 @@ def read(data: bytes, writer: Writer) -> None:
 
     if data.startswith(b"PK"):
         formulas = _Formulas()
-        archive.check(data, writer.name, see=formulas.see)
+        for part, piece in archive.pieces(data, writer.name):
+            formulas.see(part, piece)
         if formulas.uncalculated:
             writer.warnings.append(
                 f"Formulas of {writer.name} have no values yet and read as empty: open it in a program that calculates,"
