@@ -75,7 +75,8 @@ function progress(job) {
 
 async function install() {
   if (!await confirm({ title: "Get the embedding model?", text: "About 90 MB are downloaded from the model's own hub and checked. Nothing is sent.", yes: "Download" })) return;
-  await call("install_model", { consent: true }); await overview();
+  await call("install_model", { consent: true });
+  await overview();
 }
 
 function draw() {
@@ -159,7 +160,8 @@ function tabs(id, content) {
 }
 
 async function again(id) {
-  await call("rebuild", { document_ids: [id] }); say("It is being embedded anew.");
+  await call("rebuild", { document_ids: [id] });
+  say("It is being embedded anew.");
 }
 
 async function save(id) {
@@ -169,13 +171,18 @@ async function save(id) {
 
 async function remove(id, title) {
   if (!await confirm({ title: `Remove ${title}?`, text: "The file itself stays; only what is indexed of it goes.", yes: "Remove", danger: true })) return;
-  await call("delete", { document_ids: [id] }); close(); say("Removed from knowledge."); await refresh();
+  await call("delete", { document_ids: [id] });
+  close();
+  say("Removed from knowledge.");
+  await refresh();
 }
 
 async function addFolder() {
   const path = await confirm({ title: "Add a folder", text: "Its full path on this machine.", field: "", yes: "Add" });
   if (!path) return;
-  await call("add_folder", { path }); await call("sync_folder", { path }); await refresh();
+  await call("add_folder", { path });
+  await call("sync_folder", { path });
+  await refresh();
 }
 
 async function refresh() {
@@ -190,6 +197,7 @@ async function refresh() {
   const content = await table.draw(true).catch((error) => [problem(error, refresh)]);
   if (!content) return; // far down in a long list: a button offers to show the news
   await released();
+  if (state.query) return; // a search has begun meanwhile
   results.replaceChildren(...content);
   side.scrollTop = top;
   if (focused) requestAnimationFrame(() => side.querySelector(`[data-document="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true }));
