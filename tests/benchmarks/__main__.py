@@ -37,6 +37,7 @@ NAMES = (
     "contents",
     "schedules",
     "peers",
+    "other_servers",
 )
 LONG = ("million",)  # run only when asked for
 HEAD = """# Benchmarks

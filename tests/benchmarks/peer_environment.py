@@ -1,4 +1,4 @@
-"""Virtual environments of their own: peers, kept for the next run, and what this tree is now."""
+"""Environments of their own: peers, kept for the next run, and what this tree is now."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+
+from tests.node import SCRIPTS
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path(tempfile.gettempdir()) / "homeport-benchmarks"
@@ -32,6 +34,15 @@ def make(*requirements: str, override: str = "") -> Path:
         _run("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", str(python), *more, *requirements)
         (place / ".ready").touch()
     return commands
+
+
+def make_node(package: str) -> Path:
+    """Install a package of npm once and return its folder."""
+    place = FOLDER / package.rpartition("/")[2]
+    if not (place / "node_modules" / package).is_dir():
+        place.mkdir(parents=True, exist_ok=True)
+        _run(str(SCRIPTS / "npm"), "install", "--prefix", str(place), "--no-audit", "--no-fund", package)
+    return place / "node_modules" / package
 
 
 def make_ours(*members: str) -> Path:
