@@ -1,7 +1,7 @@
 """Files and web against the reference servers of MCP: the same calls on the same files and pages.
 
-`@modelcontextprotocol/server-filesystem` and `mcp-server-fetch` run by stdio, as ours do. Desktop Commander is left out,
-as it reports its use to the outside, and so are servers for knowledge bases, whose models come from hubs.
+`@modelcontextprotocol/server-filesystem` and `mcp-server-fetch` run by stdio, as ours do. Left out: Desktop Commander,
+which reports its use to the outside, and servers for knowledge bases, whose models come from hubs.
 """
 
 from __future__ import annotations

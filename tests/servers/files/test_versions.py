@@ -73,6 +73,8 @@ async def test_old_contents_are_counted_and_removed_for_good_and_what_is_there_n
     assert kept["old_bytes"] == len("firstseconddeleted long ago")
 
     assert (await files.fails("forget_versions", days=90, confirm=1))[0] == "invalid"
+    for days in (-1, 10**9):
+        assert (await files.fails("version_space", days=days))[0] == "invalid"
     left = await files("forget_versions", days=90, confirm=3)
     assert (left["contents"], left["old"]) == (3, 0)
     await files("restore", path="docs/a.txt")

@@ -50,7 +50,10 @@ class FilesSettings(BaseModel):
         default=1024, ge=1, description="The largest file that is changed or deleted, as a version is kept, in MiB."
     )
     version_days: int = Field(
-        default=0, ge=0, description="The age from which earlier contents are removed, in days; 0 = kept for ever."
+        default=0,
+        ge=0,
+        le=36_500,
+        description="The age from which earlier contents are removed, in days; 0 = kept for ever.",
     )
     watch: bool = Field(default=True, description="Tell what other programs change below the roots.")
     upload_mb: int = Field(default=100, ge=1, le=1024, description="The largest file that the page uploads, in MiB.")

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
@@ -161,8 +162,7 @@ class Ledger:
 
         These are only in changes made before `before`, RFC 3339 in UTC, and are not what a path holds now.
         """
-        files = (entry for folder in self._blobs.glob("??") for entry in os.scandir(folder))
-        kept = {entry.name: entry.stat().st_size for entry in files}
+        kept = dict(self._contents())
         needed = self._connection.execute(
             "SELECT before FROM changes WHERE at >= :at UNION SELECT after FROM changes WHERE at >= :at UNION"
             " SELECT after FROM changes WHERE version IN (SELECT max(version) FROM changes GROUP BY root, path)",
@@ -170,6 +170,13 @@ class Ledger:
         )
         names = {row[0] for row in needed}
         return kept, {name: size for name, size in kept.items() if name not in names}
+
+    def _contents(self) -> Generator[tuple[str, int]]:
+        for folder in self._blobs.glob("??"):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # another process removes old ones
+                        yield entry.name, entry.stat().st_size
 
     def forget(self, before: str) -> None:
         """Remove the contents that `kept` says can go; the rows of their changes stay."""

@@ -19,6 +19,7 @@ from homeport_shared.jobs import NEWS
 from homeport_shared.server import Server
 from homeport_shared.tools import APP, APP_DESTROY, APP_WRITE, CREATE, DESTROY, PERSON, READ
 
+Days = Annotated[int, Field(ge=0, le=36_500)]
 NONE: list[str] = []  # the SDK copies defaults; a shared list is never changed
 ALL: list[Why] = []
 
@@ -117,12 +118,12 @@ def _upkeep(server: Server, parts: Parts) -> None:
         return await parts.cleaner.remove(paths, confirm, parts.jobs)
 
     @server.tool(title="Room of versions", annotations=READ, meta=APP)
-    async def version_space(days: int = 90) -> VersionSpace:  # pyright: ignore[reportUnusedFunction]
+    async def version_space(days: Days = 90) -> VersionSpace:  # pyright: ignore[reportUnusedFunction]
         """Tell how much room earlier contents take, and those that are at least some days old."""
         return await parts.versions.space(days)
 
     @server.tool(title="Forget versions", annotations=DESTROY, meta=APP_DESTROY)
-    async def forget_versions(days: int, confirm: int) -> VersionSpace:  # pyright: ignore[reportUnusedFunction]
+    async def forget_versions(days: Days, confirm: int) -> VersionSpace:  # pyright: ignore[reportUnusedFunction]
         """Remove the earlier contents that `version_space` counted as old, for good; `confirm` repeats how many."""
         return await parts.versions.forget(days, confirm)
 
