@@ -16,7 +16,7 @@ from tests.postgres import Postgres
 
 PROGRAM = Path(__file__).with_name("crashing.py")
 EVERY = [("1", "before"), ("1", "after")]  # record: `make soak`
-SOME = [("5", "before"), ("4", "after"), ("4", "before"), ("5", "after")]
+SOME = [("9", "before"), ("8", "after"), ("7", "before"), ("9", "after")]
 ONCE = ["first", "loop-a", "loop-b", "left", "left2", "right", "map-x", "map-y", "inner", "to-undo", "undone"]
 
 

@@ -56,13 +56,17 @@ class Files:
         return path
 
 
-@pytest.fixture(params=["auto", "legacy"])
+# For what depends on the protocol; what a tool does with files does not.
+BOTH_ERAS = pytest.mark.parametrize("files", ["auto", "legacy"], indirect=True)
+
+
+@pytest.fixture
 async def files(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Files]:
-    """The server with its root `docs`, through both protocol eras."""
+    """The server with its root `docs`."""
     folder, sink = tmp_path / "docs", Recorder()
     folder.mkdir()
     flags = {"roots": [str(folder)]}
     async with connected(
-        build_server, "files", tmp_path / "home", flags=flags, era=request.param, events=sink
+        build_server, "files", tmp_path / "home", flags=flags, era=getattr(request, "param", "auto"), events=sink
     ) as client:
         yield Files(folder, tmp_path / "home", client, sink.events)

@@ -20,6 +20,8 @@ from homeport_shared.documents import Decoded, decode
 from homeport_shared.errors import HomeportError
 from homeport_shared.testing.clients import connected
 
+from .conftest import BOTH_ERAS
+
 pytestmark = pytest.mark.anyio
 
 
@@ -27,6 +29,7 @@ def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@BOTH_ERAS
 async def test_write_makes_a_file_and_its_folders(files: Any) -> None:
     change = await files("write", path="docs/new/a.txt", content="hello")
     assert (change["kind"], change["sha256"]) == ("created", sha(b"hello"))
@@ -82,6 +85,7 @@ async def test_base64_writes_bytes(files: Any) -> None:
     assert (await files.fails("write", path="docs/b.bin", content="!", encoding="base64"))[0] == "invalid"
 
 
+@BOTH_ERAS
 async def test_an_edit_of_a_latin_1_crlf_file_leaves_every_other_byte(files: Any) -> None:
     before = "Grüße\r\nan alle\r\nÄÖÜ\r\n".encode("latin-1")
     path = files.put("a.txt", before)
@@ -155,6 +159,7 @@ async def test_a_folder_does_not_move_into_itself(files: Any) -> None:
     assert (await files.fails("move", source="docs", target="docs/c"))[0] == "unsupported"
 
 
+@BOTH_ERAS
 async def test_what_was_deleted_comes_back(files: Any) -> None:
     files.put("a.txt", "a")
     result = await files("delete", paths=["docs/a.txt", "docs/none.txt"])
@@ -201,6 +206,7 @@ async def test_a_change_by_somebody_else_is_kept_as_a_version_of_its_own(files: 
     assert kinds[1] == ("found", sha(b"by an editor"))
 
 
+@BOTH_ERAS
 async def test_changes_are_events_and_resource_updates(files: Any) -> None:
     await files("write", path="docs/a.txt", content="one")
     await files("write", path="docs/a.txt", content="two", overwrite=True)

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from homeport_files.walking import matches
 from homeport_files.windows import Position, find_line, read_window
 
+from .conftest import BOTH_ERAS
+
 pytestmark = pytest.mark.anyio
 
 
@@ -34,6 +36,7 @@ async def test_list_without_a_path_shows_the_roots(files: Any) -> None:
     assert root["used_bytes"] + root["free_bytes"] > 0
 
 
+@BOTH_ERAS
 async def test_list_pages_through_a_tree_in_a_fixed_order(files: Any) -> None:
     names = [f"{folder}/{number}.txt" for folder in ("a", "b", "b/c") for number in range(4)]
     for name in names:
@@ -91,6 +94,7 @@ async def test_read_tells_how_the_file_is_written(files: Any) -> None:
     assert (text["start_line"], text["end_line"], text["truncated"]) == (1, 2, False)
 
 
+@BOTH_ERAS
 async def test_read_starts_at_a_line_and_goes_on_where_it_stopped(files: Any) -> None:
     files.put("a.txt", "".join(f"line {n}\n" for n in range(1, 101)))
     first = await files("read", path="docs/a.txt", start_line=11, max_lines=5)
@@ -208,6 +212,7 @@ async def test_a_pattern_that_never_ends_is_stopped(files: Any) -> None:
     assert (await files("search", query="a+", regex=True))["hits"]  # and the next one works
 
 
+@BOTH_ERAS
 async def test_a_search_stops_when_it_is_cancelled(files: Any) -> None:
     for number in range(300):
         files.put(f"{number}.txt", "x" * 100_000)
@@ -217,6 +222,7 @@ async def test_a_search_stops_when_it_is_cancelled(files: Any) -> None:
         assert (await files("list"))["entries"]
 
 
+@BOTH_ERAS
 async def test_resources_show_roots_history_files_and_folders(files: Any) -> None:
     files.put("a b/c.txt", "hello")
     for uri, expected in [
@@ -236,6 +242,7 @@ async def test_a_resource_does_not_lead_out(files: Any) -> None:
             await files.client.read_resource(uri)
 
 
+@BOTH_ERAS
 async def test_the_prompt_names_the_files(files: Any) -> None:
     files.put("a.txt", "x")
     prompt = await files.client.get_prompt("summarise_folder", {"path": "docs"})

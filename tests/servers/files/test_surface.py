@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import BOTH_ERAS
+
 pytestmark = pytest.mark.anyio
 READING = {"list", "read", "search", "info", "history"}
 CHANGING = {"write", "edit", "apply", "move", "delete", "undo", "write_document"}
@@ -48,6 +50,7 @@ FOR_PAGES = {
 }
 
 
+@BOTH_ERAS
 async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:
     tools = await files.client.list_tools()
     shown = tools.model_copy(update={"tools": [tool for tool in tools.tools if "visibility" not in str(tool.meta)]})
@@ -59,6 +62,7 @@ async def test_the_tools_are_described_and_fit_into_8_kb(files: Any) -> None:
         assert tool.output_schema, tool.name
 
 
+@BOTH_ERAS
 async def test_labels_and_annotations_tell_what_a_tool_does(files: Any) -> None:
     tools = {tool.name: tool for tool in (await files.client.list_tools()).tools}
     assert set(tools) == READING | CHANGING | FOR_PAGES | {"show_files"}
@@ -72,6 +76,7 @@ async def test_labels_and_annotations_tell_what_a_tool_does(files: Any) -> None:
     assert all(tools[name].meta["ui"] == {"visibility": ["app"]} for name in FOR_PAGES)
 
 
+@BOTH_ERAS
 async def test_the_resources_are_there(files: Any) -> None:
     resources = {str(resource.uri) for resource in (await files.client.list_resources()).resources}
     assert {"files://roots", "files://history", "files://changes", "files://health"} <= resources

@@ -41,7 +41,7 @@ async def main(home, folder):
 
 anyio.run(main, *sys.argv[1:])
 """
-KILLS = int(os.environ.get("HOMEPORT_KILLS", "8"))  # `make soak` asks for 50
+KILLS = int(os.environ.get("HOMEPORT_KILLS", "4"))  # `make soak` asks for 50
 
 
 def write_documents(folder: Path, count: int) -> None:
