@@ -136,7 +136,7 @@ async def test_what_a_path_holds_and_what_younger_changes_need_is_never_removed(
         needed.append((calendar.day, {before, after}))
         calendar.turn(later)
     before = calendar.day - timedelta(days=days)
-    await store.changing(lambda ledger: ledger.forget(iso(before)))
+    await store.changing(lambda ledger: ledger.forget(ledger.kept(iso(before))[1]))
     wanted = {*held.values()}.union(*(names for at, names in needed if at >= before)) - {""}
     kept = (await store.reading(lambda ledger: ledger.kept("")))[0]
     await store.aclose()

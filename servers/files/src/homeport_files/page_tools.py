@@ -29,7 +29,7 @@ class Thumbnail(BaseModel):
     image: str
 
 
-class Shown(Layout):
+class LayoutNow(Layout):
     """How the page shows files; `alone` when no other server is there, so nothing is offered that needs one."""
 
     alone: bool
@@ -105,7 +105,7 @@ def _changing(server: Server, parts: Parts) -> None:
         return await parts.changes.make_folder(path)
 
     @server.tool(title="Layout of the page", annotations=SET, meta=APP_WRITE)
-    async def layout(chosen: Layout | None = None) -> Shown:  # pyright: ignore[reportUnusedFunction]
+    async def layout(chosen: Layout | None = None) -> LayoutNow:  # pyright: ignore[reportUnusedFunction]
         """Tell how the page shows files; with `chosen`, remember that."""
         kept = await parts.layouts.keep(chosen)
-        return Shown(**kept.model_dump(), alone=not parts.workspace.context.neighbours.there)
+        return LayoutNow(**kept.model_dump(), alone=not parts.workspace.context.neighbours.there)

@@ -178,9 +178,9 @@ class Ledger:
                     with suppress(FileNotFoundError):  # another process removes old ones
                         yield entry.name, entry.stat().st_size
 
-    def forget(self, before: str) -> None:
-        """Remove the contents that `kept` says can go; the rows of their changes stay."""
-        for name in self.kept(before)[1]:
+    def forget(self, names: Iterable[str]) -> None:
+        """Remove contents by their SHA-256; the rows of their changes stay."""
+        for name in names:
             self._blob(name).unlink(missing_ok=True)
 
     def last(self, place: Place) -> Version | None:

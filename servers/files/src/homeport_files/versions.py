@@ -10,6 +10,7 @@ import anyio
 from pydantic import BaseModel
 
 from homeport_files.settings import FilesSettings
+from homeport_files.store import Ledger
 from homeport_files.workspace import Workspace
 from homeport_shared.clock import iso
 from homeport_shared.errors import HomeportError
@@ -44,9 +45,7 @@ class Versions:
         if self._workspace.store.empty:
             return VersionSpace(contents=0, bytes=0, days=days, old=0, old_bytes=0)
         kept, old = await self._workspace.store.reading(lambda ledger: ledger.kept(self._before(days)))
-        return VersionSpace(
-            contents=len(kept), bytes=sum(kept.values()), days=days, old=len(old), old_bytes=sum(old.values())
-        )
+        return _space(kept, old, days)
 
     async def forget(self, days: int, confirm: int) -> VersionSpace:
         """Remove the contents that are at least `days` old, for good; return what is kept now.
@@ -54,11 +53,17 @@ class Versions:
         Raises:
             HomeportError: `invalid`, when `confirm` is not how many these are now.
         """
-        found = await self.space(days)
-        if confirm != found.old:
-            raise HomeportError("invalid", f"confirm is {confirm}, but {found.old} contents would go.", "Look again.")
-        await self._forget(days)
-        return await self.space(days)
+
+        def work(ledger: Ledger) -> VersionSpace:
+            kept, old = ledger.kept(self._before(days))
+            if confirm != len(old):
+                raise HomeportError(
+                    "invalid", f"confirm is {confirm}, but {len(old)} contents would go.", "Look again."
+                )
+            ledger.forget(old)
+            return _space({name: size for name, size in kept.items() if name not in old}, {}, days)
+
+        return await self._workspace.store.changing(work)
 
     async def schedule(self) -> None:
         """Remove what is older than the settings say, once a day and when they change, until cancelled."""
@@ -73,10 +78,16 @@ class Versions:
             await self._workspace.following.pause(partial(_rest, days))
 
     async def _forget(self, days: int) -> None:
-        await self._workspace.store.changing(lambda ledger: ledger.forget(self._before(days)))
+        await self._workspace.store.changing(lambda ledger: ledger.forget(ledger.kept(self._before(days))[1]))
 
     def _before(self, days: int) -> str:
         return iso(self._workspace.context.clock.now() - timedelta(days=days))
+
+
+def _space(kept: dict[str, int], old: dict[str, int], days: int) -> VersionSpace:
+    return VersionSpace(
+        contents=len(kept), bytes=sum(kept.values()), days=days, old=len(old), old_bytes=sum(old.values())
+    )
 
 
 def _rest(days: int, chosen: FilesSettings) -> float:
