@@ -22,6 +22,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import CallToolResult
+from tests.patience import PATIENCE
 from tests.postgres import Postgres
 from tests.run import LONG, LONG_MARKERS
 
@@ -38,7 +39,6 @@ READY = "Ctrl+C stops it."
 FINAL = {"completed", "failed", "cancelled"}
 COVERAGE = "COVERAGE_PROCESS_CONFIG"  # the variable by which coverage starts in a process
 STRANGE = Path(__file__).with_name("strange.py")
-PATIENCE = 60  # seconds for anything at all; never asserted
 settings.register_profile("patient", deadline=None)  # nor is how long one example takes
 settings.load_profile("patient")
 

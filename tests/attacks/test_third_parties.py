@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport.connection import call as use
 from homeport.connection import text_of
@@ -79,7 +80,7 @@ async def test_a_flood_of_list_changes_leaves_the_host_quick(shared_machine: Any
         await shared_machine.add_strange(client, "flood", "ledger", str(tmp_path / "effects"))
         log = shared_machine.home / "logs" / "homeport.log"
         before = len(log.read_text().splitlines())
-        with anyio.fail_after(40):
+        with anyio.fail_after(PATIENCE):
             assert not (await shared_machine.confirmed(client, "flood__turn", how="2000")).is_error
             assert "roots" in await use(client, "files__roots")
         assert len(log.read_text().splitlines()) - before < 100, "what is announced is not logged"
@@ -89,7 +90,7 @@ async def test_a_flood_of_list_changes_leaves_the_host_quick(shared_machine: Any
 async def test_an_enormous_result_is_refused_or_cut(shared_machine: Any, tmp_path: Path) -> None:
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, "huge", "ledger", str(tmp_path / "effects"))
-        with anyio.fail_after(50):
+        with anyio.fail_after(PATIENCE):
             result = await shared_machine.confirmed(client, "huge__large", megabytes=100)
         assert result.is_error
         assert "at most 16 MiB are accepted" in text_of(result)

@@ -13,6 +13,7 @@ import anyio
 import httpx2
 import pytest
 from mcp import Client, MCPError
+from tests.patience import PATIENCE
 
 from homeport.connection import call as use
 from homeport_shared.identity import ERROR
@@ -94,7 +95,6 @@ async def over_http(machine: Any) -> AsyncGenerator[Call]:
         yield call
 
 
-@pytest.mark.timeout(300)
 async def test_every_tool_of_the_host_refuses_what_it_cannot_use(shared_machine: Any, tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("# A\n\nThe boiler.\n")
     async with shared_machine.client() as client:
@@ -110,7 +110,6 @@ async def test_every_tool_of_the_host_refuses_what_it_cannot_use(shared_machine:
 
 
 @pytest.mark.parametrize("name", sorted(SERVERS))
-@pytest.mark.timeout(300)
 async def test_every_tool_of_a_server_alone_refuses_what_it_cannot_use(name: str, tmp_path: Path) -> None:
     async with connected(SERVERS[name].load(), name, tmp_path / "home") as client:
 
@@ -133,5 +132,5 @@ async def test_a_resource_that_is_not_there_is_one_plain_error(uri: str, shared_
 
 
 async def read(client: Client, uri: str) -> Any:
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         return await client.read_resource(uri)

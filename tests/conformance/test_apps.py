@@ -21,13 +21,15 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from tests.dashboard.conftest import browser as browser
 from tests.dashboard.product import homeport
 from tests.node import environment, installed
+from tests.patience import PATIENCE
 
 from homeport_shared.views import SHOWS_VIEWS
 
 HERE = Path(__file__).parent
 ESBUILD = HERE.parents[1] / "shared" / "web" / "node_modules" / ".bin" / "esbuild"
 CAPABILITIES: dict[str, Any] = {"serverTools": {}, "downloadFile": {}, "message": {"text": {}}}
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.subprocess, pytest.mark.timeout(120)]
+expect.set_options(timeout=1_000 * PATIENCE)
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.subprocess]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def shown(browser: Browser, client_script: str) -> Generator[Callable[..., tuple
         uri = tools[tool].meta["ui"]["resourceUri"]
         (content,) = portal.call(client.read_resource, uri).contents
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1_000 * PATIENCE)
 
         def call(params: dict[str, Any]) -> dict[str, Any]:
             result = portal.call(partial(client.call_tool, params["name"], params.get("arguments")))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.node import SCRIPTS, environment, installed
+from tests.patience import PATIENCE
 
 from homeport_host import process
 from homeport_host.gateway.config import bundled
@@ -70,7 +71,7 @@ TIMED = {
     "sep-2575-server-tags-subscription-id",
     "sep-2575-server-honors-notification-filter",
 }
-pytestmark = [pytest.mark.slow, pytest.mark.subprocess, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.subprocess]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -91,7 +92,7 @@ def serving(*command: str, port: int = 0) -> Generator[str]:
     port = port or free_port()
     with subprocess.Popen([part.replace("PORT", str(port)) for part in command], stderr=subprocess.DEVNULL) as server:
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE
             while time.monotonic() < deadline and server.poll() is None:
                 with socket.socket() as client:
                     if client.connect_ex(("127.0.0.1", port)) == 0:

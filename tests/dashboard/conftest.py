@@ -17,6 +17,7 @@ import pytest
 import uvicorn
 from anyio.from_thread import BlockingPortal
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from tests.patience import PATIENCE
 from tests.run import PROGRAMS
 
 from homeport_dashboard.app import create_dashboard
@@ -25,7 +26,7 @@ from homeport_shared.serving import HttpServer
 from . import host
 from .house import BASE, Tokens
 
-expect.set_options(timeout=15_000)  # a busy machine is slow, not wrong
+expect.set_options(timeout=1_000 * PATIENCE)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
@@ -159,7 +160,7 @@ def problems() -> list[str]:
 def context(browser: Browser, site: Site, problems: list[str]) -> Generator[BrowserContext]:
     """A browser that is signed in; a script that fails or a refused load fails the test."""
     made = browser.new_context(viewport={"width": 1280, "height": 860})
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(1_000 * PATIENCE)
     made.on("weberror", lambda error: problems.append(str(error.error)))
     made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     made.request.get(f"{site.url}/login?token=fresh", max_redirects=0)  # its cookie is the pages', too

@@ -12,13 +12,13 @@ import anyio
 import httpx2
 from mcp import Client
 from selectolax.lexbor import LexborHTMLParser, LexborNode
+from tests.patience import PATIENCE
 
 from homeport_dashboard.app import create_dashboard
 from homeport_host.host import Host
 
 BASE = "http://127.0.0.1:8642"
 FINAL = {"completed", "failed", "cancelled"}
-PATIENCE = 60  # seconds for anything at all; never asserted
 
 
 @dataclass

@@ -13,6 +13,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.server import MCPServer
 from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT
+from tests.patience import PATIENCE
 
 from homeport_dashboard import connection
 from homeport_dashboard.app import create_dashboard
@@ -24,7 +25,6 @@ from .conftest import Desk
 from .house import BASE, Shown, Tokens
 
 pytestmark = pytest.mark.anyio
-PATIENCE = 30  # seconds for anything at all; never asserted
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.patience import PATIENCE
 
 from .accessibility import sound
 from .product import follow, homeport, program
@@ -37,7 +38,7 @@ def page(tmp_path: Path, browser: Browser) -> Generator[Page]:
     arguments = ["homeport_shared.testing.model", "--script", str(tmp_path / "script.json"), "--key", "good"]
     with program(arguments, {}, r'"ollama": "([^"]+)"') as model, homeport(tmp_path / "home", 0, model) as url:
         page = browser.new_page(viewport={"width": 1360, "height": 860})
-        page.set_default_timeout(40_000)
+        page.set_default_timeout(1_000 * PATIENCE)
         page.goto(url)
         yield page
         page.close()
@@ -52,7 +53,6 @@ def call(page: Page, tool: str, arguments: dict[str, object]) -> None:
     )
 
 
-@pytest.mark.timeout(240)
 def test_an_automation_is_drafted_tried_followed_replayed_and_switched_off(page: Page) -> None:
     base = "/".join(page.url.split("/")[:3])
     page.goto(f"{base}/events?tab=subscriptions")
@@ -103,7 +103,6 @@ def test_an_automation_is_drafted_tried_followed_replayed_and_switched_off(page:
     sound(page)
 
 
-@pytest.mark.timeout(240)
 def test_the_bell_tells_of_a_failed_job_at_once_and_is_read(page: Page) -> None:
     page.goto("/".join([*page.url.split("/")[:3], "events"]))
     action = {"tool": "files__read", "arguments": {"path": "workspace/none.txt"}}

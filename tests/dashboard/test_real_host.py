@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.host import open_host
 from homeport_shared.testing.model import ModelDouble, Reply, call
@@ -27,7 +28,7 @@ async def act(browser: httpx2.AsyncClient, tool: str, **arguments: Any) -> dict[
 async def events_until_done(browser: httpx2.AsyncClient, run: str) -> list[dict[str, Any]]:
     """Read a run's events until its last."""
     found: list[dict[str, Any]] = []
-    with anyio.fail_after(40):
+    with anyio.fail_after(PATIENCE):
         while not found or found[-1]["kind"] != "done":
             after = found[-1]["seq"] if found else 0
             found += (await browser.get(f"/runs/{run}/events", params={"after": after})).json()["events"]

@@ -62,7 +62,6 @@ def frames(page: Page) -> Iterator[Frame]:
     yield from page.frames
 
 
-@pytest.mark.timeout(180)
 def test_every_page_passes_the_accessibility_rules(site: Site, page: Page) -> None:
     filled(site)
     for path in PAGES:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_dashboard import live
 from homeport_shared.serving import serve_http
@@ -20,7 +21,6 @@ from .house import BASE
 
 pytestmark = pytest.mark.anyio
 HOST = {"Host": BASE.removeprefix("http://"), "Origin": BASE}
-PATIENCE = 30  # seconds for anything at all; never asserted
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ import anyio
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from sqlalchemy import insert
+from tests.patience import PATIENCE
 
 import homeport_host.host  # noqa: F401 (every table is known then)
 from homeport_host.agents.runs import Run
@@ -53,7 +54,7 @@ def product(folder: Path, browser: Browser) -> Generator[BrowserContext]:
     arguments = ["homeport_shared.testing.model", "--script", str(folder / "script.json"), "--key", "good"]
     with program(arguments, {}, r'"ollama": "([^"]+)"') as model, homeport(folder / "home", 0, model) as url:
         context = browser.new_context(viewport={"width": 1360, "height": 860})
-        context.set_default_timeout(40_000)
+        context.set_default_timeout(1_000 * PATIENCE)
         context.request.get(url, max_redirects=0)  # its cookie is the pages', too
         context.new_page().goto("/".join([*url.split("/")[:3], "tasks"]))
         yield context
@@ -106,10 +107,9 @@ def fill(page: Page, prompt: str, *, priority: str = "Normal", tags: str = "", r
 
 def start(page: Page, prompt: str, *, state: str = "completed", **how: Any) -> None:
     follow(fill(page, prompt, **how).get_by_role("button", name="Create & run"))
-    expect(page.locator("#task-detail header .state")).to_have_text(state, timeout=40_000)
+    expect(page.locator("#task-detail header .state")).to_have_text(state)
 
 
-@pytest.mark.timeout(240)
 def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> None:
     start(page, "Look at the roof", priority="High", tags="house")
     detail, table = page.locator("#task-detail"), page.locator("#task-list")
@@ -159,7 +159,6 @@ def test_tasks_are_started_followed_repeated_found_and_deleted(page: Page) -> No
     clear(page)
 
 
-@pytest.mark.timeout(240)
 def test_a_task_is_written_down_checked_kept_reviewed_and_made_a_workflow(page: Page) -> None:
     detail, table = page.locator("#task-detail"), page.locator("#task-list")
     form = fill(page, " ", review=True)
@@ -186,14 +185,14 @@ def test_a_task_is_written_down_checked_kept_reviewed_and_made_a_workflow(page: 
     expect(page.get_by_role("dialog").get_by_label("it is completed")).to_be_checked()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     detail.get_by_role("button", name="Start").click()
-    expect(detail.locator("header .state")).to_have_text("waiting", timeout=40_000)
+    expect(detail.locator("header .state")).to_have_text("waiting")
     detail.get_by_role("button", name="Send back").click()
     page.get_by_role("dialog").get_by_role("textbox").fill("Make it shorter")
     page.get_by_role("dialog").get_by_role("button", name="Send back").click()
-    expect(detail.locator(".task-answer")).to_have_text("Tight.", timeout=40_000)
+    expect(detail.locator(".task-answer")).to_have_text("Tight.")
     detail.get_by_role("button", name="Accept").click()
-    expect(detail.locator("header .state")).to_have_text("completed", timeout=40_000)
-    expect(page.locator("[data-notifications]")).to_have_text("1", timeout=40_000)
+    expect(detail.locator("header .state")).to_have_text("completed")
+    expect(page.locator("[data-notifications]")).to_have_text("1")
     page.get_by_text("Statistics", exact=True).click()
     expect(page.locator("#task-figures")).to_contain_text("Success rate")
     page.get_by_label("Grouped by").select_option("state")
@@ -215,14 +214,13 @@ def test_a_task_is_written_down_checked_kept_reviewed_and_made_a_workflow(page: 
     form = fill(page, "")
     form.get_by_label("Say it in one sentence").fill("every Monday at 9, sum up the new mails")
     form.get_by_role("button", name="Fill in").click()
-    expect(form.get_by_label("What is to be done")).to_have_value("Sum up the new mails.", timeout=40_000)
+    expect(form.get_by_label("What is to be done")).to_have_value("Sum up the new mails.")
     expect(form.get_by_label("Cron")).to_have_value("0 9 * * 1")
     form.get_by_role("button", name="Create & run").click()
     expect(page.get_by_role("link", name="Scheduled", exact=True)).to_have_attribute("aria-current", "true")
     expect(table.locator(".task-row")).to_contain_text("Sum up")
 
 
-@pytest.mark.timeout(240)
 def test_an_execution_keeps_its_steps_its_log_and_what_it_made(page: Page) -> None:
     start(page, "Look at the barn")
     detail, table = page.locator("#task-detail"), page.locator("#task-list")
@@ -274,7 +272,6 @@ def long_list(tmp_path: Path, browser: Browser) -> Generator[Page]:
         yield context.pages[0]
 
 
-@pytest.mark.timeout(240)
 def test_a_list_of_thousands_is_drawn_in_windows_that_follow_the_reader(long_list: Page) -> None:
     page = long_list
     table = page.locator("#task-list")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from tests.patience import PATIENCE
 
 from .product import follow, homeport, program
 
@@ -61,7 +62,6 @@ def ask(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
-@pytest.mark.timeout(240)  # two starts of the product
 def test_a_newcomer_comes_from_nothing_to_a_cited_answer_and_a_restart_loses_nothing(
     tmp_path: Path, browser: Browser
 ) -> None:
@@ -77,7 +77,7 @@ def test_a_newcomer_comes_from_nothing_to_a_cited_answer_and_a_restart_loses_not
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     page = browser.new_page()
-    page.set_default_timeout(40_000)
+    page.set_default_timeout(1_000 * PATIENCE)
     arguments = ["homeport_shared.testing.model", "--script", str(tmp_path / "script.json"), "--key", "good"]
     with program(arguments, {}, r'"ollama": "([^"]+)"') as model:
         with homeport(home, port, model) as url:
@@ -91,7 +91,7 @@ def test_a_newcomer_comes_from_nothing_to_a_cited_answer_and_a_restart_loses_not
             expect(page.locator(".markdown")).to_contain_text("Monday is gone.")
         expect(page.locator("[data-link-state]")).to_have_attribute("data-link-state", "off")
         with homeport(home, port, model):
-            expect(page.locator("[data-link-state]")).to_have_attribute("data-link-state", "on", timeout=40_000)
+            expect(page.locator("[data-link-state]")).to_have_attribute("data-link-state", "on")
             page.reload()
             expect(page.locator(".markdown")).to_contain_text("Monday is gone.")
             page.get_by_role("link", name="Dashboard").click()
@@ -122,12 +122,12 @@ def _choose_folder_and_ask(page: Page, papers: Path) -> None:
     page.get_by_role("button", name="Add folder").click()
     page.wait_for_url("**/setup?step=question")
     page.get_by_role("link", name="Knowledge").click()
-    expect(page.frame_locator("iframe").locator(".pane").first).to_contain_text("lease.txt", timeout=40_000)
+    expect(page.frame_locator("iframe").locator(".pane").first).to_contain_text("lease.txt")
     page.go_back()
     page.get_by_role("textbox", name="Question").fill("When does the lease end?")
     page.get_by_role("button", name="Ask").click()
     expect(page.locator(".markdown strong")).to_have_text("ends on 30 June 2027")
     page.locator(".markdown .cite").click()
     passage = page.frame_locator("iframe").locator(".line.hit")
-    expect(passage.filter(has_text="30 June 2027")).to_have_count(1, timeout=40_000)
+    expect(passage.filter(has_text="30 June 2027")).to_have_count(1)
     expect(passage.first).to_be_in_viewport()

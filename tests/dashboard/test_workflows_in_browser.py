@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tests.patience import PATIENCE
 
 from .accessibility import sound
 from .product import follow, homeport, program
@@ -47,7 +48,7 @@ def signed_in(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Gen
     arguments = ["homeport_shared.testing.model", "--script", str(folder / "script.json"), "--key", "good"]
     with program(arguments, {}, r'"ollama": "([^"]+)"') as model, homeport(folder / "home", 0, model) as url:
         context = browser.new_context(viewport={"width": 1360, "height": 900})
-        context.set_default_timeout(40_000)
+        context.set_default_timeout(1_000 * PATIENCE)
         context.new_page().goto(url)
         yield context, url
         context.close()
@@ -73,7 +74,6 @@ def act(page: Page, tool: str, **arguments: Any) -> dict[str, Any]:
     return page.request.post(at(page, f"act/{tool}"), data=json.dumps(arguments), headers=headers).json()["result"]
 
 
-@pytest.mark.timeout(240)
 def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page: Page) -> None:
     act(page, "rag__add", text="The roof is tight since May.", title="The roof")
     expect(page.get_by_text("No workflows yet")).to_be_visible()
@@ -184,7 +184,6 @@ def test_a_workflow_is_suggested_tried_run_followed_changed_and_rolled_back(page
     expect(page.get_by_role("link", name="Open origin")).to_have_attribute("href", re.compile("^/workflow-runs/"))
 
 
-@pytest.mark.timeout(240)
 def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: Page) -> None:
     page.get_by_role("button", name="New workflow").click()
     form = page.get_by_role("dialog")

@@ -16,7 +16,7 @@ from homeport.connection import call as use
 from homeport.connection import read
 from homeport_shared.testing.model import Reply, Script, call, on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(180)]  # a whole machine, on a busy one
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 MODEL = "ollama/qwen3:8b"
 EACH = 28
 

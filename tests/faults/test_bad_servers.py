@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport.connection import call as use
 from homeport.connection import error_of, text_of
@@ -25,7 +26,7 @@ async def state_of(client: Any, name: str) -> dict[str, Any]:
 async def test_servers_that_do_not_speak_mcp_are_down_with_a_reason(shared_machine: Any) -> None:
     reasons = {"mute": "did not answer within 8 s", "babble": "did not answer within 8 s", "gone": "it ended"}
     async with shared_machine.client() as client:
-        with anyio.fail_after(45):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for mode in reasons:
                     tasks.start_soon(shared_machine.add_strange, client, mode, mode)
@@ -83,7 +84,7 @@ async def test_a_server_that_dies_in_the_call_is_reported_and_comes_back(shared_
 async def test_garbage_between_messages_does_not_end_a_call(shared_machine: Any, tmp_path: Path) -> None:
     async with shared_machine.client() as client:
         await shared_machine.add_strange(client, "noisy", "ledger", str(tmp_path / "effects"))
-        with anyio.fail_after(40):
+        with anyio.fail_after(PATIENCE):
             result = await shared_machine.confirmed(client, "noisy__garbage")
         assert result.is_error or text_of(result) == "after the garbage"
         assert "roots" in await use(client, "files__roots")
@@ -98,7 +99,7 @@ async def test_no_process_of_a_server_outlives_the_host(machine: Any, tmp_path: 
         children = machine.children()
         assert children
     machine.kill()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while any(child.is_running() and child.status() != "zombie" for child in children):
         assert time.monotonic() < deadline, "an orphan lives on"
         await anyio.sleep(0.05)

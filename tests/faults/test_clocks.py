@@ -19,11 +19,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.patience import PATIENCE
 from tests.servers.scheduler.conftest import Clock, opened
 
 WORKER = Path(__file__).parents[1] / "servers" / "scheduler" / "worker.py"
 BERLIN = ZoneInfo("Europe/Berlin")
-PATIENCE = 90
 SPRING, AUTUMN = datetime(2026, 3, 29, tzinfo=BERLIN), datetime(2026, 10, 25, tzinfo=BERLIN)
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
 from homeport_shared.errors import HomeportError
 
-pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(180)]
-PATIENCE = 60
+pytestmark = [pytest.mark.anyio, pytest.mark.faults]
 LEDGER = Path(__file__).parents[1] / "ledger.py"
 PROGRAM = Caller("client", "cursor")
 

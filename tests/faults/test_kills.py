@@ -16,6 +16,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport.connection import call as use
 from homeport_rag.server import build_server
@@ -193,7 +194,7 @@ async def check_documents(client: Any, folder: Path, elsewhere: Path) -> None:
 
     async with connected(build_server, "rag", elsewhere, flags={"folders": [str(folder)]}) as alone:
         job = await use(alone, "sync_folder", path=str(folder))
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while (await use(alone, "jobs", job_id=job["id"]))["jobs"][0]["state"] not in {"done", "completed"}:
                 await anyio.sleep(0.05)
         expected = await documents(alone)

@@ -14,11 +14,11 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport.connection import call as use
 
 KILLS = 3
-PATIENCE = 90
 pytestmark = [pytest.mark.anyio, pytest.mark.faults, pytest.mark.timeout(360)]
 
 

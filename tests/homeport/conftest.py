@@ -22,12 +22,12 @@ import anyio
 import psutil
 import pytest
 from click.testing import CliRunner, Result
+from tests.patience import PATIENCE
 
 from homeport.cli import homeport
 from homeport_host import process
 from homeport_shared.testing.model import ModelDouble
 
-PATIENCE = 50.0  # seconds; a loaded machine with two cores starts a host in ten
 NOTEBOOK = Path(__file__).with_name("notebook.py")
 SETTINGS = """
 [models]

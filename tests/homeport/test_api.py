@@ -7,12 +7,13 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport import Agent, Host, Limits
 from homeport_shared.errors import HomeportError
 from homeport_shared.testing.model import ModelDouble, Reply, Script, call, on
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.subprocess]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ async def test_an_agent_from_code_works_and_asks_before_it_burns(model: ModelDou
         limits=Limits(turns=12, usd=0.05),
     )
     kinds: list[str] = []
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with Host.connect() as host:
             run = await host.start(clerk, "tidy up")
             async for event in run.events():
@@ -53,7 +54,7 @@ async def test_an_agent_from_code_works_and_asks_before_it_burns(model: ModelDou
 @pytest.mark.anyio
 async def test_a_run_is_cancelled(model: ModelDouble) -> None:
     model.script = Script.of([Reply("word " * 1000, pace=0.2)])
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with Host.connect() as host:
             run = await host.start("", "talk for long")
             async for event in run.events():
@@ -65,7 +66,7 @@ async def test_a_run_is_cancelled(model: ModelDouble) -> None:
 @pytest.mark.anyio
 async def test_limits_end_a_run_as_a_failure(model: ModelDouble, notebook: str) -> None:
     model.script = Script.of([], default=Reply(calls=[call("notebook__count", steps=1)]))
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with Host.connect() as host:
             run = await (await host.start(Agent("looper", limits=Limits(turns=2)), "count")).wait()
     assert run.status == "failed"
@@ -75,7 +76,7 @@ async def test_limits_end_a_run_as_a_failure(model: ModelDouble, notebook: str) 
 
 @pytest.mark.anyio
 async def test_tools_and_resources_are_at_hand() -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with Host.connect() as host:
             assert (await host.call("homeport__status"))["version"]
             assert (await host.read("homeport://status"))["version"]

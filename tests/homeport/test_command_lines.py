@@ -15,6 +15,7 @@ import click
 import pytest
 from click.testing import Result
 from rich.console import Console
+from tests.patience import PATIENCE
 
 from homeport import desktop, testing
 from homeport.api import RunEvent, Usage
@@ -25,7 +26,7 @@ from homeport_shared import __version__, settings
 from homeport_shared.errors import HomeportError
 from homeport_shared.testing.model import ModelDouble, Reply, Script, call, on
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.subprocess]
 Cli = Callable[..., Result]
 Json = Callable[..., Any]
 
@@ -288,7 +289,7 @@ async def test_without_a_host_a_connection_says_how_to_start_one(tmp_path: Path)
 async def test_a_host_that_is_just_going_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = process.HostRecord(os.getpid(), 0.0, "http://127.0.0.1:9", __version__)
     monkeypatch.setattr(process, "running", lambda _home: gone)
-    with anyio.fail_after(60), pytest.raises(HomeportError, match="does not answer") as told:
+    with anyio.fail_after(PATIENCE), pytest.raises(HomeportError, match="does not answer") as told:
         async with connect(tmp_path, start=False):
             pass
     assert told.value.code == "unavailable"

@@ -17,7 +17,7 @@ from homeport_shared.testing.model import ModelDouble, Reply, Script, call, on
 
 from .conftest import until
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.subprocess]
 Cli = Callable[..., Result]
 Json = Callable[..., Any]
 SERVER = Path(__file__).with_name("notebook.py")

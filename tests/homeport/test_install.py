@@ -11,10 +11,11 @@ import anyio
 import pytest
 from click.testing import Result
 from mcp import Client, StdioServerParameters
+from tests.patience import PATIENCE
 
 from homeport.desktop import config_path
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.subprocess]
 Cli = Callable[..., Result]
 CLIENTS = ["claude-desktop", "claude-code", "cursor"]
 
@@ -99,6 +100,6 @@ async def test_what_is_written_starts_and_answers(shared_box: Any, arguments: tu
     # a desktop client passes on little of its environment
     environment = {name: shared_box.environment[name] for name in ("HOME", "PATH")} | entry["env"]
     parameters = StdioServerParameters(command=entry["command"], args=entry["args"], env=environment)
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with Client(parameters) as client:
             assert tool in {each.name for each in (await client.list_tools()).tools}

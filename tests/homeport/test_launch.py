@@ -14,6 +14,7 @@ import anyio
 import httpx2
 import pytest
 from click.testing import Result
+from tests.patience import PATIENCE
 
 from homeport import launch as launching
 from homeport.connection import call, connect
@@ -21,7 +22,6 @@ from homeport.launch import launch
 from homeport_host import process
 from homeport_shared.errors import HomeportError
 
-pytestmark = pytest.mark.timeout(120)
 Cli = Callable[..., Result]
 
 
@@ -49,7 +49,7 @@ async def test_host_servers_and_dashboard_are_at_one_address(box: Any, use: Call
         opened.append(url)
         ready.set()
 
-    with anyio.fail_after(90):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(launch, box.home, "127.0.0.1", 0, any_port=True, idle_exit=0, ready=told))
             await ready.wait()

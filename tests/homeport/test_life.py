@@ -16,18 +16,19 @@ import httpx2
 import psutil
 import pytest
 from click.testing import Result
+from tests.patience import PATIENCE
 
 from homeport_host import process
 from homeport_shared.testing.model import ModelDouble, Reply, Script
 
-from .conftest import FACT, NOTEBOOK, PATIENCE, Box, descendants, until
+from .conftest import FACT, NOTEBOOK, Box, descendants, until
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(150), pytest.mark.slow]
+pytestmark = [pytest.mark.subprocess, pytest.mark.slow]
 Cli = Callable[..., Result]
 
 
 def ended(child: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, error = child.communicate(timeout=50)
+    out, error = child.communicate(timeout=PATIENCE)
     return child.returncode, out, error
 
 

@@ -15,7 +15,7 @@ from click.testing import Result
 from homeport.cli.scaffold import write
 from homeport_host.gateway.config import GROUP
 
-pytestmark = [pytest.mark.subprocess, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.subprocess]
 ROOT = Path(__file__).parents[2]
 Cli = Callable[..., Result]
 
@@ -27,7 +27,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (into / "servers").mkdir(parents=True)
     (into / "tests").mkdir()
     shutil.copy(ROOT / "pyproject.toml", into)
-    for name in ("conftest.py", "postgres.py", "run.py"):
+    for name in ("conftest.py", "patience.py", "postgres.py", "run.py"):
         shutil.copy(ROOT / "tests" / name, into / "tests")
     monkeypatch.chdir(into)
     return into

@@ -13,10 +13,11 @@ import psutil
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.types import EmptyResult, SubscribeRequest, SubscribeRequestParams, TextContent
+from tests.patience import PATIENCE
 
 from homeport_host import process
 
-pytestmark = [pytest.mark.anyio, pytest.mark.subprocess, pytest.mark.timeout(120), pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.subprocess, pytest.mark.slow]
 ERAS = ["auto", "legacy"]
 
 
@@ -29,7 +30,7 @@ def shim(box: Any, era: str = "auto", *arguments: str, **options: Any) -> Client
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_a_desktop_client_gets_the_tools_of_all_servers(shared_box: Any, documents: Path, era: str) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with shim(shared_box, era) as client:
             assert client.protocol_version == {"auto": "2026-07-28", "legacy": "2025-11-25"}[era]
             names = {tool.name for tool in (await client.list_tools()).tools}
@@ -47,7 +48,7 @@ async def test_progress_and_cancellation_pass_through(shared_box: Any, notebook:
     async def note(progress: float, total: float | None, message: str | None) -> None:
         seen.append(progress)
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with shim(shared_box, era) as client:
             done = await client.call_tool("notebook__count", {"steps": 3}, progress_callback=note)
             assert done.content == [TextContent(type="text", text="done")]
@@ -63,7 +64,7 @@ async def test_progress_and_cancellation_pass_through(shared_box: Any, notebook:
 
 
 async def test_a_client_of_2026_hears_of_changes(shared_box: Any, notebook: str) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with (
             shim(shared_box, "auto", "--client", "listener") as client,
             client.listen(resource_subscriptions=["note://a"]) as updates,
@@ -81,7 +82,7 @@ async def test_a_client_of_2025_hears_of_changes(shared_box: Any, notebook: str)
         if getattr(message, "method", "") == "notifications/resources/updated":
             heard.set()
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with shim(shared_box, "legacy", "--client", "listener-2025", message_handler=note) as client:
             await client.session.send_request(
                 SubscribeRequest(params=SubscribeRequestParams(uri="note://a")), EmptyResult
@@ -91,7 +92,7 @@ async def test_a_client_of_2025_hears_of_changes(shared_box: Any, notebook: str)
 
 
 async def test_copies_share_one_host_which_the_first_one_starts(box: Any) -> None:
-    with anyio.fail_after(90):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             pids: list[int] = []
 
@@ -120,7 +121,7 @@ async def test_a_copy_leaves_with_a_sentence_when_its_host_is_killed(box: Any) -
 
 
 async def test_what_is_exposed_can_be_narrowed(shared_box: Any) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with shim(shared_box, "auto", "--expose", "search", "--client", "narrow") as client:
             names = {tool.name for tool in (await client.list_tools()).tools}
     assert names == {"search_tools", "describe_tool", "call_tool"}

@@ -11,6 +11,7 @@ import pytest
 from mcp import Client
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp.types import PROTOCOL_VERSION_META_KEY, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from tests.patience import PATIENCE
 
 from homeport import shim
 from homeport.shim import Era
@@ -66,7 +67,6 @@ async def as_they_are(streams: Streams) -> AsyncGenerator[Streams]:
 
 @pytest.mark.subprocess
 @pytest.mark.anyio
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 async def test_a_client_talks_to_the_running_host_until_it_closes_its_end(
     shared_box: Any, era: Any, monkeypatch: pytest.MonkeyPatch
@@ -74,7 +74,7 @@ async def test_a_client_talks_to_the_running_host_until_it_closes_its_end(
     client_out, ours_in = anyio.create_memory_object_stream[SessionMessage](1)
     ours_out, client_in = anyio.create_memory_object_stream[SessionMessage](1)
     monkeypatch.setattr(shim, "stdio_server", lambda: as_they_are((ours_in, ours_out)))
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(shim.attach, shared_box.home, f"client:in-process-{era}", "search")
             async with Client(as_they_are((client_in, client_out)), mode=era) as client:

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 from tests.postgres import Postgres
 
 from homeport_host.agents.admission import Admission
@@ -242,7 +243,7 @@ class Stage:
 
     async def answered(self, session: str) -> list[Message]:
         """Wait until no answer is being written in a chat, and return its messages."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while True:
                 _, running, messages = await self.chats.get(session)
                 if not running:
@@ -251,7 +252,7 @@ class Stage:
 
     async def ended(self, run: str, *states: str) -> Run:
         """Wait until a run is in one of `states`, or has ended."""
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while True:
                 row = await self.runs.get(run)
                 if row.state in (states or FINAL):

@@ -8,15 +8,16 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.host import Host, open_host
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio]
 JOB = "Auto-ingest"
 
 
 async def until(wanted: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while not await wanted():
             await anyio.sleep(0.1)
 

@@ -16,6 +16,7 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.client.subscriptions import SubscriptionLost
 from mcp.shared._httpx_utils import create_mcp_http_client
+from tests.patience import PATIENCE
 
 from homeport_host import process
 
@@ -30,7 +31,7 @@ class RunningHost:
 
     @asynccontextmanager
     async def connect(self, holder: str, mode: str = "auto") -> AsyncGenerator[Client]:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while (record := process.running(self.home)) is None:
                 assert self.child.poll() is None
                 await anyio.sleep(0.05)
@@ -73,7 +74,7 @@ async def test_approvals_and_the_audit_log_are_for_a_person_only(host: RunningHo
 async def test_a_host_with_an_open_listen_stream_stops_when_told(host: RunningHost) -> None:
     async with host.connect("person") as client, client.listen(tools_list_changed=True) as changes:
         host.child.send_signal(signal.SIGTERM)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             try:
                 assert [event async for event in changes] == []
             except SubscriptionLost:

@@ -11,11 +11,14 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.server import MCPServer
+from tests.patience import PATIENCE
 
 from homeport_host.events.bus import EventBus
 from homeport_host.events.reactions import Reactions
 from homeport_host.events.starting import Starter
 from homeport_host.gateway.catalog import Catalog
+from homeport_host.gateway.config import ServerConfig
 from homeport_host.gateway.serverfile import ServerFile
 from homeport_host.gateway.upstreams import Upstreams
 from homeport_host.providers.configured import providers_for
@@ -28,6 +31,7 @@ from homeport_host.surface.servers import Registry
 from homeport_host.surface.services import HostServices
 from homeport_host.tickets import Tickets
 from homeport_host.workflows.scheduling import Schedules
+from homeport_shared import identity
 from homeport_shared.audit import AuditLog
 from homeport_shared.context import ServerContext, open_context
 from homeport_shared.testing.model import ModelDouble
@@ -38,9 +42,10 @@ pytestmark = pytest.mark.anyio
 class HostClient:
     """The host's server and a client of it, with a model double behind it."""
 
-    def __init__(self, client: Client, stage: Any) -> None:
+    def __init__(self, client: Client, stage: Any, services: HostServices) -> None:
         self.client = client
         self.stage = stage
+        self.services = services
 
     async def call(self, tool: str, /, **arguments: Any) -> dict[str, Any]:
         result = await self.client.call_tool(tool, arguments)
@@ -77,7 +82,7 @@ def host(staged: Any, tmp_path: Path) -> Any:
             stage.loop._parts.asking._models = stage.loop._parts.models = services.models
             stage.runs._default_model = lambda: services.models.default
             client = await stack.enter_async_context(Client(build_server(context, services)))
-            yield HostClient(client, stage)
+            yield HostClient(client, stage, services)
 
     return open_host
 
@@ -158,6 +163,34 @@ async def test_a_runs_events_are_followed_from_any_point(host: Any) -> None:
         assert (await home.read(f"run://{run}/events/2"))["events"] == rest["events"]
         written = "".join(e["data"]["text"] for e in everything["events"] if e["kind"] == "text")
         assert written.strip() == "One two three."
+
+
+async def test_a_tool_of_a_server_that_is_still_starting_can_be_allowed(host: Any) -> None:
+    started = anyio.Event()
+
+    @asynccontextmanager
+    async def starting(_: Any) -> AsyncGenerator[None]:
+        await started.wait()
+        yield
+
+    server = MCPServer("ledger", lifespan=starting)
+    server.tool("append")(lambda text: text)
+    async with host("Done.") as home, anyio.create_task_group() as tasks:
+        config = ServerConfig("ledger", "in-process", build=lambda _: server)
+        ledger = home.services.registry.upstreams.add(config)
+
+        async def start() -> None:
+            await anyio.wait_all_tasks_blocked()  # the run that is asked for waits, too
+            assert ledger.state == "starting"
+            started.set()
+
+        tasks.start_soon(start)
+        person = identity.Identity(caller="person").as_meta()
+        asked = {"prompt": "Note it", "yes": ["ledger__append"]}
+        run = (await home.client.call_tool("run_start", asked, meta=person)).structured_content
+        assert (await home.ended(run["run_id"]))["state"] == "completed"
+        refused = await home.client.call_tool("run_start", asked | {"yes": ["ledger__add"]}, meta=person)
+        assert refused.is_error and "no tool 'ledger__add'" in refused.content[0].text
 
 
 async def test_tasks_are_tools_and_resources_alike(host: Any) -> None:
@@ -274,5 +307,5 @@ async def test_every_tool_says_what_it_is_and_what_it_returns(host: Any) -> None
             assert tool.output_schema, tool.name
         size = len(json.dumps([tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]))
         print(len(tools), size)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             assert await home.client.list_resources()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import anyio
 import anyio.lowlevel
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.batching import Batcher
 
@@ -24,7 +25,7 @@ async def test_rows_that_nobody_waits_for_are_written_together() -> None:
             await batcher.add(number, durable=False)
             await anyio.lowlevel.checkpoint()
         assert written == []
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await batcher.drain()
     assert written == [[0, 1, 2, 3, 4]]
 
@@ -37,7 +38,7 @@ async def test_a_durable_row_hurries_those_before_it() -> None:
 
     async with anyio.create_task_group() as tasks:
         batcher = Batcher[int](tasks, write, gather=LONG)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await batcher.add(1, durable=False)
             await batcher.add(2, durable=True)
             await batcher.add(3, durable=True)

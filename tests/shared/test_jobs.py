@@ -14,6 +14,7 @@ import anyio
 import pytest
 from anyio.abc import Process
 from mcp.server.subscriptions import ResourceUpdated
+from tests.patience import PATIENCE
 
 from homeport_shared import jobs
 from homeport_shared.context import ServerContext, open_context
@@ -36,7 +37,7 @@ class Collected:
 async def opened(
     home: Path, handler: Handler, sink: Collected | None = None
 ) -> AsyncGenerator[tuple[Jobs, ServerContext]]:
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         async with open_context("demo", home=home, events=sink) as context:
             yield Jobs(context, {"count": handler}), context
 

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_shared import identity, outbox
 from homeport_shared.context import KEY_VARIABLE, open_context
@@ -91,7 +92,7 @@ async def test_events_are_kept_only_where_somebody_may_follow_them(
         async with Client(Server(context, title="Notes", instructions="For a test.")) as client:
             async with client.listen(resource_subscriptions=["outbox://notes"]) as news:
                 await context.events.publish(Event("a.b", "note://2"))
-                with anyio.fail_after(30):
+                with anyio.fail_after(PATIENCE):
                     await anext(aiter(news))
             read = await client.read_resource("outbox://notes/0")
         assert [event["subject"] for event in json.loads(read.contents[0].text)["events"]] == ["note://2"]

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.errors import HomeportError
 from homeport_shared.gateway import Order
 from homeport_shared.peers import Peers
 
 pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
-PATIENCE = 45
 PROGRAM = """
 import os, sys, time
 from mcp.server.mcpserver import MCPServer

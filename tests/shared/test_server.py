@@ -10,6 +10,7 @@ import pytest
 from mcp import Client, types
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel
+from tests.patience import PATIENCE
 
 from homeport_shared import identity
 from homeport_shared.audit import AuditLog
@@ -146,7 +147,7 @@ async def test_alone_every_call_leaves_an_audit_row(tmp_path: Path) -> None:
 
 async def test_clients_of_2026_hear_of_changes(tmp_path: Path) -> None:
     async with connected(build, "test", tmp_path) as client:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             async with client.listen(resource_subscriptions=["test://health"]) as changes:
                 await client.call_tool("touch", {})
                 event = await anext(aiter(changes))
@@ -169,7 +170,7 @@ async def test_clients_of_2025_hear_of_what_they_subscribed_to(tmp_path: Path) -
         with pytest.warns(match="resources/subscribe"):
             await client.subscribe_resource("test://health")
         await client.call_tool("touch", {})
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await news.wait()
         with pytest.warns(match="resources/unsubscribe"):
             await client.unsubscribe_resource("test://health")

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from homeport_shared.errors import HomeportError
 from homeport_shared.sqlite import Schema, SqliteFile, statements
@@ -116,7 +117,7 @@ async def test_two_processes_lose_no_write(tmp_path: Path) -> None:
         "anyio.run(main)\n",
         encoding="utf-8",
     )
-    with anyio.fail_after(50):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as tasks:
             for _ in range(2):
                 tasks.start_soon(anyio.run_process, [sys.executable, str(program), str(tmp_path / "a.db")])
@@ -139,7 +140,7 @@ def test_a_killed_process_keeps_every_write_that_returned(tmp_path: Path) -> Non
         "    os.kill(os.getpid(), 9)\n"
         "anyio.run(main)\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.db")], check=False, timeout=50)
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.db")], check=False, timeout=PATIENCE)
     file = SqliteFile(tmp_path / "a.db")
     assert anyio.run(file.read, numbers) == [0, 1, 2, 3, 4]
     anyio.run(file.aclose)

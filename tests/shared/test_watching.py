@@ -13,6 +13,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from homeport_shared.bursts import Batch, Burst, Change
 from homeport_shared.watching import watch
@@ -34,7 +35,7 @@ class Heard:
         return [change for batch in self.batches for change in batch.changes]
 
     async def until(self, true: Callable[[], bool]) -> None:
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE):
             while not true():
                 await anyio.sleep(0.02)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.errors import HomeportError
 from homeport_shared.workers import Worker
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
 async def worker(memory_mb: int | None = None, idle_seconds: float = 60.0) -> AsyncGenerator[Worker]:
     made = Worker("test reader", memory_mb=memory_mb, idle_seconds=idle_seconds)
     try:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             yield made
     finally:
         await made.aclose()
@@ -42,7 +43,7 @@ def alive(pid: int) -> bool:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         while not condition():
             await anyio.sleep(0.01)
 

@@ -26,7 +26,7 @@ class HostSettings(BaseModel):
     )
     internet: bool = Field(False, description="agents and other programs may search and read the web")
     connect_seconds: float = Field(
-        10.0, gt=0, description="how long a server may take to introduce itself and to list what it has"
+        60.0, gt=0, description="how long a server may take to introduce itself and to list what it has"
     )
     most_runs: dict[str, int] = Field(
         default_factory=lambda: {"job": 4}, description="kind of run (chat, ask, job) → how many may work at once"

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
@@ -22,7 +23,7 @@ BEN = Caller("person", "dashboard", Identity(actor="ben"))
 async def chat(host: Host, text: str, who: Caller = PERSON) -> dict[str, Any]:
     """Say something in a new conversation; return its run when it waits for a person or has ended."""
     run = (await host.call("homeport__chat_send", {"text": text}, who))["run_id"]
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while True:
             found = await host.call("homeport__run_get", {"run_id": run})
             if found["state"] in {"completed", "failed", "waiting"}:
@@ -63,7 +64,7 @@ async def test_what_a_person_prefers_is_told_in_their_next_conversations_until_t
             await chat(host, "Hello", BEN)
             assert FRENCH not in told()
             run = await host.call("homeport__run_start", {"prompt": "Hello"}, Caller("person", "command line"))
-            with anyio.fail_after(60):
+            with anyio.fail_after(PATIENCE):
                 while (await host.call("homeport__run_get", {"run_id": run["run_id"]}))["state"] != "completed":
                     await anyio.sleep(0.05)
             assert FRENCH in told(), "the person at the command line is the same one"

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.agents.task import Task
 from homeport_host.providers.protocol import ProviderError, ProviderFault
@@ -230,7 +231,7 @@ async def test_cancelling_a_run_ends_the_call_of_the_model(staged: Any) -> None:
 
     async with staged(think) as stage:
         run = await stage.runs.start("Think for ever")
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             await asked.wait()
         assert (await stage.runs.cancel(run)).state == "cancelled"
         assert ended.is_set()
@@ -330,7 +331,7 @@ async def test_a_run_that_was_accepted_before_a_crash_begins_even_without_its_ro
     async with staged("Hello.") as stage:
         task = Task(prompt="Hi", agent=stage.agents.get(), model="test/scripted:1")
         await stage.engine.start("agent", task.model_dump(mode="json"), run="accepted")
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while True:
                 try:
                     row = await stage.runs.get("accepted")

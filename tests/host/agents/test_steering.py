@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.agents.admission import Admission
 from homeport_host.agents.runs import Wanted
@@ -30,14 +31,14 @@ class Gate:
         return self._answer("Done.")
 
     async def was_asked(self, count: int) -> list[str]:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while len(self.asked) < count:
                 await anyio.sleep(0.01)
         return self.asked
 
 
 async def settled(stage: Any, run: str, state: str) -> Any:
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         while (row := await stage.runs.get(run)).state != state:
             await anyio.sleep(0.01)
     return row
@@ -120,7 +121,7 @@ async def test_a_paused_run_waits_before_its_next_step_and_goes_on(staged: Any, 
     desk.add("files__read", wait)
     async with staged(say("", call("files__read", {})), "Done.") as stage:
         run = await stage.runs.start("Read")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await reached.wait()
         await stage.steering.act(run, "pause")
         go.set()
@@ -160,7 +161,7 @@ async def test_a_cancelled_run_stops_within_its_step_and_can_be_retried(staged: 
     async with staged(gate) as stage:
         run = await stage.runs.start("Try", kind="job", title="A try")
         await gate.was_asked(1)
-        with anyio.fail_after(30):  # the model would never answer
+        with anyio.fail_after(PATIENCE):  # the model would never answer
             await stage.steering.act(run, "cancel")
         assert (await stage.runs.get(run)).state == "cancelled"
         gate.open.set()
@@ -220,13 +221,13 @@ async def test_room_is_given_back_when_a_waiting_run_is_cancelled() -> None:
     with anyio.move_on_after(0):
         await admission.enter("two", "job", "a", at_once=0, priority=1, since="2")
     admission.leave("one")
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         await admission.enter("three", "job", "a", at_once=0, priority=1, since="3")
     assert admission.works("three")
 
 
 async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         while not await holds():
             await anyio.sleep(0.01)
 
@@ -244,7 +245,7 @@ async def test_a_run_is_done_anew_from_one_of_its_steps_on(staged: Any, desk: An
     desk.add("shop__price", lambda: "9 euro")
     async with staged(say("", call("shop__price", {})), "It costs 9 euro.", "It costs nine euro.") as stage:
         run = await stage.ask("What does it cost?")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while len(steps := await stage.runs.steps(run.id)) < 5:  # the last is recorded after its effect is seen
                 await anyio.sleep(0.01)
         assert [step["name"].split(" ")[0] for step in steps] == ["window", "model", "tool", "model", "finish"]

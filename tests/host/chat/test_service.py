@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.providers.protocol import ModelAnswer, ProviderError
 from homeport_shared.errors import HomeportError
@@ -64,7 +65,7 @@ async def test_an_answer_that_a_stop_of_the_host_cut_off_is_finished_after_the_r
 
     async with staged(never) as stage:
         sent = await stage.chats.send("Hi")
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             await asked.wait()
     async with staged("Hello.") as stage:
         messages = await stage.answered(sent.session_id)
@@ -99,7 +100,7 @@ async def test_without_a_model_the_chat_says_how_to_choose_one_and_stays_usable(
 async def test_stop_keeps_what_was_written(staged: Any) -> None:
     async with staged(ModelAnswer("Half an", "stop"), endless=True) as stage:
         sent = await stage.chats.send("Hi")
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while not (await stage.chats.get(sent.session_id))[2][1].text:
                 await anyio.sleep(0.01)
         await stage.chats.stop(sent.session_id)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 from tests.postgres import Postgres
 
 from homeport_host.dialects import Where, parse
@@ -57,7 +58,7 @@ def start(
 
 
 def finished(program: Program) -> None:
-    out, err = program.communicate(timeout=60)
+    out, err = program.communicate(timeout=PATIENCE)
     assert out.splitlines()[-1:] == ["done"], err
     assert program.returncode == 0
 
@@ -116,7 +117,7 @@ def test_runs_survive_being_killed_at_random_moments(place: Any, tmp_path: Path)
 @pytest.mark.parametrize("at", ["before:2", "effect:2", "after:2"])
 def test_a_kill_at_the_boundary_of_a_step_loses_and_doubles_nothing(at: str, place: Any, tmp_path: Path) -> None:
     program = start(tmp_path, place, runs=1, steps=4, at=at)
-    program.communicate(timeout=60)
+    program.communicate(timeout=PATIENCE)
     assert program.returncode == -signal.SIGKILL
     finished(start(tmp_path, place, runs=1, steps=4))
     told = Told(tmp_path)

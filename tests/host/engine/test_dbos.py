@@ -12,6 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from sqlalchemy import update
+from tests.patience import PATIENCE
 
 from homeport_host.database import Database
 from homeport_host.engine.dbos import MOST_STARTS, DbosEngine
@@ -37,7 +38,7 @@ async def engine_with(place: Any, *given_up: Any, shared: Any = None, **bodies: 
             engine.register(kind, body)
         await engine.launch()
         try:
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE):
                 yield engine
         finally:
             await engine.aclose()

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.agents.runs import Run, RunStore
 from homeport_host.database import Database
@@ -58,7 +59,7 @@ class House:
         return next(counts for each, counts in await self.subscriptions.list() if each.name == name)
 
     async def until(self, name: str, **states: int) -> None:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while await self.states(name) != states:
                 await anyio.sleep(0.01)
 
@@ -150,7 +151,7 @@ async def test_a_slow_subscription_holds_nobody_and_what_is_too_much_is_dropped_
         await house.until("Quick", started=n + 1)
     assert [subject for name, subject in house.started if name == "Quick"] == list("012345")
     assert await house.states("Slow") == {"waiting": 3, "dropped": 3}
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         while len(told := await house.bus.latest(9, Wanted("event.dropped"))) < 3:
             await anyio.sleep(0.01)
     assert told[0].data["reason"] == "Slow: 3 wait already." and house.bus.counts["dropped"] == 3
@@ -184,7 +185,7 @@ async def test_what_a_crash_cut_off_goes_on_and_ends_are_noticed(house: House, d
     house.gates["Look"] = anyio.Event()
     await house.wants("Look", at_once=1)
     await house.raises("a.b", "1", "2")
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         while not house.held:
             await anyio.sleep(0.01)
     house.started.clear()

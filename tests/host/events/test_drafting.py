@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.agents.runs import Run
 from homeport_host.engine.protocol import FINAL
@@ -20,8 +21,7 @@ from homeport_shared.events import Event
 from homeport_shared.identity import Identity
 from homeport_shared.testing.model import ModelDouble, on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(150)]
-PATIENCE = 60
+pytestmark = [pytest.mark.anyio]
 JOB = {"job": {"name": "Digest", "trigger": {"cron": "0 18 * * *"}, "action": {"tool": "files__list"}}}
 SUBSCRIPTION = {
     "subscription": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import AsyncGenerator
@@ -14,13 +15,13 @@ import anyio
 import psutil
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
 from homeport_shared.outbox import SCHEME
 
 pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
-PATIENCE = 120
 SHOP = Path(__file__).parent / "fixtures" / "shop.py"
 NAS_MAY = ["file.created", "run.*"]
 
@@ -63,8 +64,9 @@ async def test_a_bundled_server_in_its_own_process_starts_what_waits_for_its_eve
         [first] = await happened(host, "file.created", 1)
         assert (first["source"], first["data"]["path"]) == ("files", "workspace/one.md")
         assert [each["data"]["name"] for each in await happened(host, "job.completed", 1)] == ["Look"]
+        below = psutil.process_iter(["ppid", "cmdline"])
         [child] = [
-            each for each in psutil.Process().children(recursive=True) if "homeport_files" in str(each.cmdline())
+            each for each in below if each.info["ppid"] == os.getpid() and "homeport_files" in str(each.info["cmdline"])
         ]
         child.kill()
         with anyio.fail_after(PATIENCE):

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
@@ -16,7 +17,6 @@ from homeport_shared.events import Event
 from homeport_shared.identity import Identity
 
 pytestmark = pytest.mark.anyio
-PATIENCE = 60
 GRAPH = {
     "name": "Note",
     "start": "write",

@@ -19,6 +19,7 @@ import platformdirs
 import pytest
 from anyio.abc import TaskGroup
 from filelock import FileLock
+from tests.patience import PATIENCE
 
 from homeport_host.gateway.catalog import Catalog
 from homeport_host.gateway.config import ServerConfig
@@ -144,7 +145,7 @@ async def http_server(python: str, script: str, name: str) -> AsyncGenerator[Ser
         port = probe.getsockname()[1]
     async with await anyio.open_process([python, str(FIXTURES / script), name, str(port)], stderr=None) as process:
         try:
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE):
                 while True:
                     try:
                         await (await anyio.connect_tcp("127.0.0.1", port)).aclose()

@@ -11,6 +11,7 @@ import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp.types import ElicitResult
+from tests.patience import PATIENCE
 
 from homeport_host.gateway.config import ServerConfig
 from homeport_host.governance.calls import Hold
@@ -88,7 +89,7 @@ async def test_each_of_several_clients_is_asked_its_own_question(gateway: Open, 
 async def test_a_client_that_cannot_ask_leaves_nothing_parked(gateway: Open, python_130, era, kind) -> None:
     async with server(kind, python_130) as config, gateway(config) as running:
         async with Client(running.front.server, mode=era) as client:
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE):
                 try:
                     result = await client.call_tool("one__delete", {"path": "x"})
                     assert "deleted" not in str(result.content)
@@ -114,7 +115,7 @@ async def test_a_person_who_thinks_does_not_block_other_calls_of_a_2025_server(g
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(slow.call_tool, "one__delete", {"path": "x"})
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             await thinking.wait()
             result = await quick.call_tool("one__echo", {"text": "hi"})
         go_on.set()

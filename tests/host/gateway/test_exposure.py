@@ -15,6 +15,7 @@ from mcp.types import (
     SubscribeRequest,
     SubscribeRequestParams,
 )
+from tests.patience import PATIENCE
 
 from .conftest import Open, eventually, in_process
 
@@ -110,7 +111,7 @@ async def test_nobody_else_is_told_of_changes_of_what_is_for_a_person_only(gatew
             await old.session.send_request(SubscribeRequest(params=SubscribeRequestParams(uri=uri)), EmptyResult)
         for uri in ("safe://pin", "note://a"):
             await client.call_tool("here__touch", {"uri": uri})
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             assert await anext(aiter(changes)) == ResourceUpdated(uri="note://a")
         await eventually(lambda: "note://a" in seen)
 

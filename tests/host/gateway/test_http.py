@@ -14,6 +14,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
+from tests.patience import PATIENCE
 
 from homeport_host.gateway.front import holder_of
 from homeport_host.gateway.http import guarded, mcp_app
@@ -120,7 +121,7 @@ async def test_an_open_listen_stream_does_not_keep_the_host_from_stopping(gatewa
         client.listen(tools_list_changed=True) as changes,
     ):
         running.front.listening.close()
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             assert [event async for event in changes] == []
 
 
@@ -142,7 +143,7 @@ async def test_a_client_on_the_sdk_of_2025_gets_everything(gateway: Open, python
     script = str(FIXTURES / "legacy_client.py")
     async with served(gateway) as (_, url):
         target = [url, TOKEN] if transport == "http" else [sys.executable, str(FIXTURES / "stdio_front.py")]
-        with anyio.fail_after(40):
+        with anyio.fail_after(PATIENCE):
             done = await anyio.run_process([python_130, script, *target], stderr=None)
 
     result = json.loads(done.stdout)
@@ -155,7 +156,7 @@ async def test_a_client_on_the_sdk_of_2025_gets_everything(gateway: Open, python
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 async def test_the_front_serves_over_stdio(era) -> None:
     target = StdioServerParameters(command=sys.executable, args=[str(FIXTURES / "stdio_front.py")])
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         async with Client(target, mode=era) as client:
             result = await client.call_tool("here__echo", {"text": "hi"})
 

@@ -16,6 +16,7 @@ from mcp.types import (
     UnsubscribeRequest,
     UnsubscribeRequestParams,
 )
+from tests.patience import PATIENCE
 
 from homeport_host.gateway.config import ServerConfig
 
@@ -51,7 +52,7 @@ async def test_every_update_after_the_acknowledgement_reaches_a_2026_client(gate
         for text in "abcde":
             async with client.listen(resource_subscriptions=["note://a"]) as changes:
                 await client.call_tool("one__write", {"name": "a", "text": text})
-                with anyio.fail_after(30):
+                with anyio.fail_after(PATIENCE):
                     event = await anext(aiter(changes))
             assert event == ResourceUpdated(uri="note://a")
         await eventually(lambda: not running.upstreams.get("one")._watches._watches)
@@ -89,7 +90,7 @@ async def test_a_tool_found_after_the_start_is_announced_and_can_be_called_at_on
         client.listen(tools_list_changed=True) as changes,
     ):
         await client.call_tool("one__grow", {"name": "grown"})
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             assert await anext(aiter(changes)) == ToolsListChanged()
         result = await client.call_tool("one__grown", {})
         await eventually(lambda: ("notifications/tools/list_changed", "") in seen)
@@ -124,7 +125,7 @@ async def test_a_subscription_survives_a_crash_of_its_server(gateway: Open) -> N
         one = running.upstreams.get("one")
         await eventually(lambda: one.state == "ready" and one._watches._watches["note://a"].acknowledged.is_set())
         await client.call_tool("one__write", {"name": "a", "text": "x"})
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             assert await anext(aiter(changes)) == ResourceUpdated(uri="note://a")
 
 
@@ -136,5 +137,5 @@ async def test_the_second_server_of_a_scheme_is_followed_under_its_own_address(g
         client.listen(resource_subscriptions=["note://a", "two+note://a"]) as changes,
     ):
         await client.call_tool("two__write", {"name": "a", "text": "x"})
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             assert await anext(aiter(changes)) == ResourceUpdated(uri="two+note://a")

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.gateway.neighbours import HostNeighbours
 from homeport_host.governance.calls import Caller
@@ -18,7 +19,7 @@ from homeport_shared import identity
 from homeport_shared.errors import HomeportError
 from homeport_shared.testing.model import ModelDouble, Script, call, on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]  # the knowledge base starts in them
+pytestmark = [pytest.mark.anyio]
 LEASE = "The rent of the flat is paid on the first day of each month.\n"
 
 
@@ -35,7 +36,7 @@ async def opened(tmp_path: Path, settings: str = "") -> AsyncGenerator[Host]:
 
 
 async def ended(host: Host, job: str) -> dict[str, Any]:
-    with anyio.fail_after(90):
+    with anyio.fail_after(PATIENCE):
         while True:
             [row] = (await host.call("files__jobs", {"job_id": job}))["jobs"]
             if row["state"] in ("completed", "failed", "cancelled"):
@@ -68,7 +69,7 @@ async def test_vectorized_files_are_known_found_by_meaning_and_followed(tmp_path
         assert hits[0]["path"] == "docs/lease.txt"
 
         await host.call("files__write", {"path": "docs/lease.txt", "content": "Nothing more.\n", "overwrite": True})
-        with anyio.fail_after(90):
+        with anyio.fail_after(PATIENCE):
             while not (await entry(host, "docs/lease.txt"))["vectorized"]:
                 await anyio.sleep(0.1)
         [document] = [each for each in await documents(host) if each["title"] == "lease.txt"]
@@ -76,7 +77,7 @@ async def test_vectorized_files_are_known_found_by_meaning_and_followed(tmp_path
         assert "Nothing more" in text
 
         await host.call("files__move", {"source": "docs/lease.txt", "target": "docs/old/rent.txt"})
-        with anyio.fail_after(90):
+        with anyio.fail_after(PATIENCE):
             while {"rent.txt"} - {d["title"] for d in await documents(host)} or "lease.txt" in {
                 d["title"] for d in await documents(host)
             }:
@@ -85,7 +86,7 @@ async def test_vectorized_files_are_known_found_by_meaning_and_followed(tmp_path
 
         await host.call("files__delete", {"paths": ["docs/old"], "recursive": True})
         (folder / "notes.txt").unlink()
-        with anyio.fail_after(90):
+        with anyio.fail_after(PATIENCE):
             while {d["title"] for d in await documents(host)} & {"rent.txt", "notes.txt"}:
                 await anyio.sleep(0.1)
 
@@ -106,7 +107,7 @@ async def test_a_marked_folder_is_kept_in_step_and_shows_its_state(tmp_path: Pat
             (folder / hidden).write_text("Nobody's document.\n")
         (folder / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
         (folder / "b.txt").write_text("A new file, by another program.\n")
-        with anyio.fail_after(90):
+        with anyio.fail_after(PATIENCE):
             while not (await entry(host, "docs/in/b.txt"))["vectorized"]:
                 await anyio.sleep(0.1)
         _, row = (await host.call("files__folders", {"path": "docs", "depth": 1}))["folders"]
@@ -115,7 +116,7 @@ async def test_a_marked_folder_is_kept_in_step_and_shows_its_state(tmp_path: Pat
         assert {each["title"] for each in await documents(host)} == {"a.txt", "b.txt", "bad.pdf"}
     (folder / "c.txt").write_text("Written while nobody watched.\n")
     async with opened(tmp_path) as host:
-        with anyio.fail_after(90):
+        with anyio.fail_after(PATIENCE):
             while not (await entry(host, "docs/in/c.txt"))["vectorized"]:
                 await anyio.sleep(0.1)
         await host.call("files__index_folder", {"path": "docs/in", "on": False})

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.database import Database
 from homeport_host.gateway.tasks import CallTasks
@@ -24,7 +25,7 @@ async def opened(place: Any, *, long_seconds: float = 30.0) -> AsyncGenerator[Ca
     async with anyio.create_task_group() as group:
         tasks = CallTasks(group, database, long_seconds=long_seconds)
         await tasks.open()
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             yield tasks
         group.cancel_scope.cancel()
     await database.aclose()

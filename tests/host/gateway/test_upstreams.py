@@ -17,6 +17,7 @@ import anyio
 import psutil
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_host.gateway import processes
 from homeport_host.gateway.config import ServerConfig
@@ -62,7 +63,7 @@ async def test_calls_in_flight_fail_plainly_when_their_server_crashes_and_it_com
             failures.append(error)
 
     async with gateway(child, in_process()) as running:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as tasks:
                 for _ in range(10 if program == "2026" else 1):
                     tasks.start_soon(waiting, running)
@@ -138,11 +139,11 @@ async def test_a_slow_server_does_not_hold_up_the_list_and_is_announced_later(ga
     )
     async with gateway(in_process()) as running, Client(running.front.server) as client:
         running.upstreams.add(script("late", code))
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             before = {tool.name for tool in (await client.list_tools()).tools}
         async with client.listen(tools_list_changed=True) as changes:
             gate.touch()
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE):
                 await anext(aiter(changes))
         after = {tool.name for tool in (await client.list_tools()).tools}
 
@@ -175,7 +176,7 @@ async def test_a_2025_http_server_that_was_restarted_is_called_again(gateway: Op
         port = config.url.split(":")[2].split("/")[0]
         again = [python_130, str(FIXTURES / "legacy.py"), "far", port]
         async with await anyio.open_process(again, stderr=None) as process:
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE):
                 while True:
                     try:
                         assert await echo(running, "far") == "hi"
@@ -333,7 +334,7 @@ def test_no_server_outlives_a_host_that_is_killed(tmp_path: Path) -> None:
         children = psutil.Process(host.pid).children(recursive=True)
         assert children
         host.kill()
-        _, alive = psutil.wait_procs(children, timeout=10)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE)
 
     assert alive == []
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.host import Host, open_host
 from homeport_shared.testing.model import ModelDouble, Script, call, on
@@ -59,7 +60,7 @@ def home(tmp_path: Path, place: str, model: ModelDouble) -> Path:
 
 
 async def ended(host: Host, run: str, *states: str) -> dict[str, Any]:
-    with anyio.fail_after(50):
+    with anyio.fail_after(PATIENCE):
         while True:
             found = await host.call("homeport__run_get", {"run_id": run})
             if found["state"] in {"completed", "failed", *states}:

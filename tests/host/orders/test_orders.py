@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
@@ -19,7 +20,6 @@ from homeport_shared.gateway import Order
 from homeport_shared.identity import Identity
 
 pytestmark = pytest.mark.anyio
-PATIENCE = 45
 AGENT = Caller("chat", "assistant", Identity(agent="helper"))
 DIARY = Path(__file__).parents[2] / "ledger.py"
 

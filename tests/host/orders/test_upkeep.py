@@ -8,12 +8,12 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.governance.calls import Caller
 from homeport_host.host import Host, open_host
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]  # the knowledge base starts in them
-PATIENCE = 90
+pytestmark = [pytest.mark.anyio]
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.providers.compatible import Address, CompatibleProvider
 from homeport_host.providers.ollama import OllamaProvider
@@ -117,7 +118,7 @@ async def test_a_fault_ends_in_its_own_error_or_is_mended(fault: str, number: in
     reply = Reply(good.text, good.calls, good.thinking, fault=fault)
     async with ModelDouble([reply]) as double:
         provider, model = providers(double)[who]
-        with anyio.fail_after(50):
+        with anyio.fail_after(PATIENCE):
             seconds = 2 if fault == "stall" else 60
             assert await outcome(provider, model, seconds) == TABLE[fault][number]
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.providers.pulling import Pulling
 
@@ -26,7 +27,7 @@ async def test_a_download_that_fails_in_a_way_nobody_foresaw_ends_nothing_else()
     async with anyio.create_task_group() as tasks:
         downloads = Pulling(tasks, pull, changed)
         await downloads.start("ollama/small")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await ended.wait()
 
     [download] = downloads.all()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.database import Database
 from homeport_host.providers.protocol import (
@@ -189,7 +190,7 @@ async def test_leaving_the_stream_closes_the_connection(opened: Opened, name: st
         async with aclosing(models.stream(name, ask())) as events:
             async for _ in events:
                 break
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await double.chats[0].finished.wait()
         assert double.chats[0].outcome == "client_gone"
 
@@ -201,7 +202,7 @@ async def test_cancelling_the_caller_closes_the_connection(opened: Opened, name:
             tasks.start_soon(models.complete, name, ask())
             await double.asked()
             tasks.cancel_scope.cancel()
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await double.chats[0].finished.wait()
         assert double.chats[0].outcome == "client_gone"
 

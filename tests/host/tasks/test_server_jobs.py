@@ -10,6 +10,7 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.client.subscriptions import ResourceUpdated
+from tests.patience import PATIENCE
 
 from homeport_host.host import open_host
 
@@ -27,7 +28,7 @@ async def test_the_work_of_every_server_is_in_the_one_list_with_its_progress(tmp
         async with Client(host.person_server()) as client:
             async with client.listen(resource_subscriptions=["task://recent"]) as news:
                 added = await host.call("homeport__add_folder", {"path": str(folder)})
-                with anyio.fail_after(60):
+                with anyio.fail_after(PATIENCE):
                     assert await anext(aiter(news)) == ResourceUpdated(uri="task://recent")
             listed = await client.read_resource("files://jobs/recent")
             assert "jobs" in json.loads(listed.contents[0].text)
@@ -40,7 +41,7 @@ async def test_the_work_of_every_server_is_in_the_one_list_with_its_progress(tmp
             return next(each for each in rows if each["id"] == task)
 
         for task, kind in ((f"rag:{added['job_id']}", "knowledge"), (f"files:{cleaned['job_id']}", "file")):
-            with anyio.fail_after(60):
+            with anyio.fail_after(PATIENCE):
                 while (found := await row(task))["state"] != "completed":
                     await anyio.sleep(0.05)
             assert (found["type"], found["progress"]["percent"], found["finished"] != "") == (kind, 100.0, True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.agents.metering import Metered
 from homeport_host.agents.progress import Doing, estimate
@@ -116,7 +117,7 @@ async def test_the_progress_of_a_tool_is_the_progress_of_its_run(staged: Any, de
     async with staged(say("", call("disk__copy", {})), "Done.") as stage:
         stage.changes.subscribe(lambda event: told.append(str(getattr(event, "uri", event))))
         run = await stage.runs.start("Copy")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await reached.wait()
         await stage.recorder.drain()
         progress = (await stage.tasks.get(run))["progress"]
@@ -126,7 +127,7 @@ async def test_the_progress_of_a_tool_is_the_progress_of_its_run(staged: Any, de
         assert progress["substeps"][1]["state"] == "running"
         assert progress["updated"] and progress["timeline"][0]["text"] == "running"
         assert stage.recorder.doing[run].share == 0.75
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while not any(f"task://{run}/progress" in uri for uri in told):
                 await anyio.sleep(0.01)
         go.set()
@@ -189,7 +190,7 @@ async def test_a_blocked_run_and_a_failing_one_hold_up_nobody(staged: Any, desk:
     blocked, broken = say("", call("slow__wait", {})), say("", call("bad__break", {}))
     async with staged(blocked, broken, "Fine.") as stage:
         first = await stage.runs.start("Wait")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while not desk.calls:
                 await anyio.sleep(0.01)
         assert (await stage.ask("Break")).state == "failed"
@@ -290,7 +291,7 @@ async def test_a_result_is_accepted_or_sent_back_with_a_remark(staged: Any) -> N
         with pytest.raises(HomeportError, match="remark is empty"):
             await stage.steering.review(run, accept=False)
         await stage.steering.review(run, accept=False, remark="Make it shorter")
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while (waiting := await stage.runs.get(run)).answer != "Short." or waiting.waits_for != "review":
                 await anyio.sleep(0.01)
         assert "Make it shorter" in stage.model.requests[-1].messages[-1].content

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.agents.runs import Run
 from homeport_host.engine.protocol import FINAL
@@ -19,7 +20,6 @@ from homeport_host.host import Host, open_host
 from homeport_shared.testing.model import ModelDouble
 from homeport_shared.testing.model.script import Script
 
-PATIENCE = 45
 SETTINGS = """
 [models]
 default = "ollama/qwen3:8b"

@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_host.governance.calls import Caller
 from homeport_host.workflows.making import suggested
@@ -15,7 +16,6 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.testing.model import call
 
 pytestmark = [pytest.mark.anyio, pytest.mark.subprocess]
-PATIENCE = 45
 END = {"end": {"kind": "end", "result": "{{ word }}"}}
 WORD = {"word": {"type": "text", "default": "one"}}
 

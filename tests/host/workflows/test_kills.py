@@ -12,6 +12,7 @@ from itertools import cycle
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 from tests.postgres import Postgres
 
 PROGRAM = Path(__file__).with_name("crashing.py")
@@ -37,7 +38,7 @@ def killed_until_done(folder: Path, when: list[tuple[str, str]], *url: str) -> N
     moments, kills = cycle(when), 0
     while True:
         command = [sys.executable, str(PROGRAM), str(folder), *next(moments), *url]
-        process = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+        process = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=PATIENCE)
         if process.returncode != -signal.SIGKILL:
             break
         kills += 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.testing.model import Reply
 
@@ -292,7 +293,7 @@ async def test_a_run_is_paused_while_it_waits_and_goes_on_waiting(house: Any) ->
         assert (await house.host.runs.get(run)).state == state
     [hold] = (await house.call("list_approvals"))["approvals"]
     await house.call("decide_approval", approval_id=hold["id"], approve=True)
-    with anyio.fail_after(45):
+    with anyio.fail_after(PATIENCE):
         while (await house.steps(run))["sure"]["state"] != "completed":
             await anyio.sleep(0.01)
     assert (await house.host.runs.get(run)).state == "paused"

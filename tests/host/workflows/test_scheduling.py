@@ -6,11 +6,11 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.errors import HomeportError
 
 pytestmark = pytest.mark.anyio
-PATIENCE = 60
 NODES = {"end": {"kind": "end", "result": "{{ path }}"}}
 PATH = {"path": {"type": "text", "default": "none"}}
 NINE = {"cron": "0 9 * * 1-5", "parameters": {"path": "a.txt"}}

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_sparse_file_of_2_gb_is_read_in_windows(files: Any) -> None:
     path = files.put("big.log", "first line\n" * 40_000)
     os.truncate(path, 2 << 30)
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         text = await files("read", path="docs/big.log", max_bytes=1000)
         assert text["text"].startswith("first line\n")
         assert (text["total_bytes"], text["sha256"], text["truncated"]) == (2 << 30, "", True)
@@ -84,7 +85,7 @@ async def test_fifo_device_socket_and_folder_are_refused_at_once(files: Any) -> 
     if os.geteuid() == 0:
         os.mknod(files.folder / "zero.txt", stat.S_IFCHR | 0o666, os.makedev(1, 5))
         odd.append("docs/zero.txt")
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         for path in odd:
             code, text = await files.fails("read", path=path)
             assert (code, "not a file" in text) == ("unsupported", True)

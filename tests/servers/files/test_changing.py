@@ -11,6 +11,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from homeport_files import edits
 from homeport_files.edits import Edit
@@ -224,7 +225,7 @@ async def test_a_listener_hears_of_a_change(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     async with connected(build_server, "files", tmp_path / "home", flags={"roots": [str(tmp_path / "docs")]}) as client:
         uris = ["files://docs/", "files://history"]
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             async with client.listen(resource_subscriptions=uris) as heard:
                 await client.call_tool("write", {"path": "docs/a.txt", "content": "x"})
                 seen = {str((await anext(heard)).uri) for _ in uris}

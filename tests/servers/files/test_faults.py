@@ -17,6 +17,7 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
+from tests.patience import PATIENCE
 
 from homeport_files.server import build_server
 from homeport_shared.testing.clients import connected
@@ -32,7 +33,7 @@ def server(home: Path, *roots: Path) -> StdioServerParameters:
 async def test_the_program_serves_its_folders_over_stdio(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.txt").write_text("hello")
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         async with Client(server(tmp_path / "home", tmp_path / "docs")) as client:
             result = await client.call_tool("read", {"path": "docs/a.txt"})
             assert result.structured_content["text"] == "hello"
@@ -70,7 +71,7 @@ async def test_a_write_that_is_killed_leaves_old_or_new_content_and_every_versio
     for _ in range(4):
         before = (folder / "a.txt").read_text()
         async with await anyio.open_process([sys.executable, "-c", WRITER, str(home), str(folder)]) as process:
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE):
                 assert process.stdout
                 assert b"ready" in await process.stdout.receive()
                 await anyio.sleep(draw.uniform(0, 0.3))  # the moment of the kill is what varies
@@ -117,7 +118,7 @@ async def test_a_full_disk_leaves_the_original(tmp_path: Path) -> None:
 
         anyio.run(main, *sys.argv[1:])
     """)
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         done = await anyio.run_process([sys.executable, "-c", limited, str(tmp_path / "home"), str(tmp_path / "docs")])
     assert b"True The disk has no room for 'docs/a.txt'; what was there is unchanged." in done.stdout
     assert (tmp_path / "docs" / "a.txt").read_text() == "original"
@@ -135,7 +136,7 @@ async def test_of_two_processes_that_write_the_same_file_one_gets_a_conflict(tmp
         arguments = {"path": "docs/a.txt", "content": content, "if_sha256": seen}
         outcomes.append((await client.call_tool("write", arguments)).is_error)
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with (
             Client(server(tmp_path / "home", folder)) as one,
             Client(server(tmp_path / "home", folder)) as two,
@@ -157,7 +158,7 @@ async def test_the_server_leaves_when_its_client_is_killed(tmp_path: Path) -> No
     async with await anyio.open_process(command, stdin=subprocess.PIPE) as process:
         assert process.stdin
         await process.stdin.aclose()
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE):
             assert await process.wait() == 0
 
 

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
+from tests.patience import PATIENCE
 
 from homeport_files.parts import Parts
 from homeport_files.server import build_server
@@ -31,7 +32,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(45):
+    with anyio.fail_after(PATIENCE):
         while not await holds():
             await anyio.sleep(0.05)
 
@@ -157,7 +158,7 @@ async def test_what_waits_for_its_time_waits_as_long_as_the_settings_say_now(tmp
     async with open_context("files", home=tmp_path / "home") as context:
         following = Parts(context).workspace.following
         async with anyio.create_task_group() as tasks:
-            with anyio.fail_after(45):
+            with anyio.fail_after(PATIENCE):
                 tasks.start_soon(following.pause, lambda chosen: 3600 if chosen.cleanup_hours == 24 else 0)
                 await anyio.wait_all_tasks_blocked()
                 save(tmp_path / "home", "files", {"cleanup_hours": 1})

@@ -10,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_files.server import build_server
 from homeport_shared.testing.clients import connected
@@ -18,13 +19,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(PATIENCE):
         while not true():
             await anyio.sleep(0.02)
 
 
 async def watched(files: Any) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(PATIENCE):
         while (await files("recent"))["watched"] != ["docs"]:
             await anyio.sleep(0.02)
 
@@ -58,7 +59,7 @@ async def test_what_another_program_does_is_an_event_with_a_resource_update(file
 async def test_a_listener_hears_of_a_change_by_another_program(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     async with connected(build_server, "files", tmp_path / "home", flags={"roots": [str(tmp_path / "docs")]}) as client:
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE):
             uris = ["files://docs/", "files://docs/a.txt"]
             async with client.listen(resource_subscriptions=uris) as updates:
                 while not (await client.call_tool("recent", {})).structured_content["watched"]:

@@ -12,6 +12,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from homeport_files.walking import matches
 from homeport_files.windows import Position, find_line, read_window
@@ -206,7 +207,7 @@ async def test_search_goes_on_with_the_cursor(files: Any) -> None:
 @pytest.mark.slow
 async def test_a_pattern_that_never_ends_is_stopped(files: Any) -> None:
     files.put("a.txt", "a" * 60 + "!\n")
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         code, text = await files.fails("search", query="(a+)+$", regex=True)
     assert (code, "seconds" in text) == ("timeout", True)
     assert (await files("search", query="a+", regex=True))["hits"]  # and the next one works
@@ -216,7 +217,7 @@ async def test_a_pattern_that_never_ends_is_stopped(files: Any) -> None:
 async def test_a_search_stops_when_it_is_cancelled(files: Any) -> None:
     for number in range(300):
         files.put(f"{number}.txt", "x" * 100_000)
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         with anyio.move_on_after(0.05):
             await files("search", query="needle", regex=True)
         assert (await files("list"))["entries"]

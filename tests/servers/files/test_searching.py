@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.patience import PATIENCE
 
 from homeport_files import content_index, indexing
 from homeport_files.content_index import ContentIndex
@@ -342,7 +343,7 @@ async def search(parts: Parts, query: str, **given: Any) -> Hits:
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while not await holds():
             await anyio.sleep(0.05)
 
@@ -449,7 +450,7 @@ async def test_an_index_that_is_not_used_is_given_back(tmp_path: Path, monkeypat
 @pytest.mark.anyio
 @pytest.mark.subprocess
 async def test_a_server_that_stops_does_not_wait_for_the_index(tmp_path: Path) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with serving(tmp_path) as parts:
             (tmp_path / "docs" / "large.txt").write_bytes(os.urandom(3 << 20).hex().encode())
             await search(parts, "file 33")

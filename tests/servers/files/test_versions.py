@@ -13,6 +13,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from homeport_files import versions
 from homeport_files.server import build_server
@@ -107,7 +108,7 @@ async def test_old_contents_go_by_themselves_when_the_settings_say_so(
     calendar.turn(31)
     async with connected(build_server, "files", home, flags=flags | {"version_days": 30}, clock=calendar) as client:
         files = Files(folder, home, client, [])
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             while (await files("version_space"))["contents"] > 1:
                 await anyio.sleep(0.02)
         assert (folder / "a.txt").read_text() == "second"

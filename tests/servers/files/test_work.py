@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tests.patience import PATIENCE
 
 from homeport_files import cleaning
 from homeport_files.cleaning import owner_of
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 async def ended(files: Any, job: str) -> dict[str, Any]:
     """Return a job once it has ended."""
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while True:
             [row] = (await files("jobs", job_id=job))["jobs"]
             if row["state"] in ("completed", "failed", "cancelled"):
@@ -119,14 +120,14 @@ async def test_old_temporary_files_go_by_themselves_under_the_policy(
         os.utime(folder / name, (1e9, 1e9))
     flags = {"roots": [str(folder)]}
     async with connected(build_server, "files", tmp_path / "home", flags=flags):
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while (folder / "a.tmp").exists() or (folder / "b.cache").exists():
                 await anyio.sleep(0.05)
         assert (folder / "c.scratch").exists()
         assert (folder / "new.tmp").exists()
     (tmp_path / "home" / "homeport.toml").write_text('[files]\ncleanup_days = 0\ncleanup_suffixes = [".scratch"]\n')
     async with connected(build_server, "files", tmp_path / "home", flags=flags):
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while (folder / "c.scratch").exists():
                 await anyio.sleep(0.05)
         assert (folder / "new.tmp").exists()
@@ -197,7 +198,7 @@ async def test_a_job_tells_its_subscribers_how_far_it_is(tmp_path: Path) -> None
         await client.call_tool("clean_up", {"paths": names[:30], "confirm": 30})
         second = await client.call_tool("clean_up", {"paths": names[30:], "confirm": 30})
         job = f"files://jobs/{second.structured_content['job_id']}"
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             async with client.listen(resource_subscriptions=[job]) as heard:
                 while True:
                     assert str((await anext(heard)).uri) == job

@@ -18,6 +18,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from homeport_rag import inference, remote, weights
 from homeport_rag.embedding import BUILT, Embedder, LocalEmbedder, find_embedder
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.anyio
 async def worker(idle_seconds: float = 60.0) -> AsyncGenerator[Worker]:
     made = Worker("embedding model", idle_seconds=idle_seconds)
     try:
-        with anyio.fail_after(50):
+        with anyio.fail_after(PATIENCE):
             yield made
     finally:
         await made.aclose()

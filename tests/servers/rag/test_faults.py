@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
+from tests.patience import PATIENCE
 
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import connected, finished_job
@@ -209,7 +210,7 @@ async def test_a_cancelled_ingest_stops_and_keeps_what_it_has(tmp_path: Path) ->
     write_documents(folder, 400)
     async with connected(build_server, "rag", tmp_path / "home", flags={"folders": [str(folder)]}) as client:
         started = await call(client, "sync_folder", path=str(folder))
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while not (await call(client, "search", query="glacier"))["hits"]:
                 await anyio.sleep(0.02)
         [running] = (await call(client, "jobs", job_id=started["id"]))["jobs"]
@@ -248,7 +249,7 @@ async def test_results_are_the_same_after_a_restart_and_without_the_index_files(
         async with connected(build_server, "rag", tmp_path) as client:
             for text in texts if start_number == 0 else []:
                 await call(client, "add", text=text)
-            with anyio.fail_after(60):
+            with anyio.fail_after(PATIENCE):
                 while (await call(client, "stats"))["collections"][0]["embedded"] < 4:
                     await anyio.sleep(0.05)
             queries = ("weather forecast", "share prices", "pets", "baking")

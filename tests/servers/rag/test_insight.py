@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.server import build_server
 from homeport_shared.events import Event
@@ -63,7 +64,7 @@ async def test_similar_documents_are_ranked_by_meaning(tmp_path: Path, model: Pa
     async with connected(build_server, "rag", tmp_path) as client:
         for name, text in texts.items():
             await call(client, "add", text=text, document_id=name)
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while (await call(client, "stats"))["collections"][0]["embedded"] < 3:
                 await anyio.sleep(0.05)
         found = (await call(client, "similar_documents", document_id="car", threshold=0))["documents"]
@@ -102,7 +103,7 @@ async def test_a_kept_search_tells_of_a_new_document(tmp_path: Path) -> None:
         await call(client, "add", text="an old kettle")
         await call(client, "save_query", name="Kettles", query="kettle", alert=True)
         await call(client, "add", text="a new kettle", document_id="new")
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while not sink.events:
                 await anyio.sleep(0.05)
         [event] = sink.events
@@ -136,7 +137,7 @@ async def test_a_kept_search_tells_of_a_new_document_however_many_fit(tmp_path: 
         await call(client, "save_query", name="Kettles", query="kettle", alert=True)
         long = "kettle among " + " ".join(f"word{number}" for number in range(200))
         await call(client, "add", text=long, document_id="last in the ranking")
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while not (fresh := (await call(client, "list_saved_queries"))["queries"][0]["fresh"]):
                 await anyio.sleep(0.05)
         assert fresh == ["last in the ranking"]

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import connected
@@ -22,7 +23,7 @@ TEXTS = {
 
 
 async def embedded(client: Client, count: int) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while True:
             stats = (await client.call_tool("stats", {})).structured_content
             if sum(collection["embedded"] for collection in stats["collections"]) == count:

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.notebook import parsed, rendered
 from homeport_rag.results.memories import MemoryEntry
@@ -179,7 +180,7 @@ async def test_memories_are_recalled_by_meaning(tmp_path: Path, model: Path) -> 
     async with connected(build_server, "rag", tmp_path) as client:
         for text in ("The automobile needs new tyres.", "Roses want water.", "The kettle is blue."):
             await call(client, "remember", text=text)
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while (await call(client, "list_memories", query="repairs of my car"))["mode"] != "hybrid":
                 await anyio.sleep(0.05)
             while (await texts(client, "repairs of my car", k=1)) != ["The automobile needs new tyres."]:

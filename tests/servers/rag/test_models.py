@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import connected
@@ -30,7 +31,7 @@ async def collection(client: Client, name: str = "default") -> dict[str, Any]:
 
 
 async def embedded_by(client: Client, model: str, name: str = "default") -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         while True:
             found = await collection(client, name)
             if found["model"].startswith(model) and found["embedded"] == found["chunks"] > 0:
@@ -49,7 +50,7 @@ async def test_a_collection_changes_its_model_in_the_background_and_answers_mean
             client, "change_collection", name="reports", embedding_address=double.ollama_url, embedding_model=NOMIC
         )
         answers = []
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while not answers or not (await collection(client, "reports"))["model"].startswith("nomic"):
                 found = await call(client, "search", query="vehicle", mode="vector", collections=["reports"])
                 answers.append(found["mode"])
@@ -107,12 +108,12 @@ async def test_an_upload_can_wait_to_be_embedded(tmp_path: Path, model: Path) ->
         await call(client, "add", text="Roses want water.")
         await embedded_by(client, "all-MiniLM")
         await call(client, "upload", files=[{"name": "car.txt", "data": "VGhlIGNhciBuZWVkcyB0eXJlcy4="}], embed=False)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while not (await call(client, "browse_documents", status="pending"))["documents"]:
                 await anyio.sleep(0.05)
         assert (await call(client, "overview"))["statuses"]["held"] == 1
         assert await call(client, "embed") == {"changed": 1}
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             while (await collection(client))["embedded"] < 2:
                 await anyio.sleep(0.05)
 
@@ -162,7 +163,7 @@ async def test_every_kind_of_model_embeds_and_without_one_every_result_says_so(
             async with connected(build_server, "rag", tmp_path / str(number), flags=flags) as client:
                 await call(client, "add", text="The car needs new tyres.", document_id="car")
                 await call(client, "add", text="Qqq zzz xxx.", document_id="odd")
-                with anyio.fail_after(60):
+                with anyio.fail_after(PATIENCE):
                     while (await collection(client))["embedded"] < 2:
                         await anyio.sleep(0.05)
                 overview = await call(client, "overview")

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.collection_cache import CollectionCache
 from homeport_rag.server import build_server
@@ -69,7 +70,7 @@ async def test_the_vector_index_is_looked_for_in_its_folder(
     """Below 200,000 vectors the index has no file, so the place is all there is to see."""
     async with connected(build_server, "rag", tmp_path / "home") as client:
         await call(client, "add", text="a cat sleeps", document_id="c")
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while (await call(client, "stats"))["collections"][0]["embedded"] < 1:
                 await anyio.sleep(0.05)
         await call(client, "change_settings", values={"index_folder": str(tmp_path / "index")})

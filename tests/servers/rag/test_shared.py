@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp import Client, StdioServerParameters
+from tests.patience import PATIENCE
 from tests.postgres import Postgres
 from tests.servers.rag.test_faults import KILLS, start, write_documents
 
@@ -86,7 +87,6 @@ def session(shared: str) -> Iterator[Session]:
 
 @pytest.mark.anyio
 @pytest.mark.model
-@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("model")
 async def test_the_same_query_returns_the_same_passages_with_the_same_scores_on_both(
     tmp_path: Path, shared: str, monkeypatch: pytest.MonkeyPatch
@@ -183,7 +183,7 @@ async def test_a_server_that_stops_does_not_wait_for_its_graph(shared: str, monk
     store = store_for(Path(), shared)
     await store.write(put, "d", ["words"])
     await store.write(embeddings.put, "m@1", [(1, bytes(4))])
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             group.start_soon(store.vectors(Worker("search"), str).settle)
             await anyio.to_thread.run_sync(began.wait)

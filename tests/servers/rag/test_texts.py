@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import Era, connected
@@ -213,7 +214,7 @@ async def test_the_model_is_not_downloaded_without_consent(tmp_path: Path) -> No
 
 async def test_changes_are_told_to_subscribers(tmp_path: Path) -> None:
     async with connected(build_server, "rag", tmp_path) as client:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             async with client.listen(resource_subscriptions=["rag://collections"]) as events:
                 await call(client, "add", text="words")
                 async for event in events:

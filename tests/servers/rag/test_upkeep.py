@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.server import build_server
 from homeport_shared.testing.clients import connected, finished_job
@@ -34,7 +35,7 @@ async def test_a_rebuild_reads_and_embeds_everything_anew(tmp_path: Path, model:
     async with connected(build_server, "rag", tmp_path / "home", flags={"folders": [str(folder)]}) as client:
         await finished_job(client, (await call(client, "sync_folder", path=str(folder)))["id"])
         await call(client, "add", text="a given text")
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             while (await call(client, "stats"))["collections"][0]["embedded"] < 6:
                 await anyio.sleep(0.05)
         before = (await call(client, "search", query="a given text"))["hits"][0]

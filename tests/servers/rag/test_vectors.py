@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from homeport_rag import vector_cache
 from homeport_rag.embedding import LocalEmbedder, find_embedder
@@ -385,7 +386,7 @@ async def test_graphs_are_built_by_a_process_of_their_own(
 async def test_one_call_embeds_the_question_and_searches(model_home: Path, knowledge: Knowledge) -> None:
     worker = Worker("embedding model")
     try:
-        with anyio.fail_after(50):
+        with anyio.fail_after(PATIENCE):
             embedder, _ = await find_embedder(model_home, worker, environment={})
             assert isinstance(embedder, LocalEmbedder)
             texts = ["Faulty goods can be sent back within 30 days.", "The train is late.", "Cats sleep all day."]

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from tests.patience import PATIENCE
 
 from homeport_rag.ingest import by_priority, fits
 from homeport_rag.server import build_server
@@ -31,7 +32,7 @@ async def titles(client: Client) -> set[str]:
 
 
 async def until(client: Client, expected: set[str]) -> None:
-    with anyio.fail_after(45):
+    with anyio.fail_after(PATIENCE):
         while await titles(client) != expected:
             await anyio.sleep(0.05)
 
@@ -52,7 +53,7 @@ async def test_files_come_change_move_and_go_without_a_word(tmp_path: Path) -> N
         (folder / "second.txt").rename(folder / "third.txt")
         await until(client, {"first.txt", "third.txt"})
         (folder / "first.txt").write_text("a parasol instead", "utf-8")
-        with anyio.fail_after(45):
+        with anyio.fail_after(PATIENCE):
             while not (await call(client, "search", query="parasol"))["hits"]:
                 await anyio.sleep(0.05)
         (folder / "first.txt").unlink()
@@ -99,12 +100,12 @@ async def test_a_file_that_cannot_be_read_is_tried_a_few_times_and_again_when_it
         return [job["counters"]["failed"] for job in reversed(jobs) if job["state"] == "completed"]
 
     async with connected(build_server, "rag", home, flags=flags) as client:
-        with anyio.fail_after(50):
+        with anyio.fail_after(PATIENCE):
             while len(found := await failures(client)) < 3:
                 await anyio.sleep(0.1)
         assert found[:3] == [1, 1, 0]
         broken.write_bytes(b"%PDF-1.4 broken as well")
-        with anyio.fail_after(45):
+        with anyio.fail_after(PATIENCE):
             while 1 not in (await failures(client))[2:]:
                 await anyio.sleep(0.1)
         [document] = (await call(client, "browse_documents", status="failed"))["documents"]

@@ -9,6 +9,7 @@ from threading import Thread
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_rag import inference, weights
 from homeport_rag.embedding import BUILT, install_model
@@ -148,7 +149,7 @@ async def test_another_content_is_refused_and_deleted(hub: Hub, tmp_path: Path, 
 
 async def test_an_answer_without_an_end_is_stopped(hub: Hub, tmp_path: Path) -> None:
     hub.endless, hub.honest = True, False
-    with anyio.fail_after(20), pytest.raises(HomeportError, match=r"another tokenizer\.json"):
+    with anyio.fail_after(PATIENCE), pytest.raises(HomeportError, match=r"another tokenizer\.json"):
         await weights.download(tmp_path, address=hub.address)
 
 

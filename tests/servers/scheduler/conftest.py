@@ -14,6 +14,7 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.types import TextResourceContents
+from tests.patience import PATIENCE
 
 from homeport_scheduler.server import build_server
 from homeport_shared.errors import HomeportError
@@ -21,7 +22,6 @@ from homeport_shared.events import Event
 from homeport_shared.gateway import Happened, Order, Outcome
 from homeport_shared.testing.clients import connected
 
-PATIENCE = 30
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 
 

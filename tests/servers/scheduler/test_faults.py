@@ -15,7 +15,7 @@ import pytest
 
 from .conftest import opened
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.faults]
 WORKER = Path(__file__).with_name("worker.py")
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.errors import HomeportError
 from homeport_shared.gateway import Happened
 
-from .conftest import PATIENCE, Clock, Desk, Works, opened
+from .conftest import Clock, Desk, Works, opened
 
 pytestmark = pytest.mark.anyio
 

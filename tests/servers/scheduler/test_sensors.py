@@ -10,8 +10,9 @@ from pathlib import Path
 import anyio
 import httpx2
 import pytest
+from tests.patience import PATIENCE
 
-from .conftest import PATIENCE, Desk, opened
+from .conftest import Desk, opened
 
 pytestmark = pytest.mark.anyio
 

@@ -12,11 +12,12 @@ import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
+from tests.patience import PATIENCE
 
 from homeport_scheduler.server import build_server
 from homeport_shared.testing.clients import Era, connected
 
-from .conftest import PATIENCE, Desk
+from .conftest import Desk
 
 BIN = Path(sys.executable).parent
 

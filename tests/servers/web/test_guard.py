@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.errors import HomeportError
 from homeport_web.addresses import Rules
@@ -225,7 +226,7 @@ async def _nonsense(writer: asyncio.StreamWriter) -> None:
 )
 async def test_an_answer_that_does_not_end_or_is_none_is_stopped(web: Any, answer: Any, code: str) -> None:
     web.site.routes["/x"] = answer
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         assert (await web.refused("visit", url=f"{web.site.url}/x"))[0] == code
 
 
@@ -300,7 +301,7 @@ async def test_cancelling_a_visit_stops_it(loopback: Site) -> None:
 
     with anyio.move_on_after(0.2):
         await fetcher(Rules(frozenset({loopback.place})), resolve).get(f"{loopback.url}/x")
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await left.wait()
 
 

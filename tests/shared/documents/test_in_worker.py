@@ -7,6 +7,7 @@ import io
 import anyio
 import openpyxl
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.documents import extract_bytes
 from homeport_shared.errors import HomeportError
@@ -22,7 +23,7 @@ async def test_a_file_that_kills_its_parser_is_refused_and_the_next_one_is_read(
     book.save(file)
     reader = Worker("document reader", memory_mb=512)
     try:
-        with anyio.fail_after(50):
+        with anyio.fail_after(PATIENCE):
             with pytest.raises(HomeportError) as caught:
                 await reader.call(extract_bytes, file.getvalue(), "far.xlsx")
             assert caught.value.code in {"unavailable", "too_large", "damaged"}

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from tests.patience import PATIENCE
 
 from homeport_shared.testing.model import ModelDouble, Reply, Script, call, on, read_script
 
@@ -213,7 +214,7 @@ async def test_a_client_that_leaves_is_seen_in_the_journal() -> None:
             async with http.stream("POST", "/api/chat", json=asked) as answer:
                 async for _ in answer.aiter_lines():
                     break
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await double.chats[0].finished.wait()
         assert double.chats[0].outcome == "client_gone"
 

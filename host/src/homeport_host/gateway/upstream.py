@@ -35,7 +35,7 @@ from homeport_shared.views import SHOWS_VIEWS
 
 logger = logging.getLogger(__name__)
 State = Literal["stopped", "starting", "ready", "down"]
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 60.0  # the first start by npx or uvx downloads
 START_WAIT_SECONDS = 5.0
 CALL_SECONDS = 300.0
 PROBE_SECONDS = 5.0

@@ -33,6 +33,7 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.server import Server
 
 Priority = Annotated[int, Field(ge=0, le=3)]
+START_SECONDS = 30.0  # how long a tool that is to be allowed is waited for, while servers are starting
 
 
 def register(server: Server, host: HostServices) -> None:
@@ -67,8 +68,7 @@ def _starting(server: Server, host: HostServices) -> None:
         by_person = identity.current().caller == "person"
         if yes and not by_person:
             raise HomeportError("denied", "Only a person allows tools beforehand.", "Leave `yes` empty.")
-        if unknown := [name for name in yes if host.registry.catalog.tool(name) is None]:
-            raise HomeportError("not_found", f"There is no tool {unknown[0]!r} to allow.", "See: homeport tools.")
+        await _know(host, yes)
         run = await host.runs.start(
             prompt,
             agent=agent,
@@ -87,6 +87,18 @@ def _starting(server: Server, host: HostServices) -> None:
             tags=tuple(tags),
         )
         return Started(run_id=run)
+
+
+async def _know(host: HostServices, tools: Sequence[str]) -> None:
+    """Refuse tools that nobody offers, after waiting for the servers that are starting."""
+
+    def unknown() -> list[str]:
+        return [name for name in tools if host.registry.catalog.tool(name) is None]
+
+    if unknown():
+        await host.registry.upstreams.wait_ready(START_SECONDS)
+    if missing := unknown():
+        raise HomeportError("not_found", f"There is no tool {missing[0]!r} to allow.", "See: homeport tools.")
 
 
 def _steering(server: Server, host: HostServices) -> None:
