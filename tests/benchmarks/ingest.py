@@ -65,7 +65,7 @@ async def ingested(home: Path, documents: Path) -> float:
         began = time.perf_counter()
         job = (await call(client, "sync_folder", path=str(documents)))["id"]
         while (await call(client, "jobs", job_id=job))["jobs"][0]["state"] in ("queued", "running"):
-            await anyio.sleep(1)  # asking is work too
+            await anyio.sleep(0.2)  # asking is work too
         await finished(client)
         return time.perf_counter() - began
 
@@ -76,7 +76,7 @@ async def finished(client: Client) -> None:
         counts = (await call(client, "stats"))["collections"]
         if sum(each["chunks"] for each in counts) == sum(each["embedded"] for each in counts) > 0:
             return
-        await anyio.sleep(1)  # asking is work too
+        await anyio.sleep(0.2)  # asking is work too
 
 
 async def embedded(home: Path, texts: list[str]) -> float:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
-from homeport_rag import reading
+from homeport_rag import tokens
 from homeport_rag.chunking import MIN_LIMIT, Chunk, chunk, estimate
 from homeport_rag.reading import Dividing, uploaded
 from homeport_shared.documents import Block, Document, extract_bytes
@@ -176,8 +177,18 @@ def test_a_line_of_millions_of_characters_is_divided_in_little_memory(
 
 
 @pytest.mark.model
-def test_equal_texts_are_counted_once_and_all_are_counted(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "COUNTED_TOGETHER", 2)
-    monkeypatch.setattr(reading, "LONGEST_COUNTED", 100)
-    count = reading._counter(str(model / "tokenizer.json"))
-    assert count(["one", "two words", "one", "three more words", "x" * 150]) == [1, 2, 1, 3, 15]
+def test_tokens_are_counted_by_words_as_the_tokenizer_counts_them(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "COUNTED_TOGETHER", 2)
+    monkeypatch.setattr(tokens, "KEPT", 30)  # characters, so that words are forgotten and learned again
+    count = tokens.TokenCounter(str(model / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+
+    @given(st.lists(st.text() | st.text(" \n\t\x1c\u2003a.é́中[SEP]", max_size=40), max_size=5))
+    def agrees(texts: list[str]) -> None:
+        assert count(texts) == [len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts]
+
+    agrees()
+    monkeypatch.setattr(tokens, "LONGEST_COUNTED", 100)
+    assert count(["two words", "x" * 150]) == [2, 15], "what nobody embeds in one piece is estimated"

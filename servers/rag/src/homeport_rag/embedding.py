@@ -93,11 +93,16 @@ class LocalEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> list[bytes]:
         """See `Embedder`; what stands behind the first 256 tokens of a text does not count."""
-        vectors: list[bytes] = []
-        for start in range(0, len(texts), PIECE):
-            piece = texts[start : start + PIECE]
-            vectors += await self.worker.call(inference.embed, str(self.folder), piece, timeout=PATIENCE)
-        return vectors
+        vectors: dict[int, bytes] = {}
+        # Texts of a piece that are equally long keep all threads of the worker busy until its end.
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
+        for start in range(0, len(order), PIECE):
+            piece = order[start : start + PIECE]
+            found = await self.worker.call(
+                inference.embed, str(self.folder), [texts[number] for number in piece], timeout=PATIENCE
+            )
+            vectors |= zip(piece, found, strict=True)
+        return [vectors[number] for number in range(len(texts))]
 
     async def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """See `Embedder`; exact, without the two tokens that the model puts around a text."""

@@ -59,7 +59,7 @@ ENOUGH_MARKS = 3
 def language_of(text: str) -> str:
     """Return the ISO 639-1 code of the language of `text`, by script or frequent words; empty = unknown."""
     text = text[:20_000]
-    letters = sum(letter.isalpha() for letter in text)
+    letters = 0 if text.isascii() else sum(map(str.isalpha, text))
     for language, script in _SCRIPTS:
         if letters and len(script.findall(text)) > letters / 5:
             return language

@@ -12,14 +12,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-from homeport_rag.chunking import CHARACTERS_PER_TOKEN, Count, as_kind, chunk, estimate
+from homeport_rag.chunking import as_kind, chunk, estimate
 from homeport_rag.languages import language_of
 from homeport_rag.records import CollectionSettings, Passage, Source
 from homeport_rag.sources import confined
 from homeport_rag.structure import structure_of
+from homeport_rag.tokens import counter
 from homeport_shared.clock import iso
 from homeport_shared.documents import Document, extract
 from homeport_shared.documents.markdown import scan
@@ -27,9 +28,6 @@ from homeport_shared.documents.model import clean
 from homeport_shared.documents.recognition import recognize
 from homeport_shared.errors import HomeportError
 from homeport_shared.paths import show
-
-LONGEST_COUNTED = 1_000_000  # characters; more than any model reads at once
-COUNTED_TOGETHER = 1000  # texts; each takes about 1.5 KB while it is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Dividing:
         chunks = chunk(
             as_kind(document, self.settings.splitter),
             limit_tokens=self.settings.chunk_tokens,
-            count=_counter(self.tokenizer) if self.tokenizer else estimate,
+            count=counter(self.tokenizer) if self.tokenizer else estimate,
             overlap=self.settings.overlap_tokens / self.settings.chunk_tokens,
         )
         return [Passage(each.text, each.header, each.page, each.line, each.end_line) for each in chunks]
@@ -127,24 +125,3 @@ def given(text: str, identifier: str, uri: str, title: str, now: str, dividing: 
         language=language_of(text),
         structure=structure_of(document),
     )
-
-
-@cache
-def _counter(tokenizer: str) -> Count:
-    """Return what counts tokens: different texts once, a few at a time, and no long one, which is divided anyway."""
-    from tokenizers import Tokenizer
-
-    loaded = Tokenizer.from_file(tokenizer)
-    loaded.no_padding()
-    loaded.no_truncation()
-
-    def count(texts: Sequence[str]) -> list[int]:
-        sizes = {text: len(text) // CHARACTERS_PER_TOKEN for text in texts if len(text) > LONGEST_COUNTED}
-        short = [text for text in dict.fromkeys(texts) if text not in sizes]
-        for start in range(0, len(short), COUNTED_TOGETHER):
-            together = short[start : start + COUNTED_TOGETHER]
-            encoded = loaded.encode_batch_fast(together, add_special_tokens=False)
-            sizes |= {text: len(each.ids) for text, each in zip(together, encoded, strict=True)}
-        return [sizes[text] for text in texts]
-
-    return count

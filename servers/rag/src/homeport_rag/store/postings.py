@@ -150,7 +150,7 @@ class Postings:
         return 0
 
     def _list(self, word: str) -> tuple[Places, Gains]:
-        """Return where in `_ids` the passages with `word` are, and what it adds to the score of each before its weight."""
+        """Return where in `_ids` the passages with `word` are, and what it adds to the score of each, unweighted."""
         terms = self._terms(word)
         if terms not in self._kept:
             made = _listed(self._passages(terms), self._ids, self._norms, self._last)
