@@ -37,6 +37,11 @@ async def test_strangers_and_foreign_pages_are_refused(headers: Any, status: int
     assert "files__" not in answer.text
 
 
+async def test_a_client_that_is_installed_while_the_host_runs_can_use_it(shared_machine: Any) -> None:
+    async with shared_machine.client("client:newcomer") as client:
+        assert "files__list" in [tool.name for tool in (await client.list_tools()).tools]
+
+
 async def test_pages_and_metrics_want_a_login(shared_machine: Any) -> None:
     async with httpx2.AsyncClient() as http:
         for path in ("/metrics", "/chat", "/", "/servers"):

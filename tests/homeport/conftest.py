@@ -63,10 +63,10 @@ class Box:
         self.started.append(child)
         return child
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m homeport …` to its end."""
-        command = [sys.executable, "-m", "homeport", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE)
+    def run(self, *arguments: str) -> Result:
+        """Run `homeport …` to its end, in this process."""
+        absent = dict.fromkeys(os.environ.keys() - self.environment.keys())
+        return CliRunner().invoke(homeport, arguments, prog_name="homeport", env=absent | self.environment)
 
     def serve(self, *arguments: str) -> process.HostRecord:
         """Start a host in the foreground on a free port and wait until it answers."""
@@ -142,7 +142,7 @@ def documents(shared_box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = tmp_path_factory.mktemp("documents")
     (folder / "brevik.md").write_text(FACT)
     added = shared_box.run("add", str(folder), "--json")
-    assert added.returncode == 0, added.stderr
+    assert added.exit_code == 0, added.output
     return folder
 
 
@@ -150,15 +150,9 @@ def documents(shared_box: Box, tmp_path_factory: pytest.TempPathFactory) -> Path
 def notebook(shared_box: Box) -> str:
     """The name of a third-party stdio server that is connected to the shared host."""
     added = shared_box.run("servers", "add", "notebook", "--", sys.executable, str(NOTEBOOK))
-    assert added.returncode == 0, added.stderr
-    servers = [sys.executable, "-m", "homeport", "servers", "list", "--json"]
-    until(lambda: '"down"' in (told := output(servers, shared_box)) or '"starting"' not in told)
+    assert added.exit_code == 0, added.output
+    until(lambda: '"starting"' not in shared_box.run("servers", "list", "--json").stdout)
     return "notebook"
-
-
-def output(command: list[str], box: Box) -> str:
-    """Return what a command prints."""
-    return subprocess.run(command, env=box.environment, capture_output=True, encoding="utf-8", timeout=PATIENCE).stdout
 
 
 @pytest.fixture

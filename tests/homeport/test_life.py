@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -52,6 +51,7 @@ def test_one_command_starts_everything_and_one_signal_stops_it(box: Box, number:
     code, _, error = ended(child)
     assert (code, error) == (0, "")
     assert not (box.home / "host" / "host.json").exists()
+    assert list((box.home / "host").glob("*-wal")) == [], "the stores were closed in order"
     until(lambda: not any(each.is_running() for each in below))
 
 
@@ -66,24 +66,8 @@ def test_a_second_host_is_told_where_the_first_one_is(box: Box) -> None:
     assert f"Homeport runs already (process {record.pid}): {record.address}/login?token=" in out
 
 
-def test_an_address_that_is_in_use_is_named(box: Box) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        code, _, error = ended(box.start("serve", "--http", f"127.0.0.1:{port}"))
-    assert code == 1
-    assert error == f"Port {port} on 127.0.0.1 is in use. Stop what listens there, or choose another port.\n"
-    assert process.running(box.home) is None
-
-
-@pytest.mark.parametrize(("where", "code"), [("0.0.0.0:0", 3), ("127.0.0.1", 2), ("127.0.0.1:99999", 2)])
-def test_an_address_that_cannot_be_is_refused(alone: Cli, where: str, code: int) -> None:
-    result = alone("serve", "--http", where)
-    assert result.exit_code == code
-    assert result.stderr.count("\n") == 1
-
-
 def test_commands_start_a_host_which_survives_them_until_stop(box: Box) -> None:
-    assert box.run("status").returncode == 4
+    assert box.run("status").exit_code == 4
     first, second = box.start("tools", "--json"), box.start("tools", "--json")
     assert ended(first)[0] == ended(second)[0] == 0
     record = process.running(box.home)
@@ -114,7 +98,7 @@ def test_kill_9_loses_nothing_and_the_next_command_goes_on(box: Box, tmp_path: P
         json.dumps({"mcpServers": {"notebook": {"command": os.sys.executable, "args": [str(NOTEBOOK)]}}})
     )
     record = box.serve()
-    assert box.run("add", str(folder)).returncode == 0
+    assert box.run("add", str(folder)).exit_code == 0
     below = until(lambda: descendants(record.pid))
     psutil.Process(record.pid).kill()
     until(lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in below))
@@ -130,7 +114,7 @@ def test_stop_keeps_a_run_that_is_under_way_for_the_next_start(
     box.serve()
     asking = box.start("ask", "talk for long", "--json")
     until(lambda: '"running": 1' in box.run("status", "--json").stdout)
-    assert box.run("stop").returncode == 0
+    assert box.run("stop").exit_code == 0
     code, _, error = ended(asking)
     assert code == 4
     assert error.count("\n") == 1
@@ -150,28 +134,6 @@ def test_ctrl_c_cancels_the_run_that_was_asked_for(shared_box: Box, model: Model
     assert (latest["prompt"], latest["state"]) == ("talk for very long", "cancelled")
 
 
-@pytest.mark.parametrize(
-    ("file", "content", "told"),
-    [
-        ("homeport.toml", "[models\n", "homeport.toml does not parse"),
-        ("homeport.toml", "[host]\nwrong = 1\n", "wrong"),
-        ("mcp.json", "{", "mcp.json"),
-        ("host/host.db", "no database " * 1000, "host.db"),
-        ("host/audit.db", "no database " * 1000, "audit.db"),
-        ("host/engine.db", "no database " * 1000, "engine.db"),
-        ("host/credentials.json", "{", "credentials.json"),
-    ],
-)
-def test_a_damaged_file_is_one_sentence_with_the_next_step(box: Box, file: str, content: str, told: str) -> None:
-    (box.home / "host").mkdir()
-    (box.home / file).write_text(content)
-    code, _, error = ended(box.start("serve", "--http", "127.0.0.1:0"))
-    assert code in {1, 2}
-    assert error.count("\n") == 1, error
-    assert told in error
-    assert "Traceback" not in error
-
-
 def test_damaged_knowledge_leaves_the_rest_usable(box: Box) -> None:
     (box.home / "rag").mkdir()
     (box.home / "rag" / "knowledge.db").write_text("no database " * 1000)
@@ -179,7 +141,7 @@ def test_damaged_knowledge_leaves_the_rest_usable(box: Box) -> None:
     until(
         lambda: "knowledge.db" in box.run("call", "rag__search", '{"query": "x"}').stderr
     )  # not while it still starts
-    until(lambda: box.run("call", "files__roots").returncode == 0)
+    until(lambda: box.run("call", "files__roots").exit_code == 0)
 
 
 def test_a_data_root_that_cannot_be_written_is_named(box: Box, tmp_path: Path) -> None:
