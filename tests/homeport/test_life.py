@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from click.testing import Result
 from tests.patience import PATIENCE
 
 from homeport_host import process
+from homeport_shared import garbage
 from homeport_shared.testing.model import ModelDouble, Reply, Script
 
 from .conftest import FACT, NOTEBOOK, Box, descendants, until
@@ -85,9 +87,24 @@ def _is_host(candidate: psutil.Process, home: Path) -> bool:
 
 
 def test_a_host_nobody_uses_leaves(box: Box) -> None:
-    child = box.start("serve", "--http", "127.0.0.1:0", "--idle-exit", "0.5")
-    assert ended(child)[0] == 0
+    garbage.wait()
+    try:
+        assert box.run("serve", "--http", "127.0.0.1:0", "--idle-exit", "0.5").exit_code == 0
+        assert gc.isenabled(), "garbage is collected again once the host is up"
+    finally:
+        gc.enable()
+        gc.unfreeze()
     assert process.running(box.home) is None
+
+
+def test_garbage_is_collected_again_once_a_command_is_loaded(box: Box) -> None:
+    garbage.wait()
+    try:
+        assert box.run("stop").exit_code == 0
+        assert gc.isenabled()
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_kill_9_loses_nothing_and_the_next_command_goes_on(box: Box, tmp_path: Path) -> None:

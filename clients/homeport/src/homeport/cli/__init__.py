@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import click
 
-from homeport_shared import __version__
+from homeport_shared import __version__, garbage
 from homeport_shared.errors import HomeportError, foreseen_in
 
 EXIT: dict[str, int] = {"invalid": 2, "denied": 3, "approval_required": 3, "unavailable": 4, "timeout": 4}
@@ -50,7 +50,10 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, function, _ = COMMANDS[cmd_name]
-        return getattr(importlib.import_module(f"homeport.cli.{module}"), function)
+        command = getattr(importlib.import_module(f"homeport.cli.{module}"), function)
+        if cmd_name != "serve":  # which has begun when the host is up
+            garbage.begin()
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading them."""
@@ -104,4 +107,5 @@ def homeport(context: click.Context, home: str | None, debug: bool, no_browser: 
 
 def main() -> None:
     """Run the command line."""
+    garbage.wait()
     homeport(prog_name="homeport")

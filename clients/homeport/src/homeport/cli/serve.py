@@ -10,7 +10,7 @@ import click
 
 from homeport.cli.output import console
 from homeport_host import process
-from homeport_shared import __version__, logs, serving, settings
+from homeport_shared import __version__, garbage, logs, serving, settings
 from homeport_shared.errors import HomeportError
 
 
@@ -40,6 +40,7 @@ def serve(stdio: bool, http: str | None, expose: str | None, client: str, idle_e
     if stdio:
         from homeport.shim import attach
 
+        garbage.begin()
         anyio.run(attach, home, f"client:{client}", expose)
     else:
         anyio.run(_foreground, home, http, idle_exit, False)
@@ -56,6 +57,7 @@ async def _foreground(home: Path, where: str | None, idle_exit: float, open_brow
     logs.configure("homeport", folder=home / "logs", level="INFO", stderr=idle_exit > 0)
 
     async def ready(url: str) -> None:
+        garbage.begin()
         if where is None and not url.startswith(f"http://{host}:{port}/"):
             console.print(f"Port {port} is in use by another program, so this is another one.", highlight=False)
         console.print(f"Homeport {__version__}: [bold]{url}[/]\nCtrl+C stops it.", highlight=False)
