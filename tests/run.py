@@ -26,6 +26,7 @@ PROGRAMS = {
 }  # marker → what its tests need
 MOST_AGAIN = 40
 PACKAGES = sorted(path.parent for pattern in ("*", "*/*") for path in ROOT.glob(f"{pattern}/pyproject.toml"))
+WORKERS = (os.cpu_count() or 1) + 1
 LEAST_COVERED = 90  # percent of lines and branches
 
 
@@ -41,8 +42,9 @@ def main() -> int:
     left_out += ["-m", " and ".join(f"not {marker}" for marker in markers)] if markers else []
     # One line for each failure: the run alone shows more, and whole tracebacks can overflow the parser of Python 3.11.
     measured = ("coverage", "run", "-m") if CI else ()
-    # Each worker goes through the files in order, so that the tests of a module share what it starts.
-    arguments = ("-n", "2", "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
+    # Each worker goes through the files in order, so that the tests of a module share what it starts. Half of the time
+    # of a test is waiting: for a process to start, a page to be drawn, a moment to come.
+    arguments = ("-n", str(WORKERS), "--dist", "worksteal", "--tb=line", "--junitxml=junit.xml", *left_out)
     status = pytest(*arguments, through=measured)
     if status == 1:
         status = run_alone(failed(ROOT / "junit.xml"))
