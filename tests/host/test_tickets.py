@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from homeport_host.tickets import Tickets
-
-
-class Clock:
-    seconds = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.seconds, UTC)
-
-    def monotonic(self) -> float:
-        return self.seconds
+from homeport_shared.testing.clock import SetClock
 
 
 def test_a_ticket_is_good_once_and_only_for_its_purpose() -> None:
@@ -27,10 +16,10 @@ def test_a_ticket_is_good_once_and_only_for_its_purpose() -> None:
 
 
 def test_a_ticket_expires_and_old_ones_make_room() -> None:
-    clock = Clock()
+    clock = SetClock()
     tickets = Tickets(clock)
     token = tickets.create("login", seconds=10)
-    clock.seconds = 11
+    clock.go_on(seconds=11)
     assert tickets.redeem(token, "login") is None
     first = tickets.create("login")
     for _ in range(1_000):

@@ -80,13 +80,6 @@ class Job:
     finished: str = ""
     error: str = ""
 
-    def elapsed(self, now: datetime) -> float:
-        """Return the seconds from its first start to its end, or to `now` while it runs."""
-        if not self.started:
-            return 0.0
-        end = datetime.fromisoformat(self.finished) if self.finished else now
-        return round(max((end - datetime.fromisoformat(self.started)).total_seconds(), 0.0), 1)
-
 
 class Run:
     """What a handler gets: the job it works on, and how to tell how far it is."""
@@ -354,6 +347,13 @@ class Jobs:
 
     def _uri(self, job: Job) -> str:
         return f"{self._address}{job.id}"
+
+    def elapsed(self, job: Job) -> float:
+        """Return the seconds from the first start of a job to its end, or to now while it runs."""
+        if not job.started:
+            return 0.0
+        end = datetime.fromisoformat(job.finished) if job.finished else self._context.clock.now()
+        return round(max((end - datetime.fromisoformat(job.started)).total_seconds(), 0.0), 1)
 
     def _now(self) -> str:
         return iso(self._context.clock.now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -13,24 +13,12 @@ import homeport_host.host  # noqa: F401 (every table is known then)
 from homeport_host.database import Database
 from homeport_host.events.bus import EventBus
 from homeport_shared.changes import ChangeBus
-
-
-class Clock:
-    """Stands still until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.at = datetime(2026, 11, 21, 12, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.at
-
-    def tick(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
+from homeport_shared.testing.clock import SetClock
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> SetClock:
+    return SetClock(datetime(2026, 11, 21, 12, tzinfo=UTC))
 
 
 @pytest.fixture
@@ -49,11 +37,11 @@ async def tasks() -> AsyncGenerator[Any]:
 
 
 @pytest.fixture
-async def bus(database: Database, clock: Clock, tasks: Any) -> EventBus:
+async def bus(database: Database, clock: SetClock, tasks: Any) -> EventBus:
     return EventBus(tasks, database, ChangeBus(), clock)
 
 
 @pytest.fixture
-async def strict_bus(database: Database, clock: Clock, tasks: Any) -> EventBus:
+async def strict_bus(database: Database, clock: SetClock, tasks: Any) -> EventBus:
     """A bus to which six events in a minute and four failures in an hour are too many."""
     return EventBus(tasks, database, ChangeBus(), clock, per_minute=5, failures_per_hour=3)

@@ -89,7 +89,7 @@ async def test_events_are_found_by_type_fields_time_and_what_led_to_them(bus: Ev
         mail = {"account": "home", "folder": "INBOX", "sender": sender, "subject": subject}
         await bus.publish(Event("mail.received", "mail://1", mail), source="mail")
         await bus.drain()
-        clock.tick(60)
+        clock.go_on(seconds=60)
     found = await bus.latest(9, Wanted("mail.*", {"data.sender": "ANN@*"}))
     assert [event.data["subject"] for event in found] == ["Hello", "Bill"]
     assert [event.seq for event in await bus.latest(9, Wanted(since=found[0].at))] == [3]
@@ -122,7 +122,7 @@ async def test_rates_are_counted_and_too_many_raise_one_alert(strict_bus: EventB
     [alert] = await bus.latest(9, Wanted("alert.*"))
     assert alert.data == {"metric": "events_per_minute", "value": 6.0, "limit": 5.0}
     assert {row["kind"]: row["hour"] for row in await bus.rates()} == {"a.tick": 9, "alert.raised": 1}
-    clock.tick(7200)
+    clock.go_on(seconds=7200)
     assert {row["kind"]: (row["hour"], row["day"]) for row in await bus.rates()}["a.tick"] == (0, 9)
     for _ in range(4):
         await bus.source("files").publish(Event("nonsense", "x"))
@@ -136,7 +136,7 @@ async def test_old_events_are_forgotten_by_age_and_by_number(bus: EventBus, cloc
     for n in range(6):
         await bus.publish(Event("a.day", str(n)))
         await bus.drain()
-        clock.tick(86_400)
+        clock.go_on(seconds=86_400)
     await bus.forget(timedelta(days=4), 100)
     assert [event.subject for event in await bus.after(0)] == ["2", "3", "4", "5"]
     await bus.forget(timedelta(days=400), 2)

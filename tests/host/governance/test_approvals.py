@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -13,28 +12,18 @@ from homeport_host.database import Database
 from homeport_host.governance.approvals import Approvals
 from homeport_shared.changes import ChangeBus
 from homeport_shared.errors import HomeportError
+from homeport_shared.testing.clock import SetClock
 
 pytestmark = pytest.mark.anyio
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.time = datetime(2026, 11, 21, tzinfo=UTC)
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time.timestamp()
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def approvals(place: Any, clock: Clock, anyio_backend: str) -> AsyncGenerator[Approvals]:
+async def approvals(place: Any, clock: SetClock, anyio_backend: str) -> AsyncGenerator[Approvals]:
     database = Database(place.database)
     await database.open()
     yield Approvals(database, ChangeBus(), clock)
@@ -57,10 +46,10 @@ async def test_a_decision_is_final(approvals: Approvals) -> None:
     assert not await approvals.take(hold.digest, caller="chat", run="r")
 
 
-async def test_an_approval_is_worth_nothing_after_its_time(approvals: Approvals, clock: Clock) -> None:
+async def test_an_approval_is_worth_nothing_after_its_time(approvals: Approvals, clock: SetClock) -> None:
     hold = await approvals.hold("a__b", {}, caller="chat", run="r", reason="because")
     await approvals.decide(hold.id, True, by="ada")
-    clock.time += timedelta(hours=24)
+    clock.go_on(hours=24)
     assert not await approvals.take(hold.digest, caller="chat", run="r")
     assert (await approvals.get(hold.id)).state == "expired"
 

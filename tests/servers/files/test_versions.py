@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,35 +21,20 @@ from homeport_shared.clock import iso
 from homeport_shared.identity import Identity
 from homeport_shared.paths import Place
 from homeport_shared.testing.clients import connected
+from homeport_shared.testing.clock import SetClock
 
 from .conftest import Files
 
 pytestmark = pytest.mark.anyio
 
 
-@dataclass
-class Calendar:
-    """A clock whose days a test turns."""
-
-    day: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def now(self) -> datetime:
-        return self.day
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    def turn(self, days: int) -> None:
-        self.day += timedelta(days=days)
+@pytest.fixture
+def calendar() -> SetClock:
+    return SetClock(datetime.now(UTC))
 
 
 @pytest.fixture
-def calendar() -> Calendar:
-    return Calendar()
-
-
-@pytest.fixture
-async def files(tmp_path: Path, calendar: Calendar) -> AsyncGenerator[Files]:
+async def files(tmp_path: Path, calendar: SetClock) -> AsyncGenerator[Files]:
     folder = tmp_path / "docs"
     folder.mkdir()
     home = tmp_path / "home"
@@ -59,14 +43,14 @@ async def files(tmp_path: Path, calendar: Calendar) -> AsyncGenerator[Files]:
 
 
 async def test_old_contents_are_counted_and_removed_for_good_and_what_is_there_now_can_be_restored(
-    files: Files, calendar: Calendar
+    files: Files, calendar: SetClock
 ) -> None:
     for text in ("first", "second", "third"):
         await files("write", path="docs/a.txt", content=text, overwrite=True)
     await files("write", path="docs/still.txt", content="unchanged for months")
     await files("write", path="docs/gone.txt", content="deleted long ago")
     await files("delete", paths=["docs/gone.txt"])
-    calendar.turn(100)
+    calendar.go_on(days=100)
     await files("write", path="docs/a.txt", content="fourth", overwrite=True)
     kept = await files("version_space", days=90)
     assert kept["contents"] == 6
@@ -95,7 +79,7 @@ async def test_nothing_is_kept_where_nothing_was_changed(files: Files) -> None:
 
 
 async def test_old_contents_go_by_themselves_when_the_settings_say_so(
-    tmp_path: Path, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, calendar: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(versions, "FIRST_SECONDS", 0.0)
     folder, home = tmp_path / "docs", tmp_path / "home"
@@ -105,7 +89,7 @@ async def test_old_contents_go_by_themselves_when_the_settings_say_so(
         files = Files(folder, home, client, [])
         for text in ("first", "second"):
             await files("write", path="docs/a.txt", content=text, overwrite=True)
-    calendar.turn(31)
+    calendar.go_on(days=31)
     async with connected(build_server, "files", home, flags=flags | {"version_days": 30}, clock=calendar) as client:
         files = Files(folder, home, client, [])
         with anyio.fail_after(PATIENCE):
@@ -121,7 +105,7 @@ async def test_old_contents_go_by_themselves_when_the_settings_say_so(
 async def test_what_a_path_holds_and_what_younger_changes_need_is_never_removed(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]], days: int
 ) -> None:
-    calendar, held = Calendar(), dict[str, str]()
+    calendar, held = SetClock(datetime.now(UTC)), dict[str, str]()
     store = Store(tmp_path_factory.mktemp("store"), calendar)
     needed: list[tuple[datetime, set[str]]] = []
     for name, text, later in steps:
@@ -134,9 +118,9 @@ async def test_what_a_path_holds_and_what_younger_changes_need_is_never_removed(
 
         await store.changing(change)
         held[name] = after
-        needed.append((calendar.day, {before, after}))
-        calendar.turn(later)
-    before = calendar.day - timedelta(days=days)
+        needed.append((calendar.at, {before, after}))
+        calendar.go_on(days=later)
+    before = calendar.at - timedelta(days=days)
     await store.changing(lambda ledger: ledger.forget(ledger.kept(iso(before))[1]))
     wanted = {*held.values()}.union(*(names for at, names in needed if at >= before)) - {""}
     kept = (await store.reading(lambda ledger: ledger.kept("")))[0]

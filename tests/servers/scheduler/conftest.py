@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,9 @@ from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
 from homeport_shared.gateway import Happened, Order, Outcome
 from homeport_shared.testing.clients import connected
+from homeport_shared.testing.clock import SetClock
 
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self) -> None:
-        self.at = START
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at.timestamp()
 
 
 @dataclass
@@ -87,7 +75,7 @@ class Desk:
     """A connected client and everything around the scheduler."""
 
     client: Client
-    clock: Clock
+    clock: SetClock
     works: Works
     told: Told
 
@@ -109,7 +97,7 @@ class Desk:
 
     async def pass_time(self, **span: float) -> None:
         """Put the clock forward and have it looked at."""
-        self.clock.at += timedelta(**span)
+        self.clock.go_on(**span)
         await self.call("change_jobs", names=[], action="enable")
 
     async def runs(self, count: int, **filters: str) -> list[dict[str, Any]]:
@@ -131,9 +119,9 @@ class Desk:
 
 @asynccontextmanager
 async def opened(
-    home: Path, works: Works | None = None, clock: Clock | None = None, **flags: Any
+    home: Path, works: Works | None = None, clock: SetClock | None = None, **flags: Any
 ) -> AsyncGenerator[Desk]:
-    works, clock, told = works or Works(), clock or Clock(), Told()
+    works, clock, told = works or Works(), clock or SetClock(START), Told()
     flags = {"time_zone": "UTC", **flags}
     async with connected(
         build_server, "scheduler", home, clock=clock, gateway=works, events=told, flags=flags

@@ -12,8 +12,9 @@ from tests.patience import PATIENCE
 
 from homeport_shared.errors import HomeportError
 from homeport_shared.gateway import Happened
+from homeport_shared.testing.clock import SetClock
 
-from .conftest import Clock, Desk, Works, opened
+from .conftest import START, Desk, Works, opened
 
 pytestmark = pytest.mark.anyio
 
@@ -65,7 +66,7 @@ async def test_a_due_job_runs_once_and_its_result_is_in_the_history(desk: Desk) 
     ("missed", "runs"), [("skip", ["skipped"]), ("once", ["completed"]), ("all", ["completed"] * 3)]
 )
 async def test_runs_missed_while_off_follow_the_jobs_policy(tmp_path: Path, missed: str, runs: list[str]) -> None:
-    clock = Clock()
+    clock = SetClock(START)
     async with opened(tmp_path, clock=clock) as desk:
         await desk.add("Look", trigger={"cron": "30 * * * *"}, missed=missed, missed_most=3)
     clock.at += timedelta(hours=6)
@@ -165,7 +166,7 @@ async def test_an_event_that_is_handed_over_starts_a_job_once_under_its_key(desk
 
 
 async def test_run_now_starts_any_job_and_a_pause_keeps_every_state_over_a_restart(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = SetClock(START)
     async with opened(tmp_path, clock=clock) as desk:
         await desk.add("Hourly", trigger={"cron": "0 * * * *"})
         await desk.call("pause")

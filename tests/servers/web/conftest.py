@@ -38,8 +38,8 @@ def nothing_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class SetClock:
-    """A clock that a test moves on."""
+class AheadClock:
+    """A clock that runs, and that a test puts ahead."""
 
     ahead: timedelta = timedelta()
 
@@ -56,7 +56,7 @@ class Web:
 
     client: Client
     site: Site
-    clock: SetClock
+    clock: AheadClock
 
     async def __call__(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Call a tool that works."""
@@ -92,7 +92,7 @@ async def loopback() -> AsyncGenerator[Site]:
 
 @pytest.fixture
 async def web(tmp_path: Path, flags: dict[str, Any], loopback: Site) -> AsyncGenerator[Web]:
-    clock = SetClock()
+    clock = AheadClock()
     given = {"private_hosts": [loopback.place], **flags}
     async with connected(build_server, "web", tmp_path / "home", flags=given, clock=clock) as client:
         yield Web(client, loopback, clock)

@@ -17,7 +17,7 @@ from homeport_shared.testing.clients import connected
 from homeport_shared.vault import Vault
 from homeport_web.server import build_server
 
-from .conftest import SetClock, Web
+from .conftest import AheadClock, Web
 from .site import Site, certificates, site
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +58,7 @@ async def searching(tmp_path: Path, *backends: str, **flags: Any) -> AsyncGenera
             "search_seconds": 5,
             **flags,
         }
-        clock = SetClock()
+        clock = AheadClock()
         async with connected(build_server, "web", tmp_path / "home", flags=given, clock=clock) as client:
             yield Web(client, world, clock), world
 

@@ -14,7 +14,6 @@ from homeport_files.marks import Marked
 from homeport_files.store import ChangeSet, Version
 from homeport_shared.clock import iso
 from homeport_shared.folders import kind_of
-from homeport_shared.jobs import Job
 from homeport_shared.paths import Place, show
 
 Kind = Literal["file", "folder", "link", "other"]
@@ -219,29 +218,6 @@ class RootRows(BaseModel):
     roots: list[RootRow]
 
 
-class JobRow(BaseModel):
-    """A piece of long work; `notes` are its problems, or what it found out."""
-
-    job_id: str
-    kind: str
-    state: str
-    done: int
-    total: int
-    message: str
-    counters: dict[str, float]
-    notes: list[str]
-    paths: list[str] = []
-    error: str
-    created: str
-    finished: str = ""
-
-
-class JobRows(BaseModel):
-    """Jobs, newest first."""
-
-    jobs: list[JobRow]
-
-
 class Shown(BaseModel):
     """What the page shows."""
 
@@ -280,24 +256,6 @@ def entry_of(place: Place, status: os.stat_result, accessed_by: str = "", marked
 def stamp_of(status: os.stat_result) -> str:
     """Return what tells whether a file is still the one that the knowledge base took in."""
     return f"{status.st_size}:{status.st_mtime_ns}"
-
-
-def job_row(job: Job) -> JobRow:
-    """Return the row of a job."""
-    return JobRow(
-        job_id=job.id,
-        kind=job.kind,
-        state=job.state,
-        done=job.done,
-        total=job.total,
-        message=job.message,
-        counters=job.counters,
-        notes=job.notes,
-        paths=[str(path) for path in job.params.get("paths") or ()],
-        error=job.error,
-        created=job.created,
-        finished=job.finished,
-    )
 
 
 def row_of(found: ChangeSet) -> ChangeSetRow:

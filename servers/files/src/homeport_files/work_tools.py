@@ -11,10 +11,10 @@ from homeport_files.backups import BackupRows
 from homeport_files.cleaning import Leftovers, Why
 from homeport_files.parts import Parts
 from homeport_files.questions import Ask
-from homeport_files.results import JobRow, JobRows, job_row
 from homeport_files.syncing import Side, SyncState
 from homeport_files.uploads import Options, Piece, StoredFiles, Uploaded
 from homeport_files.versions import VersionSpace
+from homeport_shared.job_rows import JobRow, JobRows, job_row
 from homeport_shared.jobs import NEWS
 from homeport_shared.server import Server
 from homeport_shared.tools import APP, APP_DESTROY, APP_WRITE, CREATE, DESTROY, PERSON, READ
@@ -65,18 +65,18 @@ def _knowledge(server: Server, parts: Parts) -> None:
     @server.tool(title="Vectorize", annotations=CREATE, meta=APP_WRITE)
     async def vectorize(paths: list[str], collection: str = "") -> JobRow:  # pyright: ignore[reportUnusedFunction]
         """Hand files, and what is in folders, to the knowledge base, also once more; returns the job."""
-        return job_row(await parts.knowledge.vectorize(paths, collection or "default", parts.jobs))
+        return job_row(parts.jobs, await parts.knowledge.vectorize(paths, collection or "default", parts.jobs))
 
     @server.tool(title="Mark for indexing", annotations=CREATE, meta=APP_WRITE)
     async def index_folder(path: str, on: bool = True, collection: str = "default") -> JobRows:  # pyright: ignore[reportUnusedFunction]
         """Keep a folder in step with the knowledge base from now on, or no longer."""
         job = await parts.knowledge.index(path, collection, parts.jobs, on=on)
-        return JobRows(jobs=[job_row(job)] if job else [])
+        return JobRows(jobs=[job_row(parts.jobs, job)] if job else [])
 
     @server.tool(title="Ask about a file", annotations=CREATE, meta=APP_WRITE)
     async def ask(path: str, about: Ask = "summary", question: str = "") -> JobRow:  # pyright: ignore[reportUnusedFunction]
         """Have an agent summarise a file, answer a question from it or list its entities; returns the job."""
-        return job_row(await parts.questions.start(path, about, question, parts.jobs))
+        return job_row(parts.jobs, await parts.questions.start(path, about, question, parts.jobs))
 
 
 def _chats(server: Server, parts: Parts) -> None:
@@ -95,7 +95,7 @@ def _upkeep(server: Server, parts: Parts) -> None:
     @server.tool(title="Sync", annotations=CREATE, meta=APP_WRITE)
     async def sync(path: str = "") -> JobRow:  # pyright: ignore[reportUnusedFunction]
         """Look at every file below a folder, or everywhere, for changes that nobody told; returns the job."""
-        return job_row(await parts.syncer.start(path, parts.jobs))
+        return job_row(parts.jobs, await parts.syncer.start(path, parts.jobs))
 
     @server.tool(title="State of the sync", annotations=READ, meta=APP)
     async def sync_state() -> SyncState:  # pyright: ignore[reportUnusedFunction]
@@ -150,19 +150,19 @@ def _jobs(server: Server, parts: Parts) -> None:
     async def jobs(job_id: str = "") -> JobRows:  # pyright: ignore[reportUnusedFunction]
         """Show the latest 20 jobs, or one."""
         found = [await parts.jobs.get(job_id)] if job_id else await parts.jobs.latest()
-        return JobRows(jobs=[job_row(job) for job in found])
+        return JobRows(jobs=[job_row(parts.jobs, job) for job in found])
 
     @server.tool(title="Cancel a job", annotations=CREATE, meta=APP_WRITE)
     async def cancel_job(job_id: str) -> JobRow:  # pyright: ignore[reportUnusedFunction]
         """Stop a job; what it did so far stays."""
-        return job_row(await parts.jobs.cancel(job_id))
+        return job_row(parts.jobs, await parts.jobs.cancel(job_id))
 
     @server.resource("files://jobs/recent", title="Jobs", mime_type="application/json", meta=NEWS)
     async def latest() -> str:  # pyright: ignore[reportUnusedFunction]
         """The latest jobs; also the tool `jobs`."""
-        return JobRows(jobs=[job_row(job) for job in await parts.jobs.latest()]).model_dump_json()
+        return JobRows(jobs=[job_row(parts.jobs, job) for job in await parts.jobs.latest()]).model_dump_json()
 
     @server.resource("files://jobs/{job_id}", title="Job", mime_type="application/json")
     async def job(job_id: str) -> str:  # pyright: ignore[reportUnusedFunction]
         """How far a job is; also the tool `jobs`."""
-        return job_row(await parts.jobs.get(job_id)).model_dump_json()
+        return job_row(parts.jobs, await parts.jobs.get(job_id)).model_dump_json()

@@ -23,7 +23,7 @@ from homeport_rag.overview import overview
 from homeport_rag.relations import Relations
 from homeport_rag.reranking import Reranker
 from homeport_rag.results.documents import Named
-from homeport_rag.results.upkeep import JobInfo, Model, ModelList, Overview
+from homeport_rag.results.upkeep import Model, ModelList, Overview
 from homeport_rag.retrieval import Retrieval
 from homeport_rag.settings import RagSettings
 from homeport_rag.sources import folder_at, locate
@@ -35,6 +35,7 @@ from homeport_rag.watchlist import Watchlist
 from homeport_shared import identity, settings
 from homeport_shared.context import ServerContext
 from homeport_shared.errors import HomeportError
+from homeport_shared.job_rows import JobRow, job_row
 from homeport_shared.jobs import Job, Jobs
 
 
@@ -193,28 +194,14 @@ class Knowledge:
         """Return the state of the knowledge base."""
         return await overview(self._context, self.store, self.meaning)
 
-    def job_info(self, job: Job) -> JobInfo:
-        """Return `job` as it is shown."""
-        elapsed = job.elapsed(self._context.clock.now())
-        counters = dict(job.counters)
-        if elapsed and "chunks" in counters:
-            counters["chunks_per_second"] = round(counters["chunks"] / elapsed, 1)
-        if job.state == "running":
-            counters["memory_mb"] = _memory_mb()
-        return JobInfo(
-            job_id=job.id,
-            kind=job.kind,
-            state=job.state,
-            done=job.done,
-            total=job.total,
-            message=job.message,
-            counters=counters,
-            notes=job.notes,
-            seconds=elapsed,
-            error=job.error,
-            created=job.created,
-            finished=job.finished,
-        )
+    def job_row(self, job: Job) -> JobRow:
+        """Return `job` as it is shown, with how fast it is and how much memory it is done in."""
+        row = job_row(self.jobs, job)
+        if row.seconds and "chunks" in row.counters:
+            row.counters["chunks_per_second"] = round(row.counters["chunks"] / row.seconds, 1)
+        if row.state == "running":
+            row.counters["memory_mb"] = _memory_mb()
+        return row
 
     def _reranker(self) -> Reranker | None:
         chosen = self._context.settings(RagSettings)

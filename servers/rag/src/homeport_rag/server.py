@@ -13,7 +13,7 @@ from homeport_rag.knowledge import Knowledge
 from homeport_rag.results.documents import Added, Brief, BriefList, Deleted, DocumentText, Named
 from homeport_rag.results.memories import MemoryKind, Recalled
 from homeport_rag.results.searches import Mode, SearchResult
-from homeport_rag.results.upkeep import JobList, Stats
+from homeport_rag.results.upkeep import Stats
 from homeport_rag.retrieval import Question
 from homeport_rag.search import Filters
 from homeport_rag.settings import RagSettings
@@ -22,6 +22,7 @@ from homeport_rag.store.documents import Wanted
 from homeport_rag.store.memories import Choice
 from homeport_shared import serving
 from homeport_shared.context import ServerContext
+from homeport_shared.job_rows import JobRows
 from homeport_shared.jobs import NEWS
 from homeport_shared.server import Server
 from homeport_shared.tools import (
@@ -194,10 +195,10 @@ def _personal_tools(server: Server, knowledge: Knowledge) -> None:
 
 def _job_tools(server: Server, knowledge: Knowledge) -> None:
     @server.tool(title="Jobs", annotations=READ)
-    async def jobs(job_id: str = "") -> JobList:
+    async def jobs(job_id: str = "") -> JobRows:
         """Show the latest 20 jobs, or one."""
         found = [await knowledge.jobs.get(job_id)] if job_id else await knowledge.jobs.latest()
-        return JobList(jobs=[knowledge.job_info(job) for job in found])
+        return JobRows(jobs=[knowledge.job_row(job) for job in found])
 
     @server.tool(title="Cancel job", annotations=CREATE, meta=APP_WRITE)
     async def cancel_job(job_id: str) -> Named:
@@ -247,12 +248,12 @@ def _resources(server: Server, knowledge: Knowledge) -> None:
     async def latest() -> str:  # pyright: ignore[reportUnusedFunction]
         """The latest jobs; also the tool `jobs`."""
         found = await knowledge.jobs.latest()
-        return JobList(jobs=[knowledge.job_info(job) for job in found]).model_dump_json()
+        return JobRows(jobs=[knowledge.job_row(job) for job in found]).model_dump_json()
 
     @server.resource("job://{job_id}", title="Job", mime_type="application/json")
     async def job(job_id: str) -> str:  # pyright: ignore[reportUnusedFunction]
         """How far a job is; also the tool `jobs`."""
-        return knowledge.job_info(await knowledge.jobs.get(job_id)).model_dump_json()
+        return knowledge.job_row(await knowledge.jobs.get(job_id)).model_dump_json()
 
 
 def _memory_resources(server: Server, knowledge: Knowledge) -> None:

@@ -1,4 +1,4 @@
-"""What the tools return of collections, jobs, models and the state of the whole."""
+"""What the tools return of collections, models and the state of the whole."""
 
 from __future__ import annotations
 
@@ -62,34 +62,11 @@ class Overview(Stats):
     search_p95: float
 
 
-class JobInfo(BaseModel):
-    """A piece of long work."""
-
-    job_id: str
-    kind: str
-    state: str
-    done: int
-    total: int
-    message: str
-    counters: dict[str, float]
-    notes: list[str]
-    seconds: float
-    error: str
-    created: str
-    finished: str
-
-
 class Ingested(BaseModel):
     """What became of the files in the watched folders: how many are new, changed, removed, failed, unchanged."""
 
     counters: dict[str, float]
     why: str = ""
-
-
-class JobList(BaseModel):
-    """Jobs, newest first."""
-
-    jobs: list[JobInfo]
 
 
 class Finding(BaseModel):
