@@ -298,7 +298,7 @@ class _Fragments:
 
 
 def _new_client(url: str, key: str) -> openai.AsyncOpenAI:
-    import httpx  # noqa: F401 - openai looks into it where it is loaded, even while another thread still loads it
+    import httpx  # noqa: F401 # pyright: ignore[reportUnusedImport] - openai looks into it where it is loaded, even while another thread still loads it
     import httpx2
     import openai
 

@@ -219,7 +219,7 @@ def _listed(found: Passages, ids: Passages, norms: Gains, last: int) -> tuple[Pl
     places = np.searchsorted(ids, unique)
     known = ids[places] == unique if len(unique) else np.zeros(0, bool)
     places, often = places[known].astype(np.int32), counts[known].astype(np.float32)
-    return places, often * np.float32(K1 + 1) / (often + norms[places])
+    return places, np.asarray(often * (K1 + 1) / (often + norms[places]), np.float32)
 
 
 def _greatest(scores: Gains, limit: int) -> Passages:
