@@ -265,7 +265,8 @@ def test_workflows_are_scheduled_bound_chosen_from_the_table_and_deleted(page: P
     job.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".toast")).to_contain_text("The schedule is saved.")
     job.get_by_role("tab", name="Parameters").click()
-    follow(job.get_by_role("region", name="Job", exact=True).get_by_role("button", name="On files"))
+    job.get_by_role("region", name="Job", exact=True).get_by_role("button", name="On files").click()
+    page.wait_for_url("**/workflows/*")  # with its scripts; a tab of the view, too, changes the address
     expect(detail.get_by_role("link", name="0 10 * * 1-5")).to_be_visible()
     detail.get_by_role("button", name="Settings").click()
     expect(form.get_by_role("textbox", name="Trigger")).to_have_value("0 10 * * 1-5")

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any, TypeVar
 
 import anyio
@@ -177,13 +178,14 @@ class Worker:
     async def _kill(self) -> None:
         process, said = self._process, self._said
         self._process = self._replies = self._said = None
-        if process is not None:
-            if process.returncode is None:
-                process.kill()
-            with anyio.CancelScope(shield=True):
-                await process.aclose()
         if said is not None:
             said.close()
+        if process is not None:
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                if process.returncode is None:
+                    process.kill()
+            with anyio.CancelScope(shield=True):
+                await process.aclose()
 
 
 async def _frame(replies: BufferedByteReceiveStream) -> bytes:

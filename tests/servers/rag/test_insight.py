@@ -11,7 +11,11 @@ import pytest
 from mcp import Client
 from tests.patience import PATIENCE
 
+from homeport_rag import watchlist
+from homeport_rag.results.searches import SearchResult
+from homeport_rag.retrieval import Question, Retrieval
 from homeport_rag.server import build_server
+from homeport_shared.errors import HomeportError
 from homeport_shared.events import Event
 from homeport_shared.testing.clients import connected
 
@@ -87,6 +91,30 @@ async def test_searches_are_kept_with_the_documents_they_found(tmp_path: Path) -
         assert [q["query"] for q in (await call(client, "list_queries"))["queries"]] == ["nothing like it", "kettle"]
         [used] = (await call(client, "list_queries", document_id="k"))["queries"]
         assert (used["query"], used["score"], "kettle is blue" in used["excerpt"]) == ("kettle", 1, True)
+
+
+@pytest.mark.usefixtures("no_model")
+async def test_a_kept_search_that_could_not_be_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[HomeportError] = []
+    search = Retrieval.search
+
+    async def sometimes(self: Retrieval, question: Question) -> SearchResult:
+        if failures:
+            raise failures.pop()
+        return await search(self, question)
+
+    monkeypatch.setattr(Retrieval, "search", sometimes)
+    monkeypatch.setattr(watchlist, "AGAIN", 0.01)
+    async with connected(build_server, "rag", tmp_path) as client:
+        await call(client, "save_query", name="Kettles", query="kettle", alert=True)
+        failures.append(HomeportError("unavailable", "The database is busy.", "Try again."))
+        await call(client, "add", text="a new kettle", document_id="new")
+        with anyio.fail_after(PATIENCE):
+            while not (await call(client, "list_saved_queries"))["queries"][0]["fresh"]:
+                await anyio.sleep(0.05)
+    assert not failures
 
 
 @pytest.mark.usefixtures("no_model", "each_store")

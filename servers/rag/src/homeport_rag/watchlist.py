@@ -21,6 +21,7 @@ from homeport_shared.events import Event
 logger = logging.getLogger(__name__)
 ALERT_HITS = 1_000  # passages of what changed that are looked at
 BACK = 7_200.0  # seconds: what is noted as changed then may have been stored only now, such as a long scan
+AGAIN = 10.0  # seconds until searches that could not be made are tried again
 PAUSE = 1.0  # seconds that changes are gathered before kept searches are made again
 
 
@@ -93,11 +94,14 @@ class Watchlist:
                 await changed.wait()
                 await anyio.sleep(PAUSE)
                 changed = anyio.Event()
-                await self._alert()
+                if not await self._alert():
+                    await anyio.sleep(AGAIN)
+                    changed.set()
         finally:
             unsubscribe()
 
-    async def _alert(self) -> None:
+    async def _alert(self) -> bool:
+        """Make them; False when that failed, so that what changed is still to be told."""
         try:
             for kept in (await self.saved()).queries:
                 if kept.alert and (fresh := await self._look(kept.name, asking(kept.asked))):
@@ -107,6 +111,8 @@ class Watchlist:
                     await self._context.changes.updated("rag://queries")
         except HomeportError:
             logger.exception("the saved searches cannot be made now")
+            return False
+        return True
 
     async def _look(self, name: str, question: Question) -> list[str]:
         """Return the documents that are new to a kept search. By words only: by meaning something is always near."""
