@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from homeport_host.providers.router import Models
 from homeport_host.providers.settings import ModelSettings
 from homeport_host.providers.usage import UsageStore
 from homeport_host.server import build_server
+from homeport_host.surface import runs as surface
 from homeport_host.surface.servers import Registry
 from homeport_host.surface.services import HostServices
 from homeport_host.tickets import Tickets
@@ -165,7 +167,10 @@ async def test_a_runs_events_are_followed_from_any_point(host: Any) -> None:
         assert written.strip() == "One two three."
 
 
-async def test_a_tool_of_a_server_that_is_still_starting_can_be_allowed(host: Any) -> None:
+async def test_a_tool_of_a_server_that_is_still_starting_can_be_allowed(
+    host: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surface, "START_SECONDS", math.inf)
     started = anyio.Event()
 
     @asynccontextmanager
@@ -177,7 +182,8 @@ async def test_a_tool_of_a_server_that_is_still_starting_can_be_allowed(host: An
     server.tool("append")(lambda text: text)
     async with host("Done.") as home, anyio.create_task_group() as tasks:
         config = ServerConfig("ledger", "in-process", build=lambda _: server)
-        ledger = home.services.registry.upstreams.add(config)
+        upstreams = home.services.registry.upstreams
+        ledger = upstreams.add(config)
 
         async def start() -> None:
             await anyio.wait_all_tasks_blocked()  # the run that is asked for waits, too
@@ -189,7 +195,11 @@ async def test_a_tool_of_a_server_that_is_still_starting_can_be_allowed(host: An
         asked = {"prompt": "Note it", "yes": ["ledger__append"]}
         run = (await home.client.call_tool("run_start", asked, meta=person)).structured_content
         assert (await home.ended(run["run_id"]))["state"] == "completed"
-        refused = await home.client.call_tool("run_start", asked | {"yes": ["ledger__add"]}, meta=person)
+        mute = MCPServer("mute", lifespan=starting)
+        started = anyio.Event()
+        upstreams.add(ServerConfig("mute", "in-process", build=lambda _: mute))
+        with anyio.fail_after(PATIENCE):  # another server is not waited for
+            refused = await home.client.call_tool("run_start", asked | {"yes": ["ledger__add"]}, meta=person)
         assert refused.is_error and "no tool 'ledger__add'" in refused.content[0].text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,11 +124,11 @@ class Upstreams:
             await trial.stop()
         return report
 
-    async def wait_ready(self, seconds: float = 2.0) -> None:
-        """Wait until each server is ready or has failed once, but not longer than `seconds`."""
+    async def wait_ready(self, seconds: float = 2.0, names: Collection[str] = ()) -> None:
+        """Wait until each server, or each of `names`, is ready or has failed once, but not longer than `seconds`."""
         with anyio.move_on_after(seconds):
             for upstream in self.all():
-                if upstream.config.enabled:
+                if upstream.config.enabled and (not names or upstream.name in names):
                     await upstream.settled()
 
     def _make(self, config: ServerConfig, *, quiet: bool = False) -> Upstream:

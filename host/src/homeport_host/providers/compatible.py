@@ -298,7 +298,8 @@ class _Fragments:
 
 
 def _new_client(url: str, key: str) -> openai.AsyncOpenAI:
-    import httpx  # noqa: F401 # pyright: ignore[reportUnusedImport] - openai looks into it where it is loaded, even while another thread still loads it
+    # openai looks into httpx where that is loaded, even while the thread that loads ollama is not done with it
+    import httpx  # noqa: F401 # pyright: ignore[reportUnusedImport]
     import httpx2
     import openai
 

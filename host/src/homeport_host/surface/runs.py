@@ -90,13 +90,13 @@ def _starting(server: Server, host: HostServices) -> None:
 
 
 async def _know(host: HostServices, tools: Sequence[str]) -> None:
-    """Refuse tools that nobody offers, after waiting for the servers that are starting."""
+    """Refuse tools that nobody offers, after waiting for their servers where these are starting."""
 
     def unknown() -> list[str]:
         return [name for name in tools if host.registry.catalog.tool(name) is None]
 
-    if unknown():
-        await host.registry.upstreams.wait_ready(START_SECONDS)
+    if servers := {name.partition("__")[0] for name in unknown()}:
+        await host.registry.upstreams.wait_ready(START_SECONDS, servers)
     if missing := unknown():
         raise HomeportError("not_found", f"There is no tool {missing[0]!r} to allow.", "See: homeport tools.")
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Gains = np.ndarray[Any, np.dtype[np.float32]]
 
 K1, B = 1.2, 0.75
-KEPT = 80_000_000  # entries of all kept lists together, 8 bytes each; a million passages have 60 million
+KEPT = 80_000_000  # entries of all kept lists together, 8 bytes each; a million passages have some 70 million
 FREQUENT = 2_000  # passages; the list of a rarer word is read in 2 ms
 MOST_WORDS = 100_000  # whose terms are remembered
 FRESH = 0.02  # the share of passages that FTS5 ranks by itself before all lists are read anew
