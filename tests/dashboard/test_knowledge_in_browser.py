@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from playwright.sync_api import FrameLocator, Locator, Page, expect
+from starlette.requests import Request
 
 from .accessibility import sound
 from .conftest import Site
@@ -332,6 +334,33 @@ def test_a_query_is_tested_with_filter_and_answered_by_an_agent(site: Site, page
     expect(dialog.locator(".hit-card")).to_have_count(1)
     expect(dialog.locator(".hit-card")).to_contain_text("Policy")
     expect(dialog).not_to_contain_text("lexical_rank")
+
+
+def test_a_slow_request_does_not_undo_what_a_later_one_watches(
+    site: Site, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    done: list[str] = []
+    read = Request.json
+
+    async def slow_at_first(request: Request) -> Any:
+        if not request.url.path.startswith("/live/"):
+            return await read(request)
+        begun.append(request.url.path)
+        if len(begun) == 1:
+            await anyio.sleep(1)
+        found = await read(request)
+        done.append(request.url.path)
+        return found
+
+    monkeypatch.setattr(Request, "json", slow_at_first)
+    stored(site, 1)
+    view = opened(site, page)
+    expect(row(view, "Minutes 0000")).to_be_visible()
+    while len(done) < 2:  # that of the page, and that of the view in it
+        page.wait_for_timeout(50)
+    tool(site, "add", text="A new zebra.", title="Fresh zebra")
+    expect(row(view, "Fresh zebra")).to_be_visible()
 
 
 def test_searches_are_suggested_saved_and_tell_of_new_documents(site: Site, page: Page) -> None:

@@ -4,6 +4,7 @@ let source = null;
 let key = "";
 let pause = 500;
 let again = 0;
+let said = Promise.resolve();
 
 self.onconnect = (event) => {
   const port = event.ports[0];
@@ -47,11 +48,14 @@ function open() {
   };
 }
 
+/** Say what all tabs show, after what was said before: of two requests at once the older could come last, and count. */
 function watch() {
-  if (!key) return;
-  const uris = [...new Set([...ports.values()].flat())];
-  fetch(`/live/${key}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(uris) })
-    .catch(() => { /* the stream's own error handler reconnects */ });
+  said = said.then(async () => {
+    if (!key) return;
+    const uris = [...new Set([...ports.values()].flat())];
+    await fetch(`/live/${key}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(uris), signal: AbortSignal.timeout(10_000) })
+      .catch(() => { /* the stream's own error handler reconnects */ });
+  });
 }
 
 function tell(message, except) {

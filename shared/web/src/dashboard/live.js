@@ -53,9 +53,10 @@ function missed() {
 
 function openAlone() {
   let key = "";
+  let said = Promise.resolve(); // one request after the other: the last one counts
   const source = new EventSource("/live");
   const post = (message) => {
-    if (key && message.watch) fetch(`/live/${key}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(message.watch) });
+    if (key && message.watch) said = said.then(() => fetch(`/live/${key}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(message.watch) }).catch(() => {}));
   };
   send = post;
   source.addEventListener("hello", ({ data }) => {
