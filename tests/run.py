@@ -86,7 +86,12 @@ def failed(junit: Path) -> list[str]:
     """Return the tests that failed, as pytest names them."""
     cases = ElementTree.parse(junit).iter("testcase")
     bad = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
-    return [f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}" for case in bad]
+    return [named(case.get("classname", ""), case.get("name", "")) for case in bad]
+
+
+def named(module: str, name: str) -> str:
+    """Return a test, or a module that could not even be imported, as pytest names it."""
+    return f"{module.replace('.', '/')}.py::{name}" if module else f"{name.replace('.', '/')}.py"
 
 
 def run_alone(names: list[str]) -> int:

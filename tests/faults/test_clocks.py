@@ -20,7 +20,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from tests.patience import PATIENCE
-from tests.servers.scheduler.conftest import Clock, opened
+from tests.servers.scheduler.conftest import START, opened
+
+from homeport_shared.testing.clock import SetClock
 
 WORKER = Path(__file__).parents[1] / "servers" / "scheduler" / "worker.py"
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -104,7 +106,7 @@ JOBS = {
 async def test_on_the_days_of_the_clock_change_each_job_runs_as_its_policy_says(
     day: datetime, hours: int, expected: dict[str, list[str]], tmp_path: Path
 ) -> None:
-    clock = Clock()
+    clock = SetClock(START)
     clock.at = day.astimezone(UTC) - timedelta(minutes=1)
     async with opened(tmp_path, clock=clock, time_zone="Europe/Berlin") as desk:
         for name, fields in JOBS.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 
 from homeport_shared.jobs import Job, Jobs
+from homeport_shared.paths import show
 
 
 class JobRow(BaseModel):
@@ -42,7 +43,7 @@ def job_row(jobs: Jobs, job: Job) -> JobRow:
         message=job.message,
         counters=job.counters,
         notes=job.notes,
-        paths=[str(path) for path in job.params.get("paths") or ()],
+        paths=[show(str(path)) for path in job.params.get("paths") or ()],
         seconds=jobs.elapsed(job),
         error=job.error,
         created=job.created,
