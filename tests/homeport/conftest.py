@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,7 +66,7 @@ class Box:
     def run(self, *arguments: str) -> Result:
         """Run `homeport …` to its end, in this process."""
         absent = dict.fromkeys(os.environ.keys() - self.environment.keys())
-        return CliRunner().invoke(homeport, arguments, prog_name="homeport", env=absent | self.environment)
+        return invoke(*arguments, env=absent | self.environment)
 
     def serve(self, *arguments: str) -> process.HostRecord:
         """Start a host in the foreground on a free port and wait until it answers."""
@@ -171,9 +171,9 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Box], None]:
 Cli = Callable[..., Result]
 
 
-def invoke(*arguments: str, input: str | None = None) -> Result:
+def invoke(*arguments: str, input: str | None = None, env: Mapping[str, str | None] | None = None) -> Result:
     """Run a command in this process."""
-    return CliRunner().invoke(homeport, arguments, input=input, prog_name="homeport")
+    return CliRunner().invoke(homeport, arguments, input=input, env=env, prog_name="homeport")
 
 
 @pytest.fixture

@@ -54,9 +54,16 @@ def test_an_address_that_is_in_use_is_named(box: Box, refuse: Refuse) -> None:
     assert process.running(box.home) is None
 
 
-@pytest.mark.parametrize(("where", "code"), [("0.0.0.0:0", 3), ("127.0.0.1", 2), ("127.0.0.1:99999", 2)])
-def test_an_address_that_cannot_be_is_refused(refuse: Refuse, where: str, code: int) -> None:
-    refuse(where=where, codes={code})
+@pytest.mark.parametrize(
+    ("where", "code", "told"),
+    [
+        ("0.0.0.0:0", 3, "not this machine alone"),
+        ("127.0.0.1", 2, "127.0.0.1"),
+        ("127.0.0.1:99999", 2, "99999"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused(refuse: Refuse, where: str, code: int, told: str) -> None:
+    assert told in refuse(where=where, codes={code})
 
 
 @pytest.mark.parametrize(

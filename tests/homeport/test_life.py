@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import httpx2
@@ -63,6 +63,7 @@ def test_a_second_host_is_told_where_the_first_one_is(box: Box) -> None:
     assert code == 1
     assert error.count("\n") == 1
     assert f"A host runs on {box.home} already (process {record.pid} at {record.address})." in error
+    assert "homeport stop" in error
     code, out, _ = ended(box.start("--no-browser"))
     assert code == 0
     assert f"Homeport runs already (process {record.pid}): {record.address}/login?token=" in out
@@ -86,25 +87,26 @@ def _is_host(candidate: psutil.Process, home: Path) -> bool:
     return given.get("HOMEPORT_HOME") == str(home) and "serve" in command
 
 
-def test_a_host_nobody_uses_leaves(box: Box) -> None:
+@pytest.fixture
+def begun() -> Generator[None]:
+    """A process that has begun to start, and collects no garbage."""
     garbage.wait()
-    try:
-        assert box.run("serve", "--http", "127.0.0.1:0", "--idle-exit", "0.5").exit_code == 0
-        assert gc.isenabled(), "garbage is collected again once the host is up"
-    finally:
-        gc.enable()
-        gc.unfreeze()
+    yield
+    gc.enable()
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_host_nobody_uses_leaves(box: Box) -> None:
+    assert box.run("serve", "--http", "127.0.0.1:0", "--idle-exit", "0.5").exit_code == 0
+    assert gc.isenabled(), "garbage is collected again once the host is up"
     assert process.running(box.home) is None
 
 
+@pytest.mark.usefixtures("begun")
 def test_garbage_is_collected_again_once_a_command_is_loaded(box: Box) -> None:
-    garbage.wait()
-    try:
-        assert box.run("stop").exit_code == 0
-        assert gc.isenabled()
-    finally:
-        gc.enable()
-        gc.unfreeze()
+    assert box.run("stop").exit_code == 0
+    assert gc.isenabled()
 
 
 def test_kill_9_loses_nothing_and_the_next_command_goes_on(box: Box, tmp_path: Path) -> None:
